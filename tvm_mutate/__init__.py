@@ -1,0 +1,1 @@
+"""Mutation testing and fault injection inside Apache TVM: faults as compiler passes."""

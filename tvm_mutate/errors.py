@@ -1,0 +1,51 @@
+"""The errors a user can meet, each with the exit code of the command that meets it."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterable
+
+
+class ExitCode(enum.IntEnum):
+    """Exit codes of every command of tvm_mutate, as documented in the README."""
+
+    OK = 0
+    USAGE = 1
+    BELOW_THRESHOLD = 2
+    UNTRUSTED = 3
+    INTERRUPTED = 4
+    INTERNAL = 70
+
+
+class MutateError(Exception):
+    """An error that is told to the user as one sentence, without a traceback."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class UsageError(MutateError):
+    """What the user gave cannot be used; the message names it and says what would be right."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UntrustedError(MutateError):
+    """The baseline or a canary failed, so that no verdict of the campaign can be believed."""
+
+    exit_code = ExitCode.UNTRUSTED
+
+
+class Interrupted(MutateError):
+    """The campaign was stopped from outside; its journal resumes."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean 'resnet'?`` for a misspelt name, or the known names if none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(names)}" if len(names) <= 40 else ""

@@ -1,0 +1,127 @@
+"""Mutations, mutants and their textual ids, which parse and print round trip.
+
+The grammar is ``operator{parameter=value,...}@function#sites``, several joined by ``+``. The function may be
+a glob; sites are ``*`` (all at once), ``3``, or ``2-5``. Nothing here knows which operators exist.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+
+from tvm_mutate.errors import UsageError
+
+_MUTATION = re.compile(
+    r"(?P<operator>[A-Za-z0-9_.-]+)"
+    r"(?:\{(?P<parameters>[^{}]*)\})?"
+    r"@(?P<function>[A-Za-z0-9_.*?\[\]!-]+)"
+    r"#(?P<sites>\*|\d+-\d+|\d+)"
+)
+_PARAMETER = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)=(?P<value>[^\s,{}=]+)")
+_GRAMMAR = "operator{parameter=value,...}@function#sites, for example tir.swap-compare{from=lt,to=le}@main#3"
+
+
+@dataclass(frozen=True, order=True)
+class Sites:
+    """The sites of one function that a mutation takes: a range of ordinals, or all (``last`` is None)."""
+
+    first: int = 0
+    last: int | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether every site of the function is meant."""
+        return self.last is None
+
+    def __contains__(self, ordinal: int) -> bool:
+        return self.last is None or self.first <= ordinal <= self.last
+
+    def __str__(self) -> str:
+        if self.last is None:
+            return "*"
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    @classmethod
+    def parse(cls, text: str) -> Sites:
+        """Sites from ``*``, ``3`` or ``2-5``; raises UsageError for a range that runs backwards."""
+        if text == "*":
+            return cls()
+        first, _, last = text.partition("-")
+        sites = cls(int(first), int(last or first))
+        if sites.last is not None and sites.last < sites.first:
+            raise UsageError(f"sites {text!r} run backwards; write the smaller ordinal first")
+        return sites
+
+
+@dataclass(frozen=True, order=True)
+class Mutation:
+    """An operator with its parameters, at some sites of the functions that a glob names.
+
+    Parameters are text here, sorted by name, so that equal mutations print alike.
+    """
+
+    operator: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    function: str = "*"
+    sites: Sites = Sites()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", tuple(sorted(self.parameters)))
+
+    def matches(self, function: str) -> bool:
+        """Whether the named function is one of those that the mutation is for."""
+        return fnmatch.fnmatchcase(function, self.function)
+
+    def at(self, function: str, sites: Sites) -> Mutation:
+        """The same operator and parameters at another place."""
+        return Mutation(self.operator, self.parameters, function, sites)
+
+    def __str__(self) -> str:
+        inside = ",".join(f"{name}={value}" for name, value in self.parameters)
+        return f"{self.operator}{'{' + inside + '}' if inside else ''}@{self.function}#{self.sites}"
+
+
+@dataclass(frozen=True, order=True)
+class Mutant:
+    """One mutation or more (a higher-order mutant); its id is ``str(mutant)``."""
+
+    mutations: tuple[Mutation, ...]
+
+    def __str__(self) -> str:
+        return "+".join(str(mutation) for mutation in self.mutations)
+
+    @classmethod
+    def parse(cls, text: str) -> Mutant:
+        """The mutant with this id; raises UsageError that quotes the part which does not fit the grammar."""
+        mutations = []
+        position = 0
+        while True:
+            match = _MUTATION.match(text, position)
+            if match is None:
+                raise UsageError(
+                    f"mutant id {text!r} does not parse at {text[position:]!r}; write {_GRAMMAR}"
+                )
+            mutations.append(_mutation(match, text))
+            position = match.end()
+            if position == len(text):
+                return cls(tuple(mutations))
+            if text[position] != "+":
+                raise UsageError(
+                    f"mutant id {text!r} does not parse at {text[position:]!r}; join mutations by '+'"
+                )
+            position += 1
+
+
+def _mutation(match: re.Match[str], text: str) -> Mutation:
+    parameters: dict[str, str] = {}
+    for item in filter(None, (match["parameters"] or "").split(",")):
+        pair = _PARAMETER.fullmatch(item)
+        if pair is None:
+            raise UsageError(f"mutant id {text!r}: {item!r} is not a parameter; write name=value")
+        if pair["name"] in parameters:
+            raise UsageError(f"mutant id {text!r} gives the parameter {pair['name']!r} twice")
+        parameters[pair["name"]] = pair["value"]
+    return Mutation(
+        match["operator"], tuple(parameters.items()), match["function"], Sites.parse(match["sites"])
+    )

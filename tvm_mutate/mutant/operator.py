@@ -1,0 +1,124 @@
+"""Operators: rewriting rules at one IR level, as rows of a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.mutant.identifier import Mutation
+from tvm_mutate.mutant.parameter import Parameter, Value
+from tvm_mutate.mutant.vocabulary import Category, Slot
+
+Parameters = Mapping[str, Value]
+
+SLOT_PARAMETER = "slot"
+
+
+@dataclass(frozen=True)
+class TirRule:
+    """A rule on TIR: ``rewrite(node, parameters)`` gives the replacement, or None where no site is.
+
+    ``node_types`` are the TVM classes of the nodes that are offered to ``rewrite`` (typed dispatch is what
+    keeps a walk at tens of microseconds, so never a base class).
+    """
+
+    node_types: tuple[type, ...]
+    rewrite: Callable[[Any, Parameters], Any | None]
+
+
+@dataclass(frozen=True)
+class GraphRule:
+    """A rule on Relax calls: ``rewrite(call, parameters)`` gives the replacing expression, or None.
+
+    ``ops`` are the names of the Relax operators whose calls are offered; nested calls in the replacement are
+    bound to variables by the engine.
+    """
+
+    ops: tuple[str, ...]
+    rewrite: Callable[[Any, Parameters], Any | None]
+
+
+@dataclass(frozen=True)
+class FunctionRule:
+    """A rule on a whole Relax function, which is its only site.
+
+    ``rewrite(module, function_name, parameters)`` gives the new IRModule, or None where no site is.
+    """
+
+    rewrite: Callable[[Any, str, Parameters], Any | None]
+
+
+Rule = TirRule | GraphRule | FunctionRule
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pair of TVMScript texts: ``after`` is ``before`` with the operator applied at ``sites``."""
+
+    before: str
+    after: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    sites: str = "*"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A rewriting rule with its name, slots (the first is the default), category and parameters.
+
+    ``variants`` are the parameter settings that a campaign enumerates by default. An operator with several
+    slots has the parameter ``slot`` besides its own. ``undefined_behaviour`` marks operators whose mutants
+    can access memory outside their buffers.
+    """
+
+    name: str
+    slots: tuple[Slot, ...]
+    category: Category
+    description: str
+    rule: Rule
+    examples: tuple[Example, ...]
+    parameters: tuple[Parameter, ...] = ()
+    variants: tuple[Mapping[str, Value], ...] = ({},)
+    undefined_behaviour: bool = False
+
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """The operator's own parameters, and ``slot`` where there is a choice."""
+        if len(self.slots) == 1:
+            return self.parameters
+        names = tuple(str(slot) for slot in self.slots)
+        return (*self.parameters, Parameter(SLOT_PARAMETER, "where in the pipeline it acts", names[0], names))
+
+    def read_parameters(self, mutation: Mutation) -> dict[str, Value]:
+        """The typed parameters of a mutation, defaults filled in; raises UsageError for unknown or missing ones."""
+        known = {parameter.name: parameter for parameter in self.all_parameters()}
+        given = dict(mutation.parameters)
+        for name in given:
+            if name not in known:
+                raise UsageError(f"{self.name} has no parameter {name!r}{suggestion(name, known)}")
+        values: dict[str, Value] = {}
+        for name, parameter in known.items():
+            if name in given:
+                values[name] = parameter.read(given[name], self.name)
+            elif parameter.default is not None:
+                values[name] = parameter.default
+            else:
+                raise UsageError(f"{self.name} needs the parameter {name!r}: {parameter.description}")
+        return values
+
+    def slot_of(self, values: Parameters) -> Slot:
+        """The slot in which a mutation with these parameters acts."""
+        return Slot(values[SLOT_PARAMETER]) if SLOT_PARAMETER in values else self.slots[0]
+
+    def mutation(self, parameters: Parameters | None = None, slot: Slot | None = None) -> Mutation:
+        """The mutation at all sites of all functions; parameters equal to their default are left out of its id."""
+        given = dict(parameters or {})
+        if slot is not None and len(self.slots) > 1:
+            given[SLOT_PARAMETER] = str(slot)
+        defaults = {parameter.name: parameter.default for parameter in self.all_parameters()}
+        return Mutation(
+            self.name,
+            tuple(
+                (name, Parameter.write(value)) for name, value in given.items() if value != defaults.get(name)
+            ),
+        )

@@ -1,0 +1,32 @@
+"""The fixed words of the mutant floor: slots and categories."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Slot(enum.Enum):
+    """Where in the pipeline a mutation acts."""
+
+    GRAPH = "graph"  # Relax, before the Relax pipeline
+    KERNEL = "kernel"  # structured TIR, after the Relax pipeline
+    LOWERED = "lowered"  # after the TIR pipeline, host and device functions
+    CODEGEN = "codegen"  # after the finalizers, at the door of target.build.*
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Category(enum.Enum):
+    """The six mutation categories of MutateNN (arXiv 2306.01697), and one for the canaries."""
+
+    NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
+    ARITHMETIC_NODE = "Arithmetic Node Replacement"
+    LAYER_NODE = "Layer Node Replacement"
+    ARITHMETIC_TYPES = "Arithmetic Types"
+    KERNEL_STORES = "Kernel Variables & Stores"
+    CONDITIONAL = "Conditional Statement Operations"
+    CANARY = "Canary"
+
+    def __str__(self) -> str:
+        return self.value

@@ -1,0 +1,16 @@
+"""The operators that come with tvm_mutate, family by family."""
+
+from __future__ import annotations
+
+import functools
+
+from tvm_mutate.mutant import Catalogue
+from tvm_mutate.operators import conditions
+
+_FAMILIES = (conditions,)
+
+
+@functools.cache
+def builtin_catalogue() -> Catalogue:
+    """The catalogue of all operators of tvm_mutate, in the order of their families."""
+    return Catalogue(operator for family in _FAMILIES for operator in family.OPERATORS)

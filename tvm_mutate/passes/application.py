@@ -1,0 +1,112 @@
+"""Applies mutations to a module and proves that they were applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tvm
+import tvm_ffi
+from tvm import relax, tirx
+
+from tvm_mutate.mutant import Catalogue, Mutation, Slot, TirRule
+from tvm_mutate.passes.graph_rewriter import rewrite_relax_function
+from tvm_mutate.passes.selection import Selection, Site, Tally
+from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What one mutation did to one function.
+
+    ``found`` counts the operator's sites there, ``sites`` are those that were rewritten, and ``changed`` says
+    whether the function is structurally different from before: the proof, which no counter can stand in for.
+    """
+
+    mutation: Mutation
+    function: str
+    found: int
+    sites: tuple[int, ...]
+    changed: bool
+
+
+def apply_mutations(
+    module: tvm.IRModule, selections: Sequence[Selection]
+) -> tuple[tvm.IRModule, list[Applied]]:
+    """The module with all the selections applied at once, and what each did to each function it matches.
+
+    All the selections have to act in one slot. Functions are taken in the order of their names.
+    """
+    report: list[Applied] = []
+    for name in sorted(variable.name_hint for variable in module.functions):
+        matching = [selection for selection in selections if selection.mutation.matches(name)]
+        if not matching:
+            continue
+        before = module[name]
+        module, tallies = _rewrite(module, name, matching, describe=False)
+        changed = not tvm_ffi.structural_equal(before, module[name])
+        report += [
+            Applied(
+                tally.selection.mutation,
+                name,
+                tally.found,
+                tuple(tally.applied),
+                changed and bool(tally.applied),
+            )
+            for tally in tallies
+        ]
+    return module, report
+
+
+def find_sites(module: tvm.IRModule, selection: Selection) -> list[Site]:
+    """The sites of the selection in the module, by function name and ordinal; nothing is changed."""
+    sites: list[Site] = []
+    for name in sorted(variable.name_hint for variable in module.functions):
+        if selection.mutation.matches(name):
+            for tally in _rewrite(module, name, [selection], describe=True)[1]:
+                sites += tally.descriptions or []
+    return sites
+
+
+def count_sites(module: tvm.IRModule, selection: Selection) -> dict[str, int]:
+    """How many sites the selection's operator has in each function, functions without sites left out."""
+    counts: dict[str, int] = {}
+    for name in sorted(variable.name_hint for variable in module.functions):
+        if selection.mutation.matches(name):
+            for tally in _rewrite(module, name, [selection], describe=False)[1]:
+                if tally.found:
+                    counts[name] = tally.found
+    return counts
+
+
+def selections_by_slot(mutations: Sequence[Mutation], catalogue: Catalogue) -> dict[Slot, list[Selection]]:
+    """The mutations resolved against the catalogue and grouped by the slot in which they act."""
+    grouped: dict[Slot, list[Selection]] = {}
+    for mutation in mutations:
+        selection = Selection.resolve(mutation, catalogue)
+        grouped.setdefault(selection.slot, []).append(selection)
+    return grouped
+
+
+def _rewrite(
+    module: tvm.IRModule, name: str, selections: Sequence[Selection], describe: bool
+) -> tuple[tvm.IRModule, list[Tally]]:
+    function = module[name]
+    on_tir = isinstance(function, tirx.PrimFunc)
+    if not on_tir and not isinstance(function, relax.Function):
+        return module, []
+    tallies = [
+        Tally(selection, name, descriptions=[] if describe else None)
+        for selection in selections
+        if isinstance(selection.operator.rule, TirRule) == on_tir
+    ]
+    if not tallies:
+        return module, []
+    if not on_tir:
+        return rewrite_relax_function(module, name, tallies), tallies
+    rewritten = rewrite_prim_func(function, tallies)
+    if any(tally.applied for tally in tallies):
+        module = tvm.IRModule(
+            {**module.functions, module.get_global_var(name): rewritten}, attrs=module.attrs
+        )
+    return module, tallies

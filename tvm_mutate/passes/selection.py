@@ -1,0 +1,80 @@
+"""What a rewriter is asked to do, and what it says it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm_mutate.mutant import Catalogue, Mutation, Operator, Parameters, Slot
+
+DESCRIPTION_LIMIT = 160
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A mutation with its operator and typed parameters, ready to be applied."""
+
+    mutation: Mutation
+    operator: Operator
+    parameters: Parameters
+
+    @property
+    def slot(self) -> Slot:
+        """The slot in which it acts."""
+        return self.operator.slot_of(self.parameters)
+
+    @classmethod
+    def resolve(cls, mutation: Mutation, catalogue: Catalogue) -> Selection:
+        """The selection of a mutation; raises UsageError for an unknown operator or wrong parameters."""
+        operator = catalogue[mutation.operator]
+        return cls(mutation, operator, operator.read_parameters(mutation))
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place where an operator applies: the node there and what it would become, as text."""
+
+    function: str
+    ordinal: int
+    before: str
+    after: str
+
+
+@dataclass
+class Tally:
+    """The sites of one selection in one function: counted in walk order, with those that were rewritten."""
+
+    selection: Selection
+    function: str
+    found: int = 0
+    applied: list[int] = field(default_factory=list)
+    descriptions: list[Site] | None = None
+
+    def visit(self, original: Any, rebuilt: Any) -> Any:
+        """``rebuilt``, or its replacement where this is a selected site.
+
+        Whether a site is here is decided on the original node alone, so that the ordinals of a higher-order
+        mutant's mutations do not depend on each other.
+        """
+        rule, parameters = self.selection.operator.rule, self.selection.parameters
+        candidate = rule.rewrite(original, parameters)  # type: ignore[call-arg, arg-type]
+        if candidate is None:
+            return rebuilt
+        ordinal = self.found
+        self.found += 1
+        if self.descriptions is not None:
+            self.descriptions.append(Site(self.function, ordinal, one_line(original), one_line(candidate)))
+        if ordinal not in self.selection.mutation.sites:
+            return rebuilt
+        replacement = candidate if rebuilt is original else rule.rewrite(rebuilt, parameters)  # type: ignore[call-arg, arg-type]
+        if replacement is None:  # another mutation of the same mutant took the site away
+            return rebuilt
+        self.applied.append(ordinal)
+        return replacement
+
+
+def one_line(node: Any) -> str:
+    """The first line of a node's TVMScript, shortened."""
+    lines = [line for line in str(node).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    text = lines[0].strip() if lines else ""
+    return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"

@@ -1,0 +1,57 @@
+"""Finds and rewrites the sites of TIR rules in one PrimFunc, with one engine for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tvm_ffi
+from tvm import tirx
+from tvm.ir import CallingConv
+
+from tvm_mutate.mutant import TirRule
+from tvm_mutate.passes.selection import Tally
+
+COMPUTE_SCOPE = "compute_scope"
+
+
+def rewrite_prim_func(function: tirx.PrimFunc, tallies: Sequence[Tally]) -> tirx.PrimFunc:
+    """The function with the selected sites of every tally rewritten; tallies count what was found and done.
+
+    Nodes are numbered in post order. In a host function with packed-API argument checks (after MakePackedAPI)
+    only the body under ``compute_scope`` is looked at: the checks are TVM's, not the kernel's.
+    """
+    inside = _is_whole(function)
+
+    def on_node(node: Any, mutator: Any) -> Any:
+        rebuilt = mutator.default_mutate(node)
+        if inside:
+            for tally, types in offered:
+                if isinstance(node, types):
+                    rebuilt = tally.visit(node, rebuilt)
+        return rebuilt
+
+    def on_attribute(node: tirx.AttrStmt, mutator: Any) -> Any:
+        nonlocal inside
+        if inside or node.attr_key != COMPUTE_SCOPE:
+            return on_node(node, mutator)
+        inside = True
+        rebuilt = mutator.default_mutate(node)
+        inside = False
+        return rebuilt
+
+    offered = [(tally, _rule(tally).node_types) for tally in tallies]
+    types = {node_type for _, node_types in offered for node_type in node_types} - {tirx.AttrStmt}
+    callbacks = [(tuple(sorted(types, key=lambda kind: kind.__name__)), on_node)] if types else []
+    return tvm_ffi.structural_mutate(function, [*callbacks, (tirx.AttrStmt, on_attribute)])
+
+
+def _rule(tally: Tally) -> TirRule:
+    rule = tally.selection.operator.rule
+    assert isinstance(rule, TirRule)
+    return rule
+
+
+def _is_whole(function: tirx.PrimFunc) -> bool:
+    convention = function.attrs.get("calling_conv") if function.attrs else None
+    return convention is None or int(convention) != int(CallingConv.C_PACKED_FUNC)
