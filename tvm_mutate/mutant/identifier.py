@@ -99,17 +99,13 @@ class Mutant:
         while True:
             match = _MUTATION.match(text, position)
             if match is None:
-                raise UsageError(
-                    f"mutant id {text!r} does not parse at {text[position:]!r}; write {_GRAMMAR}"
-                )
+                raise UsageError(f"mutant id {text!r} does not parse at {text[position:]!r}; write {_GRAMMAR}")
             mutations.append(_mutation(match, text))
             position = match.end()
             if position == len(text):
                 return cls(tuple(mutations))
             if text[position] != "+":
-                raise UsageError(
-                    f"mutant id {text!r} does not parse at {text[position:]!r}; join mutations by '+'"
-                )
+                raise UsageError(f"mutant id {text!r} does not parse at {text[position:]!r}; join mutations by '+'")
             position += 1
 
 
@@ -122,6 +118,4 @@ def _mutation(match: re.Match[str], text: str) -> Mutation:
         if pair["name"] in parameters:
             raise UsageError(f"mutant id {text!r} gives the parameter {pair['name']!r} twice")
         parameters[pair["name"]] = pair["value"]
-    return Mutation(
-        match["operator"], tuple(parameters.items()), match["function"], Sites.parse(match["sites"])
-    )
+    return Mutation(match["operator"], tuple(parameters.items()), match["function"], Sites.parse(match["sites"]))

@@ -118,7 +118,5 @@ class Operator:
         defaults = {parameter.name: parameter.default for parameter in self.all_parameters()}
         return Mutation(
             self.name,
-            tuple(
-                (name, Parameter.write(value)) for name, value in given.items() if value != defaults.get(name)
-            ),
+            tuple((name, Parameter.write(value)) for name, value in given.items() if value != defaults.get(name)),
         )

@@ -30,9 +30,7 @@ class Applied:
     changed: bool
 
 
-def apply_mutations(
-    module: tvm.IRModule, selections: Sequence[Selection]
-) -> tuple[tvm.IRModule, list[Applied]]:
+def apply_mutations(module: tvm.IRModule, selections: Sequence[Selection]) -> tuple[tvm.IRModule, list[Applied]]:
     """The module with all the selections applied at once, and what each did to each function it matches.
 
     All the selections have to act in one slot. Functions are taken in the order of their names.
@@ -106,7 +104,5 @@ def _rewrite(
         return rewrite_relax_function(module, name, tallies), tallies
     rewritten = rewrite_prim_func(function, tallies)
     if any(tally.applied for tally in tallies):
-        module = tvm.IRModule(
-            {**module.functions, module.get_global_var(name): rewritten}, attrs=module.attrs
-        )
+        module = tvm.IRModule({**module.functions, module.get_global_var(name): rewritten}, attrs=module.attrs)
     return module, tallies

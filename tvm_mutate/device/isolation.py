@@ -1,0 +1,134 @@
+"""Runs one task in a forked child, so that nothing it does can harm the process that asked for it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+Stage = Callable[[str], None]
+_FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+_PR_SET_PDEATHSIG = 1
+_OUTPUT_TAIL = 2000
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a task ended: ``finished`` with a value, or ``raised``, ``died`` or ``timed out``, and in which stage.
+
+    ``reason`` is one line for people; ``seconds`` is the wall-clock time of the child.
+    """
+
+    kind: str
+    stage: str
+    seconds: float
+    value: Any = None
+    reason: str = ""
+
+
+def run_isolated(task: Callable[[Stage], Any], seconds: float, memory_bytes: int | None = None) -> Ending:
+    """The ending of ``task`` run in a forked child with a limit of wall-clock time, and of address space if given.
+
+    The task is given a function to say which stage it enters. Its value has to be picklable. The child leads a
+    process group of its own, which is killed as a whole: compilers that it started end with it. The caller must
+    not have started TVM's thread pool (TVM_NUM_THREADS=1).
+    """
+    receiver, sender = Pipe(duplex=False)
+    started = time.monotonic()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as output:
+        child = os.fork()
+        if child == 0:
+            receiver.close()
+            _be_child(task, sender, output.fileno(), memory_bytes)
+        sender.close()
+        try:
+            return _watch(child, receiver, started, seconds, output.fileno())
+        finally:
+            _kill_group(child)
+            receiver.close()
+
+
+def die_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent dies (Linux; elsewhere nothing is done)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, memory: int | None) -> NoReturn:
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        die_with_parent()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if memory is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        for number in _FATAL_SIGNALS:  # TVM's own handlers would print a backtrace and take their time
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            value = task(lambda stage: sender.send(("stage", stage)))
+            sender.send(("finished", value))
+        except BaseException as error:
+            traceback.print_exc()
+            sender.send(("raised", _one_line(error)))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _watch(child: int, receiver: Connection, started: float, seconds: float, output: int) -> Ending:
+    stage = "start"
+    while True:
+        left = started + seconds - time.monotonic()
+        if left <= 0 or not receiver.poll(left):
+            return Ending("timed out", stage, time.monotonic() - started, reason=f"no end after {seconds:.0f} s")
+        try:
+            kind, value = receiver.recv()
+        except (EOFError, OSError):
+            break
+        elapsed = time.monotonic() - started
+        if kind == "stage":
+            stage = value
+        elif kind == "raised":
+            return Ending(kind, stage, elapsed, reason=value)
+        else:
+            return Ending(kind, stage, elapsed, value=value)
+    _, status = os.waitpid(child, 0)
+    return Ending("died", stage, time.monotonic() - started, reason=_death(status, output))
+
+
+def _death(status: int, output: int) -> str:
+    if not os.WIFSIGNALED(status):
+        return f"the process ended with exit code {os.waitstatus_to_exitcode(status)}"
+    name = signal.Signals(os.WTERMSIG(status)).name
+    os.lseek(output, 0, os.SEEK_SET)
+    said = os.read(output, _OUTPUT_TAIL).decode(errors="replace").strip().splitlines()
+    return f"{name}: {said[-1][:200]}" if said else name
+
+
+def _kill_group(child: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)  # for a child that has not become a group leader yet
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__

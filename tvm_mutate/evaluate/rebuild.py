@@ -1,0 +1,104 @@
+"""Evaluates a mutant by rebuilding and rerunning the whole model in a child process: the ground truth."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tvm
+
+from tvm_mutate.build import Program, first_output, parse_target
+from tvm_mutate.device import Device, Ending, Stage, run_isolated
+from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
+from tvm_mutate.pipeline import Stages, slotted_tir_pipeline
+
+COMPILING = "compile"
+RUNNING = "run"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one build of a model gave: its code's digest, the scores, and the times in seconds.
+
+    ``outputs`` has shape [inputs, classes] and is None where the code was that of the unmutated build, so that
+    nothing had to run. ``run_seconds`` has one entry an input.
+    """
+
+    applied: tuple[Applied, ...]
+    digest: str
+    build_seconds: float
+    outputs: np.ndarray | None = None
+    run_seconds: tuple[float, ...] = ()
+
+    @property
+    def sites(self) -> int:
+        """How many sites were rewritten in functions that came out structurally different."""
+        return sum(len(each.sites) for each in self.applied if each.changed)
+
+
+class RebuildEvaluator:
+    """Builds and runs a model, mutated or not, for one device; every build in a child process of its own.
+
+    ``inputs`` has shape [inputs, *input shape of the model]. The model's stages are lowered once, here, and
+    shared with the children.
+    """
+
+    def __init__(
+        self,
+        module: tvm.IRModule,
+        inputs: np.ndarray,
+        device: Device,
+        catalogue: Catalogue,
+        stages: Stages | None = None,
+    ) -> None:
+        self.inputs = inputs
+        self.device = device
+        self.catalogue = catalogue
+        self.target = parse_target(device.target)
+        self.stages = stages or Stages(module, self.target)
+
+    def evaluate(self, mutant: Mutant | None, seconds: float, same_code: str | None = None) -> Ending:
+        """The ending of building and running the mutant (None: the unmutated model) within the time limit.
+
+        The ending's value is a :class:`Run`. Code whose digest is ``same_code`` is not run.
+        """
+        selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
+
+        with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
+            return run_isolated(lambda stage: self._run(selections, stage, Path(folder), same_code), seconds)
+
+    def _run(self, selections: dict, stage: Stage, folder: Path, same_code: str | None) -> Run:
+        stage(COMPILING)
+        started = time.monotonic()
+        applied: list[Applied] = []
+        lowered = self.stages.lowered_with(selections, applied)
+        passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in selections.items()}
+        with slotted_tir_pipeline(passes) as tir_pipeline:
+            program = Program(lowered, self.target, folder, tir_pipeline)
+        digest = program.kernels.digest
+        if digest == same_code:
+            return Run(tuple(applied), digest, time.monotonic() - started)
+        machine = program.load(self.device.runtime())
+        built = time.monotonic() - started
+        stage(RUNNING)
+        outputs, seconds = run_all(machine, self.inputs, self.device.runtime())
+        return Run(tuple(applied), digest, built, outputs, tuple(seconds))
+
+
+def run_all(
+    machine: tvm.relax.VirtualMachine, inputs: Sequence[np.ndarray] | np.ndarray, device: tvm.runtime.Device
+) -> tuple[np.ndarray, list[float]]:
+    """The scores of every input, shape [inputs, classes], and the seconds that each took."""
+    rows, seconds = [], []
+    for data in inputs:
+        tensor = tvm.runtime.tensor(data[np.newaxis], device)
+        started = time.perf_counter()
+        row = first_output(machine["main"](tensor))
+        seconds.append(time.perf_counter() - started)
+        rows.append(row)
+    return np.stack(rows), seconds
