@@ -1,0 +1,79 @@
+"""PrimFuncs to native code for one target, with a digest of that code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import tirx
+from tvm.target import Target
+
+from tvm_mutate.build.c_compiler import compile_c
+
+# The argument checks of the packed calling convention are most of the text and none of the kernel; shapes are
+# static here, so both builds go without them.
+PASS_CONFIG = {"tirx.disable_assert": True}
+_ADDRESS = re.compile(r'!"0x[0-9a-f]+"')
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels of one program: a module that can be called, and the SHA-256 of its generated code."""
+
+    module: tvm.runtime.Module
+    digest: str
+
+
+def generate(kernels: tvm.IRModule, target: Target, tir_pipeline: str = "default") -> tvm.runtime.Module:
+    """TVM's code for the kernels: host code, with the device code as an imported module on GPU targets."""
+    with tvm.transform.PassContext(config=PASS_CONFIG):
+        return tirx.build(kernels, target=target, pipeline=tir_pipeline)
+
+
+def generated_text(module: tvm.runtime.Module, kind: str) -> str:
+    """The generated code as text: LLVM IR, C, or the device source of a GPU target."""
+    if kind == "llvm":
+        return _without_addresses(module.inspect_source("ll"))
+    if kind == "c":
+        return module.inspect_source("c")
+    return "\n".join(imported.inspect_source() for imported in module.imports)
+
+
+def _without_addresses(text: str) -> str:
+    """LLVM IR with the buffers' addresses in its alias metadata replaced by ordinals.
+
+    TVM names the alias classes of local buffers by where the compiler happened to allocate them, so that two
+    builds of one module differ in nothing else.
+    """
+    ordinals: dict[str, str] = {}
+    return _ADDRESS.sub(lambda match: ordinals.setdefault(match[0], f'!"buffer{len(ordinals)}"'), text)
+
+
+def build_kernels(kernels: tvm.IRModule, target: Target, folder: Path, tir_pipeline: str = "default") -> Kernels:
+    """The kernels compiled for the target; files that this needs go into ``folder``.
+
+    Raises CompileError where the generated code does not compile, and what TVM raises where TVM refuses.
+    """
+    kind = target.kind.name
+    return _FINISHERS.get(kind, _finish_with_text)(generate(kernels, target, tir_pipeline), kind, folder)
+
+
+def _finish_c(module: tvm.runtime.Module, _kind: str, folder: Path) -> Kernels:
+    library = compile_c(module.inspect_source("c"), folder)
+    return Kernels(tvm.runtime.load_module(str(library)), _sha256(library.read_bytes()))
+
+
+def _finish_with_text(module: tvm.runtime.Module, kind: str, _folder: Path) -> Kernels:
+    return Kernels(module, _sha256(generated_text(module, kind).encode()))
+
+
+_FINISHERS: dict[str, Callable[[Any, str, Path], Kernels]] = {"c": _finish_c}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

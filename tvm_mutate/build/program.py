@@ -1,0 +1,40 @@
+"""A whole model built for a target: the full rebuild, which is the ground truth of every verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.relax import vm_build
+from tvm.target import Target
+
+from tvm_mutate.build.kernels import Kernels, build_kernels
+from tvm_mutate.pipeline import kernels_of
+
+
+class Program:
+    """A model built for a target, ready to be loaded on a device.
+
+    The constants of the module are referred to, not copied: a process forked from the one that imported the
+    model shares its weights.
+    """
+
+    def __init__(self, lowered: tvm.IRModule, target: Target, folder: Path, tir_pipeline: str = "default") -> None:
+        builder = relax.ExecBuilder()
+        constants = dict(lowered.attrs.get("const_name_to_constant", {})) if lowered.attrs else {}
+        leftover = vm_build._vmcodegen(builder, lowered)
+        self.kernels: Kernels = build_kernels(kernels_of(leftover), target, folder, tir_pipeline)
+        self._executable = vm_build._vmlink(builder, target, None, ext_libs=[self.kernels.module], params=constants)
+
+    def load(self, device: tvm.runtime.Device) -> relax.VirtualMachine:
+        """A virtual machine that runs the program on the device."""
+        return relax.VirtualMachine(self._executable.mod, device)
+
+
+def first_output(result: object) -> np.ndarray:
+    """The first tensor of what a program returned, as one row of scores; shape [classes]."""
+    while not hasattr(result, "numpy"):
+        result = result[0]  # type: ignore[index]
+    return np.ascontiguousarray(result.numpy()).reshape(-1)

@@ -1,0 +1,65 @@
+"""Targets: what a program is compiled for, from a tag, a dict or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tvm.target import Target
+
+from tvm_mutate.errors import UsageError, suggestion
+
+_KINDS = ("llvm", "c", "cuda", "opencl", "webgpu", "metal", "vulkan", "rocm")
+
+
+def parse_target(text: str | Mapping[str, Any] | Target) -> Target:
+    """The TVM target that ``text`` names: a kind (``llvm``), a tag, a dict or its JSON.
+
+    Targets without a host get ``llvm`` as host where the kind needs one. Raises UsageError in one sentence.
+    """
+    if isinstance(text, Target):
+        return text
+    specification = dict(text) if isinstance(text, Mapping) else _specification(text)
+    try:
+        target = Target(specification)
+    except Exception as error:  # TVM raises what its C++ threw: InternalError, ValueError, TypeError
+        first_line = (str(error).strip().splitlines() or [""])[-1]
+        raise UsageError(
+            f"target {_shown(text)} is not one that TVM knows ({first_line}){_hint(specification)}"
+        ) from None
+    return target if target.host is not None or target.kind.name in ("llvm", "c") else target.with_host(Target("llvm"))
+
+
+def canonical_target(text: str | Mapping[str, Any] | Target) -> str:
+    """The JSON (or the name) of a target, such that equal targets have equal text."""
+    target = parse_target(text)
+    if isinstance(text, str) and not text.lstrip().startswith("{"):
+        return text
+    if isinstance(text, Target):
+        return json.dumps({"kind": target.kind.name, **{key: str(value) for key, value in target.attrs.items()}})
+    specification = json.loads(text) if isinstance(text, str) else dict(text)
+    return json.dumps(specification, sort_keys=True, separators=(",", ":"))
+
+
+def _specification(text: str) -> str | dict[str, Any]:
+    stripped = text.strip()
+    if stripped.startswith("{"):
+        try:
+            return json.loads(stripped)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"target {text!r} is not JSON ({error.msg} at column {error.colno})") from None
+    if " " in stripped or "=" in stripped:
+        raise UsageError(
+            f'target {text!r} has options in the old style; write JSON such as \'{{"kind":"llvm","mcpu":"x86-64-v3"}}\''
+        )
+    return stripped
+
+
+def _shown(text: str | Mapping[str, Any]) -> str:
+    return repr(text) if isinstance(text, str) else json.dumps(dict(text))
+
+
+def _hint(specification: str | dict[str, Any]) -> str:
+    kind = specification if isinstance(specification, str) else str(specification.get("kind", ""))
+    return "" if kind in _KINDS else suggestion(kind, _KINDS)
