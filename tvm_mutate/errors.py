@@ -36,7 +36,7 @@ class UntrustedError(MutateError):
     exit_code = ExitCode.UNTRUSTED
 
 
-class Interrupted(MutateError):
+class CampaignInterruptedError(MutateError):
     """The campaign was stopped from outside; its journal resumes."""
 
     exit_code = ExitCode.INTERRUPTED

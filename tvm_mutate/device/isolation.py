@@ -17,7 +17,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-Stage = Callable[[str], None]
+Stage = Callable[..., None]
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
@@ -27,7 +27,8 @@ _OUTPUT_TAIL = 2000
 class Ending:
     """How a task ended: ``finished`` with a value, or ``raised``, ``died`` or ``timed out``, and in which stage.
 
-    ``reason`` is one line for people; ``seconds`` is the wall-clock time of the child.
+    ``reason`` is one line for people; ``seconds`` is the wall-clock time of the child; ``note`` is the last thing
+    that the task had to say when it entered a stage, whatever became of it afterwards.
     """
 
     kind: str
@@ -35,14 +36,15 @@ class Ending:
     seconds: float
     value: Any = None
     reason: str = ""
+    note: Any = None
 
 
 def run_isolated(task: Callable[[Stage], Any], seconds: float, memory_bytes: int | None = None) -> Ending:
     """The ending of ``task`` run in a forked child with a limit of wall-clock time, and of address space if given.
 
-    The task is given a function to say which stage it enters. Its value has to be picklable. The child leads a
-    process group of its own, which is killed as a whole: compilers that it started end with it. The caller must
-    not have started TVM's thread pool (TVM_NUM_THREADS=1).
+    The task is given a function ``stage(name, note=None)`` to say which stage it enters. Its value has to be
+    picklable. The child leads a process group of its own, which is killed as a whole: compilers that it started
+    end with it. The caller must not have started TVM's thread pool (TVM_NUM_THREADS=1).
     """
     receiver, sender = Pipe(duplex=False)
     started = time.monotonic()
@@ -80,7 +82,7 @@ def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, mem
         for number in _FATAL_SIGNALS:  # TVM's own handlers would print a backtrace and take their time
             signal.signal(number, signal.SIG_DFL)
         try:
-            value = task(lambda stage: sender.send(("stage", stage)))
+            value = task(lambda stage, note=None: sender.send(("stage", (stage, note))))
             sender.send(("finished", value))
         except BaseException as error:
             traceback.print_exc()
@@ -91,24 +93,28 @@ def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, mem
 
 
 def _watch(child: int, receiver: Connection, started: float, seconds: float, output: int) -> Ending:
-    stage = "start"
+    stage, note = "start", None
+
+    def ending(kind: str, value: Any = None, reason: str = "") -> Ending:
+        return Ending(kind, stage, time.monotonic() - started, value, reason, note)
+
     while True:
         left = started + seconds - time.monotonic()
         if left <= 0 or not receiver.poll(left):
-            return Ending("timed out", stage, time.monotonic() - started, reason=f"no end after {seconds:.0f} s")
+            return ending("timed out", reason=f"no end after {seconds:.0f} s")
         try:
             kind, value = receiver.recv()
         except (EOFError, OSError):
             break
-        elapsed = time.monotonic() - started
         if kind == "stage":
-            stage = value
+            stage, told = value
+            note = note if told is None else told
         elif kind == "raised":
-            return Ending(kind, stage, elapsed, reason=value)
+            return ending(kind, reason=value)
         else:
-            return Ending(kind, stage, elapsed, value=value)
+            return ending(kind, value=value)
     _, status = os.waitpid(child, 0)
-    return Ending("died", stage, time.monotonic() - started, reason=_death(status, output))
+    return ending("died", reason=_death(status, output))
 
 
 def _death(status: int, output: int) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from tvm_mutate.build import Program, first_output, parse_target
+from tvm_mutate.build import Program, first_output
 from tvm_mutate.device import Device, Ending, Stage, run_isolated
-from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
-from tvm_mutate.pipeline import Stages, slotted_tir_pipeline
+from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
 
 COMPILING = "compile"
 RUNNING = "run"
@@ -44,48 +44,43 @@ class Run:
 class RebuildEvaluator:
     """Builds and runs a model, mutated or not, for one device; every build in a child process of its own.
 
-    ``inputs`` has shape [inputs, *input shape of the model]. The model's stages are lowered once, here, and
-    shared with the children.
+    ``inputs`` has shape [inputs, *input shape of the model]. The model is lowered once, here, and shared with
+    the children.
     """
 
-    def __init__(
-        self,
-        module: tvm.IRModule,
-        inputs: np.ndarray,
-        device: Device,
-        catalogue: Catalogue,
-        stages: Stages | None = None,
-    ) -> None:
+    def __init__(self, stages: Stages, inputs: np.ndarray, device: Device, catalogue: Catalogue) -> None:
+        self.stages = stages
         self.inputs = inputs
         self.device = device
         self.catalogue = catalogue
-        self.target = parse_target(device.target)
-        self.stages = stages or Stages(module, self.target)
+        stages.at(Slot.KERNEL)
 
     def evaluate(self, mutant: Mutant | None, seconds: float, same_code: str | None = None) -> Ending:
         """The ending of building and running the mutant (None: the unmutated model) within the time limit.
 
-        The ending's value is a :class:`Run`. Code whose digest is ``same_code`` is not run.
+        The ending's value is a :class:`Run`, its note what was applied so far. Code whose digest is ``same_code``
+        is not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
 
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
             return run_isolated(lambda stage: self._run(selections, stage, Path(folder), same_code), seconds)
 
-    def _run(self, selections: dict, stage: Stage, folder: Path, same_code: str | None) -> Run:
+    def _run(self, selections: Selections, stage: Stage, folder: Path, same_code: str | None) -> Run:
         stage(COMPILING)
         started = time.monotonic()
         applied: list[Applied] = []
         lowered = self.stages.lowered_with(selections, applied)
+        stage(COMPILING, tuple(applied))
         passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in selections.items()}
         with slotted_tir_pipeline(passes) as tir_pipeline:
-            program = Program(lowered, self.target, folder, tir_pipeline)
+            program = Program(lowered, self.stages.target, folder, tir_pipeline)
         digest = program.kernels.digest
+        stage(RUNNING, tuple(applied))
         if digest == same_code:
             return Run(tuple(applied), digest, time.monotonic() - started)
         machine = program.load(self.device.runtime())
         built = time.monotonic() - started
-        stage(RUNNING)
         outputs, seconds = run_all(machine, self.inputs, self.device.runtime())
         return Run(tuple(applied), digest, built, outputs, tuple(seconds))
 

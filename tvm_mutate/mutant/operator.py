@@ -67,8 +67,8 @@ class Example:
 class Operator:
     """A rewriting rule with its name, slots (the first is the default), category and parameters.
 
-    ``variants`` are the parameter settings that a campaign enumerates by default. An operator with several
-    slots has the parameter ``slot`` besides its own. ``undefined_behaviour`` marks operators whose mutants
+    ``variants`` are the parameter settings that a campaign enumerates by default, ``more_variants`` those that
+    it adds when asked for all. An operator with several slots has the parameter ``slot`` besides its own. ``undefined_behaviour`` marks operators whose mutants
     can access memory outside their buffers.
     """
 
@@ -80,6 +80,7 @@ class Operator:
     examples: tuple[Example, ...]
     parameters: tuple[Parameter, ...] = ()
     variants: tuple[Mapping[str, Value], ...] = ({},)
+    more_variants: tuple[Mapping[str, Value], ...] = ()
     undefined_behaviour: bool = False
 
     def all_parameters(self) -> tuple[Parameter, ...]:

@@ -5,9 +5,31 @@ from __future__ import annotations
 import functools
 
 from tvm_mutate.mutant import Catalogue
-from tvm_mutate.operators import conditions
+from tvm_mutate.operators import (
+    arithmetic_nodes,
+    arithmetic_types,
+    canaries,
+    conditions,
+    layer_nodes,
+    layouts,
+    loops,
+    node_inputs,
+    stores,
+    thresholds,
+)
 
-_FAMILIES = (conditions,)
+_FAMILIES = (
+    node_inputs,
+    arithmetic_nodes,
+    layer_nodes,
+    layouts,
+    arithmetic_types,
+    stores,
+    loops,
+    conditions,
+    thresholds,
+    canaries,
+)
 
 
 @functools.cache

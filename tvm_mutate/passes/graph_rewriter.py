@@ -63,5 +63,7 @@ class _CallRewriter(relax.PyExprMutator):
         rebuilt = self.visit_expr_post_order(call)
         if isinstance(call.op, tvm.ir.Op):
             for tally in self.tallies_by_op.get(call.op.name, ()):
-                rebuilt = tally.visit(call, rebuilt)
+                replaced = tally.visit(call, rebuilt)
+                if replaced is not rebuilt:  # the next mutation of the same call asks for the types in it
+                    rebuilt = self.builder_.normalize(replaced)
         return rebuilt

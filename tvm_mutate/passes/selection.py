@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from tvm_mutate.mutant import Catalogue, Mutation, Operator, Parameters, Slot
+from tvm_mutate.mutant import Catalogue, GraphRule, Mutation, Operator, Parameters, Slot, TirRule
 
 DESCRIPTION_LIMIT = 160
+
+# TVMScript declares the free variables of a statement in the lines before it.
+_SKIPPED = re.compile(r"#|\w+ = T\.(Buffer|handle|bool|u?int\d+|b?float\d+)\(")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Tally:
         mutant's mutations do not depend on each other.
         """
         rule, parameters = self.selection.operator.rule, self.selection.parameters
-        candidate = rule.rewrite(original, parameters)  # type: ignore[call-arg, arg-type]
+        assert isinstance(rule, TirRule | GraphRule)
+        candidate = rule.rewrite(original, parameters)
         if candidate is None:
             return rebuilt
         ordinal = self.found
@@ -66,7 +71,7 @@ class Tally:
             self.descriptions.append(Site(self.function, ordinal, one_line(original), one_line(candidate)))
         if ordinal not in self.selection.mutation.sites:
             return rebuilt
-        replacement = candidate if rebuilt is original else rule.rewrite(rebuilt, parameters)  # type: ignore[call-arg, arg-type]
+        replacement = candidate if rebuilt is original else rule.rewrite(rebuilt, parameters)
         if replacement is None:  # another mutation of the same mutant took the site away
             return rebuilt
         self.applied.append(ordinal)
@@ -74,7 +79,7 @@ class Tally:
 
 
 def one_line(node: Any) -> str:
-    """The first line of a node's TVMScript, shortened."""
-    lines = [line for line in str(node).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    text = lines[0].strip() if lines else ""
+    """The first line of a node's TVMScript, shortened; comments and declarations of free variables are skipped."""
+    lines = [line.strip() for line in str(node).splitlines()]
+    text = next((line for line in lines if line and not _SKIPPED.match(line)), "")
     return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"

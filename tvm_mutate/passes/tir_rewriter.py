@@ -7,7 +7,7 @@ from typing import Any
 
 import tvm_ffi
 from tvm import tirx
-from tvm.ir import CallingConv
+from tvm.ir import CallingConv, TensorRegion
 
 from tvm_mutate.mutant import TirRule
 from tvm_mutate.passes.selection import Tally
@@ -42,8 +42,14 @@ def rewrite_prim_func(function: tirx.PrimFunc, tallies: Sequence[Tally]) -> tirx
 
     offered = [(tally, _rule(tally).node_types) for tally in tallies]
     types = {node_type for _, node_types in offered for node_type in node_types} - {tirx.AttrStmt}
-    callbacks = [(tuple(sorted(types, key=lambda kind: kind.__name__)), on_node)] if types else []
-    return tvm_ffi.structural_mutate(function, [*callbacks, (tirx.AttrStmt, on_attribute)])
+    callbacks: list[Any] = [(tuple(sorted(types, key=lambda kind: kind.__name__)), on_node)] if types else []
+    callbacks += [(tirx.AttrStmt, on_attribute), (TensorRegion, _leave_alone)]
+    return tvm_ffi.structural_mutate(function, callbacks)
+
+
+def _leave_alone(node: Any, _mutator: Any) -> Any:
+    """The node: what blocks declare to read and write repeats what their bodies do, and has no effect of its own."""
+    return node
 
 
 def _rule(tally: Tally) -> TirRule:

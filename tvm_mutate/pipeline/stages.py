@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tvm
 from tvm import tirx
@@ -11,13 +11,9 @@ from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Applied, Selection, mutation_pass
-from tvm_mutate.pipeline.relax_pipeline import default_relax_pipeline
+from tvm_mutate.pipeline.relax_pipeline import backend_pipeline, fusing_pipeline
 
-
-def lower_to_kernels(module: tvm.IRModule, target: Target, pipeline: tvm.transform.Pass | None = None) -> tvm.IRModule:
-    """The module after the Relax pipeline: VM functions in Relax and structured PrimFuncs."""
-    with target:
-        return (pipeline or default_relax_pipeline(target))(module)
+Selections = Mapping[Slot, Sequence[Selection]]
 
 
 def kernels_of(lowered: tvm.IRModule) -> tvm.IRModule:
@@ -42,36 +38,53 @@ def lower_to_door(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: s
     return tvm.IRModule(functions)
 
 
-class Stages:
-    """A module at each slot, for one target; each stage is computed once, when first asked for."""
+class Fused:
+    """A model after legalisation and fusion, which targets share; computed when first asked for."""
 
-    def __init__(self, module: tvm.IRModule, target: Target, relax_pipeline: tvm.transform.Pass | None = None) -> None:
+    def __init__(self, module: tvm.IRModule) -> None:
+        self.module = module
+        self._fused: tvm.IRModule | None = None
+
+    def fused(self) -> tvm.IRModule:
+        """The unmutated model, legalised and fused."""
+        if self._fused is None:
+            self._fused = fusing_pipeline()(self.module)
+        return self._fused
+
+
+class Stages:
+    """A model at each slot, for one target; each stage is computed once, when first asked for."""
+
+    def __init__(self, model: tvm.IRModule | Fused, target: Target) -> None:
         self.target = target
-        self._relax_pipeline = relax_pipeline
-        self._stages: dict[Slot, tvm.IRModule] = {Slot.GRAPH: module}
+        self._model = model if isinstance(model, Fused) else Fused(model)
+        self._stages: dict[Slot, tvm.IRModule] = {}
 
     def at(self, slot: Slot) -> tvm.IRModule:
-        """The unmutated module as the passes of the slot get it."""
+        """The unmutated model as the passes of the slot get it."""
+        if slot is Slot.GRAPH:
+            return self._model.module
         if slot not in self._stages:
             if slot is Slot.KERNEL:
-                lowered = lower_to_kernels(self._stages[Slot.GRAPH], self.target, self._relax_pipeline)
-                self._stages[slot] = lowered
+                self._stages[slot] = self._for_target(self._model.fused())
             else:
                 self._stages[slot] = lower_to_door(kernels_of(self.at(Slot.KERNEL)), self.target, slot)
         return self._stages[slot]
 
-    def lowered_with(self, selections: dict[Slot, list[Selection]], report: list[Applied]) -> tvm.IRModule:
-        """The module after the Relax pipeline with the mutations of the slots ``graph`` and ``kernel`` applied.
+    def lowered_with(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
+        """The model after the Relax pipeline with the mutations of the slots ``graph`` and ``kernel`` applied.
 
         Without graph mutations it starts from the unmutated stage, which the same passes would give again.
         """
-
-        def applied(module: tvm.IRModule, chosen: Sequence[Selection]) -> tvm.IRModule:
-            return mutation_pass(chosen, report.extend)(module) if chosen else module
-
         if Slot.GRAPH in selections:
-            module = applied(self.at(Slot.GRAPH), selections[Slot.GRAPH])
-            module = lower_to_kernels(module, self.target, self._relax_pipeline)
+            mutated = mutation_pass(selections[Slot.GRAPH], report.extend)(self.at(Slot.GRAPH))
+            module = self._for_target(fusing_pipeline()(mutated))
         else:
             module = self.at(Slot.KERNEL)
-        return applied(module, selections.get(Slot.KERNEL, []))
+        if Slot.KERNEL in selections:
+            module = mutation_pass(selections[Slot.KERNEL], report.extend)(module)
+        return module
+
+    def _for_target(self, fused: tvm.IRModule) -> tvm.IRModule:
+        with self.target:
+            return backend_pipeline(self.target)(fused)

@@ -1,0 +1,131 @@
+"""Tasks in forked children: how each can end, and that the parent is unharmed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tvm_mutate.device import run_isolated
+
+
+def test_a_value_comes_back_with_the_last_stage_and_note():
+    def task(stage):
+        stage("compile", "applied")
+        stage("run")
+        return np.arange(3)
+
+    ending = run_isolated(task, 20)
+    assert (ending.kind, ending.stage, ending.note) == ("finished", "run", "applied")
+    assert ending.value.tolist() == [0, 1, 2]
+
+
+def test_an_exception_is_told_in_one_line_with_its_stage():
+    def task(stage):
+        stage("compile")
+        raise ValueError("first line\nthe last line")
+
+    ending = run_isolated(task, 20)
+    assert (ending.kind, ending.stage, ending.reason) == ("raised", "compile", "ValueError: the last line")
+
+
+def test_a_segmentation_fault_is_attributed_to_its_signal_and_stage():
+    def task(stage):
+        stage("run")
+        ctypes.string_at(0)
+
+    ending = run_isolated(task, 20)
+    assert (ending.kind, ending.stage) == ("died", "run")
+    assert ending.reason.startswith("SIGSEGV")
+
+
+def test_an_abort_is_told_with_the_last_line_that_the_child_wrote():
+    def task(stage):
+        os.write(2, b"free(): invalid pointer\n")
+        os.abort()
+
+    assert run_isolated(task, 20).reason == "SIGABRT: free(): invalid pointer"
+
+
+def test_a_task_that_leaves_with_an_exit_code_did_not_finish():
+    ending = run_isolated(lambda stage: os._exit(7), 20)
+    assert (ending.kind, ending.reason) == ("died", "the process ended with exit code 7")
+
+
+def test_a_task_that_never_ends_is_stopped_at_its_limit_with_all_that_it_started(tmp_path: Path):
+    mark = tmp_path / "pid"
+
+    def task(stage):
+        stage("run")
+        sleeper = subprocess.Popen(["sleep", "60"])
+        mark.write_text(str(sleeper.pid))
+        signal.pause()
+
+    started = time.monotonic()
+    ending = run_isolated(task, 1.0)
+    assert (ending.kind, ending.stage) == ("timed out", "run")
+    assert time.monotonic() - started < 10
+    assert not is_running(int(mark.read_text()))
+
+
+def test_more_memory_than_allowed_is_an_exception_of_the_task():
+    here = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    ending = run_isolated(lambda stage: len(bytearray(1 << 30)), 20, memory_bytes=here + (1 << 28))
+    assert (ending.kind, ending.reason) == ("raised", "MemoryError")
+
+
+def test_what_a_task_writes_into_memory_is_not_seen_by_the_parent():
+    values = np.zeros(1000)
+
+    def task(stage):
+        values[:] = 7
+        return float(values.sum())
+
+    assert run_isolated(task, 20).value == 7000
+    assert not values.any()
+
+
+def test_a_large_value_comes_back_whole():
+    ending = run_isolated(lambda stage: np.ones((500, 1000), "float32"), 60)
+    assert ending.value.shape == (500, 1000)
+    assert ending.value.sum() == 500_000
+
+
+def test_children_die_with_the_process_that_forked_them(tmp_path: Path):
+    mark = tmp_path / "pid"
+    script = (
+        "import os, pathlib, time\n"
+        "from tvm_mutate.device import run_isolated\n"
+        "def task(stage):\n"
+        f"    pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+        "run_isolated(task, 60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    wait_for(lambda: mark.exists() and mark.read_text())
+    parent.kill()
+    parent.wait()
+    assert wait_for(lambda: not is_running(int(mark.read_text())))
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_for(condition, seconds: float = 30.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,76 @@
+"""The catalogue of operators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tvm_mutate.errors import UsageError
+from tvm_mutate.mutant import Catalogue, Category
+from tvm_mutate.operators import builtin_catalogue, load_catalogue
+
+ANY_OPERATOR = builtin_catalogue()["tir.swap-compare"]
+THIRD_PARTY = """
+from dataclasses import replace
+from tvm_mutate.operators import builtin_catalogue
+MINE = replace(builtin_catalogue()["tir.swap-compare"], name="tir.mine")
+"""
+
+
+def install(folder: Path, module: str, entry_point: str) -> None:
+    """Makes a package with one entry point in a folder, as pip would."""
+    (folder / "third_party.py").write_text(module)
+    information = folder / "third_party-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[tvm_mutate.operators]\nmine = {entry_point}\n")
+
+
+def test_an_operator_without_an_example_cannot_be_registered():
+    with pytest.raises(ValueError, match=r"tir\.swap-compare.*example"):
+        Catalogue([replace(ANY_OPERATOR, examples=())])
+
+
+def test_two_operators_of_one_name_cannot_be_registered():
+    with pytest.raises(ValueError, match="two operators"):
+        Catalogue([ANY_OPERATOR, ANY_OPERATOR])
+
+
+def test_all_six_categories_of_the_paper_have_operators():
+    assert {operator.category for operator in builtin_catalogue().values()} == set(Category)
+
+
+def test_globs_select_operators_in_catalogue_order_without_repetition():
+    names = [operator.name for operator in builtin_catalogue().select(["tir.swap-*", "tir.*"])]
+    assert names == [name for name in builtin_catalogue() if name.startswith("tir.")]
+
+
+def test_a_glob_that_matches_nothing_is_refused_with_the_nearest_name():
+    with pytest.raises(UsageError, match=r"'tir.swop-compare'; did you mean 'tir.swap-compare'"):
+        builtin_catalogue().select(["tir.swop-compare"])
+
+
+def test_an_installed_package_adds_its_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    install(tmp_path, THIRD_PARTY, "third_party:MINE")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_catalogue()["tir.mine"].rule is ANY_OPERATOR.rule
+
+
+@pytest.mark.parametrize(
+    ("module", "entry_point", "message"),
+    [
+        ("raise RuntimeError('no luck')", "third_party:MINE", "no luck"),
+        ("MINE = [3]", "third_party:MINE", "an Operator or several are expected"),
+        (THIRD_PARTY.replace("tir.mine", "tir.swap-compare"), "third_party:MINE", "two operators"),
+    ],
+)
+def test_a_broken_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, entry_point: str, message: str
+):
+    monkeypatch.delitem(__import__("sys").modules, "third_party", raising=False)
+    install(tmp_path, module, entry_point)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match=rf"tvm_mutate\.operators.*{message}"):
+        load_catalogue()

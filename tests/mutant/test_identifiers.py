@@ -1,0 +1,131 @@
+"""The textual ids of mutants."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_mutate.errors import UsageError
+from tvm_mutate.mutant import Mutant, Mutation, Sites
+from tvm_mutate.operators import builtin_catalogue
+
+names = st.from_regex(r"[a-z][a-z0-9_.-]{0,12}", fullmatch=True)
+parameter_names = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
+values = st.from_regex(r"[A-Za-z0-9_.+*#@-]{1,10}", fullmatch=True)
+functions = st.from_regex(r"[A-Za-z_*?][A-Za-z0-9_*?]{0,12}", fullmatch=True)
+ordinals = st.integers(0, 999)
+sites = st.one_of(
+    st.just(Sites()),
+    ordinals.map(lambda first: Sites(first, first)),
+    st.tuples(ordinals, ordinals).map(lambda pair: Sites(min(pair), max(pair))),
+)
+mutations = st.builds(
+    Mutation,
+    names,
+    st.dictionaries(parameter_names, values, max_size=3).map(lambda given: tuple(given.items())),
+    functions,
+    sites,
+)
+mutants = st.lists(mutations, min_size=1, max_size=3).map(lambda parts: Mutant(tuple(parts)))
+
+
+@given(mutants)
+def test_every_mutant_is_read_back_from_its_id(mutant: Mutant):
+    assert Mutant.parse(str(mutant)) == mutant
+
+
+@given(mutants, mutants)
+def test_two_mutants_have_one_id_only_if_they_are_equal(first: Mutant, second: Mutant):
+    assert (str(first) == str(second)) == (first == second)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_either_an_id_or_refused_in_one_sentence(text: str):
+    try:
+        mutant = Mutant.parse(text)
+    except UsageError as error:
+        assert "\n" not in repr(str(error))
+    else:
+        assert Mutant.parse(str(mutant)) == mutant
+
+
+def test_the_id_of_the_design_document_parses_into_its_parts():
+    mutant = Mutant.parse("tir.swap-compare{from=lt,to=le}@fused_conv2d_add_relu#3")
+    assert mutant.mutations == (
+        Mutation("tir.swap-compare", (("from", "lt"), ("to", "le")), "fused_conv2d_add_relu", Sites(3, 3)),
+    )
+
+
+def test_sites_are_all_one_or_a_range():
+    assert [ordinal for ordinal in range(9) if ordinal in Sites.parse("2-5")] == [2, 3, 4, 5]
+    assert [ordinal for ordinal in range(9) if ordinal in Sites.parse("3")] == [3]
+    assert all(ordinal in Sites.parse("*") for ordinal in range(9))
+
+
+def test_a_function_glob_matches_the_functions_that_it_names():
+    mutation = Mutation("tir.x", (), "fused_conv2d*", Sites())
+    assert mutation.matches("fused_conv2d3_add")
+    assert not mutation.matches("matmul")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("tir.swap-compare", "'tir.swap-compare'"),
+        ("tir.swap-compare@main", "@main"),
+        ("tir.swap-compare@main#x", "#x"),
+        ("tir.swap-compare@main#5-2", "5-2"),
+        ("tir.swap-compare{from}@main#1", "'from'"),
+        ("tir.swap-compare{from=lt,from=le}@main#1", "twice"),
+        ("a@main#1 b@main#2", "join mutations"),
+        ("a@main#1+", "''"),
+        ("", "''"),
+    ],
+)
+def test_a_broken_id_is_refused_with_the_part_that_is_wrong(text: str, named: str):
+    with pytest.raises(UsageError, match=re.escape(named)):
+        Mutant.parse(text)
+
+
+def test_the_catalogue_prints_equal_mutants_alike_whatever_spelling_was_given():
+    catalogue = builtin_catalogue()
+    spelt = catalogue.parse("tir.swap-compare{to=le,from=lt,slot=kernel}@*#*")
+    assert str(spelt) == "tir.swap-compare{from=lt,to=le}@*#*"
+    assert spelt == catalogue.parse("tir.swap-compare{from=lt,to=le}@*#*")
+
+
+def test_an_unknown_operator_is_refused_with_the_nearest_name():
+    with pytest.raises(UsageError, match=r"'tir.swap-compar'; did you mean 'tir.swap-compare'\?"):
+        builtin_catalogue().parse("tir.swap-compar{from=lt,to=le}@*#*")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ("{from=lt}", "needs the parameter 'to'"),
+        ("{from=lt,to=less}", "to='less' is not known"),
+        ("{from=lt,to=le,too=1}", "no parameter 'too'; did you mean 'to'"),
+        ("{from=lt,to=le,slot=grap}", "slot='grap' is not known"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name(parameters: str, message: str):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        builtin_catalogue().parse(f"tir.swap-compare{parameters}@*#*")
+
+
+def test_the_ids_of_all_variants_are_the_same_in_another_process():
+    script = (
+        "from tvm_mutate.operators import builtin_catalogue\n"
+        "for operator in builtin_catalogue().values():\n"
+        "    for variant in operator.variants:\n"
+        "        print(operator.mutation(variant))\n"
+    )
+    runs = {subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout for _ in range(2)}
+    assert len(runs) == 1
+    ids = runs.pop().decode().split()
+    assert len(ids) == len(set(ids)) > 20

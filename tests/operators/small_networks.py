@@ -1,0 +1,101 @@
+"""Small networks that tests build, lower and run on the CPU."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.target import Target
+
+from tvm_mutate.operators import builtin_catalogue
+from tvm_mutate.passes import Applied, Selection, apply_mutations, count_sites
+
+IMAGE = (1, 3, 8, 8)
+UNOPTIMISED = Target({"kind": "llvm", "opt-level": 0})  # same bits as "llvm", compiled twelve times as fast
+
+
+def positive(*shape: int) -> np.ndarray:
+    """Numbers away from zero, the same for the same shape."""
+    return np.random.default_rng(len(shape)).uniform(0.5, 1.5, shape).astype("float32")
+
+
+def signed(*shape: int) -> np.ndarray:
+    """Numbers of both signs, the same for the same shape."""
+    return np.random.default_rng(sum(shape)).normal(0, 0.5, shape).astype("float32")
+
+
+def network(*shapes: tuple[int, ...], build: Any) -> tvm.IRModule:
+    """A module whose ``main`` takes float32 tensors and returns what ``build`` makes of them."""
+    builder = relax.BlockBuilder()
+    inputs = [relax.Var(f"x{i}", relax.TensorType(shape, "float32")) for i, shape in enumerate(shapes)]
+    with builder.function("main", inputs):
+        with builder.dataflow():
+            result = builder.emit_output(build(builder, *inputs))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+@functools.cache
+def every_layer() -> tvm.IRModule:
+    """A network with at least one site for every variant of every graph operator."""
+
+    def build(builder: relax.BlockBuilder, image: relax.Var) -> Any:
+        nn, const = relax.op.nn, relax.const
+        value = builder.emit(nn.conv2d(image, const(signed(4, 3, 3, 3)), padding=1))
+        statistics = [const(positive(4)) for _ in range(4)]
+        value = builder.emit(nn.batch_norm(value, *statistics, axis=1, training=False))
+        value = builder.emit(nn.relu(builder.emit(relax.TupleGetItem(value, 0))))
+        value = builder.emit(nn.max_pool2d(value, (3, 3), padding=1))
+        value = builder.emit(nn.avg_pool2d(value, (3, 3), padding=1))
+        value = builder.emit(relax.op.clip(value, 0.25, 0.75))
+        for function in (relax.op.add, relax.op.subtract, relax.op.multiply, relax.op.divide):
+            value = builder.emit(function(value, const(positive(4, 1, 1))))
+        value = builder.emit(relax.op.reshape(value, (1, 16, 16)))
+        return relax.op.matmul(value, const(signed(16, 16)))
+
+    return network(IMAGE, build=build)
+
+
+@functools.cache
+def every_layer_golden() -> np.ndarray:
+    """What the network gives for the image ``signed(*IMAGE)``."""
+    return run(every_layer(), signed(*IMAGE))
+
+
+def lower(module: tvm.IRModule) -> tvm.IRModule:
+    passes = [relax.transform.DecomposeOpsForInference(), relax.get_pipeline("zero")]
+    return tvm.transform.Sequential(passes)(module)
+
+
+def run(module: tvm.IRModule, *inputs: np.ndarray) -> np.ndarray:
+    return Compiled(lower(module))(*inputs).numpy()
+
+
+class Compiled:
+    """A lowered module compiled for the CPU: its LLVM IR, and its outputs for inputs."""
+
+    def __init__(self, lowered: tvm.IRModule, target: Target = UNOPTIMISED) -> None:
+        executable = tvm.compile(lowered, target)
+        self.source = executable.mod.imports[0].inspect_source("ll")
+        self.machine = relax.VirtualMachine(executable, tvm.cpu())
+
+    def __call__(self, *inputs: np.ndarray) -> Any:
+        return self.machine["main"](*map(tvm.runtime.tensor, inputs))
+
+
+def mutate(module: tvm.IRModule, mutant: str) -> tuple[tvm.IRModule, list[Applied]]:
+    selections = [Selection.resolve(each, builtin_catalogue()) for each in builtin_catalogue().parse(mutant).mutations]
+    return apply_mutations(module, selections)
+
+
+def sites(module: tvm.IRModule, mutant: str) -> int:
+    (mutation,) = builtin_catalogue().parse(mutant).mutations
+    return sum(count_sites(module, Selection.resolve(mutation, builtin_catalogue())).values())
+
+
+def ops(module: tvm.IRModule) -> list[str]:
+    bindings = [binding for block in module["main"].body.blocks for binding in block.bindings]
+    return [b.value.op.name.rpartition(".")[2] for b in bindings if isinstance(b.value, relax.Call)]

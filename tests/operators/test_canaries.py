@@ -1,0 +1,65 @@
+"""The canaries on small networks that are really built and run, and on a pretrained one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tvm
+from small_networks import IMAGE, Compiled, every_layer, every_layer_golden, lower, mutate, network, run, signed
+from tvm import relax
+from tvm.relax.frontend.onnx import from_onnx
+from tvm.target import Target
+
+DATA = Path(os.environ.get("TVM_MUTATE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+def test_the_kill_canary_negates_the_output_bit_by_bit():
+    mutated, _ = mutate(every_layer(), "canary.negate-output@main#*")
+    assert len(mutated["main"].body.blocks) == 1  # still one straight line of dataflow
+    assert run(mutated, signed(*IMAGE)).tobytes() == (-every_layer_golden()).tobytes()
+
+
+def test_the_kill_canary_negates_every_float_tensor_of_a_tuple_and_no_other():
+    def build(builder: relax.BlockBuilder, x: relax.Var) -> Any:
+        whole = relax.op.astype(relax.op.round(x), "int32")
+        return relax.Tuple([relax.op.nn.relu(x), whole, relax.Tuple([relax.op.exp(x)])])
+
+    module, data = network((2, 3), build=build), signed(2, 3) * 4
+    mutated, _ = mutate(module, "canary.negate-output@main#*")
+    (rectified, whole, (exponential,)) = Compiled(lower(module))(data)
+    result = Compiled(lower(mutated))(data)
+    assert result[0].numpy().tobytes() == (-rectified.numpy()).tobytes()
+    assert result[1].numpy().tobytes() == whole.numpy().tobytes()
+    assert result[2][0].numpy().tobytes() == (-exponential.numpy()).tobytes()
+
+
+def test_the_kill_canary_leaves_subroutines_alone():
+    module = every_layer()
+    private = tvm.IRModule({"main": module["main"], "helper": module["main"].without_attr("global_symbol")})
+    assert [applied.changed for applied in mutate(private, "canary.negate-output@*#*")[1]] == [False, True]
+
+
+def assert_survives(lowered: tvm.IRModule, data: np.ndarray) -> None:
+    mutated, report = mutate(lowered, "canary.reverse-loop@*#*")
+    assert sum(len(applied.sites) for applied in report) >= 5
+    before, after = (Compiled(each, Target("llvm")) for each in (lowered, mutated))
+    assert before.source != after.source
+    assert before(data).numpy().tobytes() == after(data).numpy().tobytes()
+
+
+def test_the_survivor_canary_changes_the_code_and_not_one_bit():
+    assert_survives(lower(every_layer()), signed(*IMAGE))
+
+
+@pytest.mark.real_data
+def test_the_survivor_canary_survives_on_a_pretrained_network():
+    path = DATA / "models" / "cifar10_resnet8.onnx"
+    if not path.exists():
+        pytest.skip(f"{path.name} is missing under shared/data (or $TVM_MUTATE_DATA): nothing was checked")
+    module = from_onnx(onnx.load(path), shape_dict={"input": [1, 3, 32, 32]})
+    assert_survives(lower(module), signed(1, 3, 32, 32))

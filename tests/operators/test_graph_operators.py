@@ -1,0 +1,149 @@
+"""Graph operators on small networks that are really built and run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+import tvm_ffi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_networks import IMAGE, every_layer, every_layer_golden, mutate, network, ops, run, signed, sites
+from tvm import relax
+
+from tvm_mutate.mutant import Category, FunctionRule, GraphRule
+from tvm_mutate.operators import builtin_catalogue
+
+GRAPH_MUTANTS = [
+    str(operator.mutation(variant))
+    for operator in builtin_catalogue().values()
+    if isinstance(operator.rule, (GraphRule, FunctionRule)) and operator.category is not Category.CANARY
+    for variant in operator.variants
+]
+
+
+def product(*shapes: tuple[int, ...]) -> tvm.IRModule:
+    return network(*shapes, build=lambda builder, x, y: relax.op.matmul(x, y))
+
+
+def sums() -> tvm.IRModule:
+    def build(builder: relax.BlockBuilder, x: relax.Var) -> Any:
+        for _ in range(3):
+            x = builder.emit(relax.op.add(x, relax.op.nn.relu(x)))
+        return x
+
+    return network((2, 3), build=build)
+
+
+@pytest.mark.parametrize("mutant", GRAPH_MUTANTS)
+def test_every_variant_is_well_formed_keeps_the_type_and_changes_the_output(mutant: str):
+    mutated, (applied,) = mutate(every_layer(), mutant)
+    assert applied.changed
+    relax.analysis.well_formed(mutated)  # raises
+    tvm.ir.assert_structural_equal(mutated["main"].ret_ty, every_layer()["main"].ret_ty)
+    result = run(mutated, signed(*IMAGE))
+    assert np.isfinite(result).all()
+    if mutant.startswith("graph.convert-layout"):
+        np.testing.assert_allclose(result, every_layer_golden(), rtol=1e-5, atol=1e-5)
+    else:
+        assert np.abs(result - every_layer_golden()).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("data", "weights", "expected"),
+    [((1, 64), (64, 10), 0), ((2, 3, 5), (5, 7), 0), ((1, 1, 5), (5, 4), 0), ((4, 4), (4, 1), 1)],
+)
+def test_a_transposition_needs_two_equal_dimensions_larger_than_one(
+    data: tuple[int, ...], weights: tuple[int, ...], expected: int
+):
+    assert sites(product(data, weights), "graph.insert-transpose{before=matmul}@*#*") == expected
+
+
+def test_a_transposition_prefers_the_trailing_axes():
+    mutated, _ = mutate(product((2, 2, 3, 3), (3, 1)), "graph.insert-transpose{before=matmul}@*#*")
+    assert [int(axis) for axis in mutated["main"].body.blocks[0].bindings[0].value.attrs.axes] == [0, 1, 3, 2]
+
+
+def test_a_symbolic_shape_and_the_statistics_of_a_batch_norm_are_no_transposition_sites():
+    size = tvm.tirx.Var("n", "int64")
+    assert sites(product((size, size), (size, 4)), "graph.insert-transpose{before=matmul}@*#*") == 0
+    assert sites(every_layer(), "graph.insert-transpose{before=batch-norm,argument=1}@*#*") == 0
+
+
+def test_weights_that_are_constants_are_transposed_for_every_later_node():
+    mutated, _ = mutate(every_layer(), "graph.insert-transpose{before=conv2d-matmul,argument=1}@*#*")
+    assert ops(mutated).count("permute_dims") == 2
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [("1", (1,)), ("0-1", (0, 1)), ("*", (0, 1, 2))])
+def test_just_the_chosen_sites_are_rewritten(chosen: str, expected: tuple[int, ...]):
+    mutated, (applied,) = mutate(sums(), f"graph.replace-arithmetic{{from=add,to=subtract}}@main#{chosen}")
+    assert applied.sites == expected
+    arithmetic = [op for op in ops(mutated) if op != "relu"]
+    assert [i for i, op in enumerate(arithmetic) if op == "subtract"] == list(expected)
+
+
+def test_ordinals_of_a_higher_order_mutant_do_not_depend_on_each_other():
+    first, second = (
+        "graph.replace-arithmetic{from=add,to=subtract}@main#0-1",
+        "graph.replace-arithmetic{to=add,from=subtract}@main#0",
+    )
+    mutated, report = mutate(sums(), "graph.replace-activation{to=tanh}@main#1+" + first)
+    assert ops(mutated) == ["relu", "subtract", "tanh", "subtract", "relu", "add"]
+    assert [applied.sites for applied in report] == [(1,), (0, 1)]
+    assert mutate(sums(), first + "+" + second)[1][1].found == 0  # the subtractions are not the model's own
+
+
+def test_two_mutations_of_one_call_are_both_applied():
+    one, other = "graph.insert-transpose{before=matmul}@main#0", "graph.insert-unary{at=matmul}@main#0"
+    mutated, report = mutate(product((2, 2), (2, 3)), f"{one}+{other}")
+    assert ops(mutated) == ["permute_dims", "exp", "matmul"]
+    assert all(applied.sites == (0,) for applied in report)
+
+
+def test_an_activation_replaced_by_identity_is_gone_even_as_the_last_node():
+    module = network((2, 3), build=lambda builder, x: relax.op.nn.relu(x))
+    mutated, _ = mutate(module, "graph.replace-activation{to=identity}@main#*")
+    assert ops(mutated) == []
+    data = signed(2, 3)
+    assert run(mutated, data).tobytes() == data.tobytes()
+
+
+def test_a_network_without_convolutions_has_no_layout_to_convert():
+    assert sites(product((4, 4), (4, 4)), "graph.convert-layout@*#*") == 0
+    assert sites(every_layer(), "graph.convert-layout@*#*") == 1
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.integers(1, 4))
+def test_transposing_twice_restores_the_values(data: list[int], columns: int):
+    shape, weights, mutant = tuple(data), (data[-1], columns), "graph.insert-transpose{before=matmul}@*#*"
+    module = product(shape, weights)
+    large = [size for size in data if size > 1]
+    if len(set(large)) == len(large):
+        assert sites(module, mutant) == 0
+        return
+    twice = mutate(mutate(module, mutant)[0], mutant)[0]
+    assert ops(twice) == ["permute_dims", "permute_dims", "matmul"]
+    inputs = signed(*shape), signed(*weights)
+    assert run(twice, *inputs).tobytes() == run(module, *inputs).tobytes()
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.sampled_from(["subtract", "multiply", "divide"]), st.sampled_from(["0", "1", "2", "0-1", "1-2", "*"]))
+def test_replacing_there_and_back_restores_the_graph(to: str, chosen: str):
+    there = mutate(sums(), f"graph.replace-arithmetic{{from=add,to={to}}}@main#{chosen}")[0]
+    assert not tvm_ffi.structural_equal(there, sums())
+    back = mutate(there, f"graph.replace-arithmetic{{from={to},to=add}}@main#*")[0]
+    tvm.ir.assert_structural_equal(back, sums())
+
+
+def test_negating_the_data_of_a_linear_layer_negates_its_output():
+    module = network(IMAGE, build=lambda builder, x: relax.op.nn.conv2d(x, relax.const(signed(4, 3, 3, 3)), padding=1))
+    before, after = (
+        mutate(module, f"graph.insert-unary{{function=negative,position={side},at=conv2d}}@main#0")[0]
+        for side in ("before", "after")
+    )
+    np.testing.assert_array_equal(run(before, signed(*IMAGE)), run(after, signed(*IMAGE)))

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tvm_mutate.oracle import NO_LABEL, RELATIVE_FLOOR, compare, parse_oracle
+
+NAN, INF = float("nan"), float("inf")
+DTYPES = ["float16", "float32", "float64", "int8", "uint8", "bool"]
+
+
+def floats(rows: list[list[float]]) -> np.ndarray:
+    return np.array(rows, dtype=np.float32)
+
+
+def test_a_comparison_counts_what_changed():
+    golden = floats([[1, 2, 3], [3, 2, 1], [1, 3, 2], [2, 1, 0]])
+    mutant = floats([[1, 2, 3], [1, 2, 3], [1, 4, 2], [2, 1, 0.5]])
+    found = compare(golden, mutant, labels=np.array([2, 0, 0, 0]))
+    assert (found.inputs, found.bitwise_equal) == (4, 1)
+    assert (found.changed_labels, found.dissimilarity, found.changed_inputs) == (1, 0.25, (1,))
+    assert found.labels == (2, 2, 1, 0)
+    assert (found.golden_accuracy, found.accuracy) == (0.75, 0.5)
+    assert (found.max_abs_diff, found.max_rel_diff) == (2.0, 0.5 / RELATIVE_FLOOR)
+    assert found.kendall_tau == pytest.approx((1 - 1 + 1 + 1) / 4)
+    assert found.rank_biased_overlap == pytest.approx((1 + (1 - 0.1 * (1 + 0.9 / 2)) + 1 + 1) / 4)
+    assert found.top_k_overlap == 1.0
+    assert dict(found.noticed) == {
+        "bitwise": (1, 2, 3),
+        "tolerance{rtol=1e-05,atol=1e-06}": (1, 2, 3),
+        "top-1": (1,),
+        "top-k{k=5}": (),
+        "rank-correlation{threshold=0.9}": (1,),
+    }
+
+
+def test_the_largest_differences_are_over_all_scores_and_relative_to_golden():
+    found = compare(floats([[4.0, -8.0], [1.0, 2.0]]), floats([[5.0, -8.0], [1.5, 2.0]]))
+    assert (found.max_abs_diff, found.max_rel_diff) == (1.0, 0.5)
+
+
+def test_scores_that_are_not_finite_are_counted_and_left_out_of_the_differences():
+    found = compare(floats([[1.0, INF, 2.0, 0.0]]), floats([[NAN, 5.0, 2.5, -INF]]))
+    assert (found.nan_count, found.inf_count) == (1, 1)
+    assert (found.max_abs_diff, found.max_rel_diff) == (0.5, 0.25)
+
+
+def test_without_a_pair_of_finite_scores_there_is_no_largest_difference():
+    found = compare(floats([[1.0, 2.0]]), floats([[NAN, INF]]))
+    assert (found.max_abs_diff, found.max_rel_diff) == (None, None)
+
+
+def test_an_unsigned_difference_does_not_wrap_around():
+    assert compare(np.array([[1, 2]], np.uint8), np.array([[2, 1]], np.uint8)).max_abs_diff == 1.0
+
+
+def test_nothing_but_nan_is_never_an_unchanged_label():
+    found = compare(floats([[1.0, 0.0], [0.0, 1.0]]), floats([[NAN, NAN], [0.0, 1.0]]), labels=[0, 1])
+    assert (found.labels, found.changed_inputs) == ((NO_LABEL, 1), (0,))
+    assert (found.accuracy, found.top_k_overlap, found.kendall_tau) == (0.5, 0.5, 0.5)
+    assert found.rank_biased_overlap == 0.5
+
+
+def test_no_label_is_not_right_even_where_the_right_label_is_unknown():
+    found = compare(floats([[1.0, 0.0]]), floats([[NAN, NAN]]), labels=[NO_LABEL])
+    assert (found.golden_accuracy, found.accuracy) == (0.0, 0.0)
+
+
+def test_bits_are_compared_not_values():
+    nan = np.array([[0x7FC00000, 0x3F800000]], dtype=np.uint32).view(np.float32)
+    other_nan = np.array([[0x7FC00001, 0x3F800000]], dtype=np.uint32).view(np.float32)
+    assert compare(nan, nan.copy()).bitwise_equal == 1
+    assert compare(nan, other_nan).bitwise_equal == 0
+    zeros = compare(floats([[0.0]]), floats([[-0.0]]))
+    assert (zeros.bitwise_equal, zeros.max_abs_diff, zeros.changed_labels) == (0, 0.0, 0)
+
+
+def test_top_k_overlap_is_the_share_of_the_five_best_classes_that_stayed():
+    golden = floats([[9, 8, 7, 6, 5, 4, 3, 2]])
+    mutant = floats([[0, 8, 7, 6, 5, 4, 3, 9]])  # class 7 pushes class 0 out
+    assert compare(golden, mutant).top_k_overlap == 4 / 5
+
+
+@pytest.mark.parametrize(
+    ("golden", "mutant", "same"),
+    [
+        ([[1, 0], [0, 1]], [[1, 0], [1, 0]], True),
+        ([[1, 0], [0, 1]], [[1, 0], [0, 1]], False),
+        ([[1, 0], [1, 0]], [[0, 1], [0, 1]], False),  # golden gives one label as well
+        ([[1, 0], [0, 1]], [[NAN, NAN], [NAN, NAN]], True),
+        ([[1, 0]], [[0, 1]], False),
+    ],
+)
+def test_a_mutant_that_answers_the_same_to_every_input_is_found(golden, mutant, same: bool):
+    assert compare(floats(golden), floats(mutant)).same_label_for_every_input is same
+
+
+def test_without_right_labels_there_is_no_accuracy():
+    found = compare(floats([[1, 2]]), floats([[2, 1]]))
+    assert (found.accuracy, found.golden_accuracy) == (None, None)
+
+
+def test_only_the_oracles_asked_are_asked():
+    strict = parse_oracle("tolerance{rtol=0,atol=0}")
+    found = compare(floats([[1, 2]]), floats([[1, 3]]), oracles=[strict])
+    assert found.noticed_by(strict) == (0,)
+    with pytest.raises(ValueError, match=r"did not ask top-1; it asked tolerance\{rtol=0"):
+        found.noticed_by(parse_oracle("top-1"))
+
+
+@pytest.mark.parametrize(
+    ("golden", "mutant"),
+    [
+        (np.zeros((2, 3)), np.zeros((3, 2))),
+        (np.zeros((2, 3)), np.zeros((2, 3), np.float32)),
+        (np.zeros(3), np.zeros(3)),
+        (np.zeros((0, 3)), np.zeros((0, 3))),
+        (np.zeros((2, 0)), np.zeros((2, 0))),
+    ],
+)
+def test_outputs_that_do_not_fit_are_refused(golden: np.ndarray, mutant: np.ndarray):
+    with pytest.raises(ValueError, match="outputs"):
+        compare(golden, mutant)
+
+
+@pytest.mark.parametrize("labels", [[0], [[0, 1]], 0])
+def test_labels_that_do_not_fit_the_inputs_are_refused(labels):
+    with pytest.raises(ValueError, match="labels"):
+        compare(np.eye(2), np.eye(2), labels)
+
+
+def test_a_comparison_becomes_json_without_numbers_that_json_lacks():
+    huge = np.array([[1e308, 1.0]])
+    found = compare(huge, np.array([[-1e308, 1.0]]), labels=[0])
+    mapping = json.loads(json.dumps(found.to_mapping(), allow_nan=False))
+    assert mapping["max_abs_diff"] is None
+    assert mapping["labels"] == [1] and mapping["changed_inputs"] == [0]
+    assert mapping["noticed"]["top-1"] == [0]
+    assert mapping["accuracy"] == 0.0 and mapping["same_label_for_every_input"] is False
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_outputs_of_every_dtype_compare(dtype: str):
+    golden = np.array([[0, 1], [1, 0]], dtype=dtype)
+    found = compare(golden, golden[::-1])
+    assert (found.changed_labels, found.bitwise_equal, found.max_abs_diff) == (2, 0, 1.0)

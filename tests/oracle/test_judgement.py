@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tvm_mutate.oracle import Outcome, Rung, Verdict, compare, judge, parse_oracle
+
+GOLDEN = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+SAME = compare(GOLDEN, GOLDEN.copy())
+NUDGED = compare(GOLDEN, GOLDEN + np.array([[0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]))
+RELABELLED = compare(GOLDEN, GOLDEN[::-1])
+TOP_ONE, BITWISE = parse_oracle("top-1"), parse_oracle("bitwise")
+AT_RUN_TIME = [Outcome.EXCEPTION, Outcome.CRASH, Outcome.TIMEOUT]
+
+
+@pytest.mark.parametrize(
+    ("known", "comparison", "oracle", "verdict", "rung", "reason"),
+    [
+        ({}, SAME, TOP_ONE, "survived", "code differs", "top-1 noticed none of 2 inputs"),
+        ({"reached": True}, SAME, TOP_ONE, "survived", "reached", "top-1 noticed none of 2 inputs"),
+        ({"reached": True, "infected": False}, SAME, TOP_ONE, "survived", "reached", None),
+        ({"reached": True, "infected": True}, SAME, BITWISE, "survived", "infected", None),
+        ({"infected": True}, NUDGED, TOP_ONE, "survived", "propagated", None),
+        ({}, NUDGED, BITWISE, "killed", "propagated", "bitwise noticed 1 of 2 inputs"),
+        ({"reached": True}, RELABELLED, TOP_ONE, "killed", "label changed", "top-1 noticed 2 of 2 inputs"),
+        ({"code_differs": None}, SAME, TOP_ONE, "survived", "compiled", None),
+        ({"code_differs": False}, None, None, "equivalent", "compiled", "same generated code"),
+        ({"code_differs": False}, SAME, TOP_ONE, "equivalent", "compiled", "same generated code"),
+        ({"code_differs": False}, RELABELLED, TOP_ONE, "equivalent", "compiled", "same generated code"),
+        ({"reached": False}, None, None, "no coverage", "code differs", "reached by no input"),
+        ({"reached": False}, SAME, TOP_ONE, "no coverage", "code differs", "reached by no input"),
+        ({"reached": False, "code_differs": None}, SAME, TOP_ONE, "no coverage", "compiled", None),
+        ({"reached": False, "code_differs": False}, None, None, "equivalent", "compiled", None),
+    ],
+)
+def test_a_mutant_that_completed_is_judged_by_the_table(known, comparison, oracle, verdict, rung, reason):
+    facts = {"applied": True, "code_differs": True, **known}
+    found = judge(Outcome.COMPLETED, comparison=comparison, oracle=oracle, **facts)
+    assert (str(found.verdict), str(found.rung)) == (verdict, rung)
+    assert reason in (None, found.reason)
+
+
+def test_an_oracle_that_lets_a_changed_label_pass_still_tells_the_rung():
+    lenient = parse_oracle("tolerance{atol=100}")
+    comparison = compare(GOLDEN, GOLDEN[::-1], oracles=[lenient])
+    found = judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=comparison, oracle=lenient)
+    assert (found.verdict, found.rung) == (Verdict.SURVIVED, Rung.LABEL_CHANGED)
+
+
+@pytest.mark.parametrize("outcome", AT_RUN_TIME)
+def test_a_program_that_ends_badly_is_killed_and_says_how(outcome: Outcome):
+    assert judge(outcome, applied=True, code_differs=True) == (Verdict.KILLED, Rung.REACHED, outcome.value)
+    assert judge(outcome, applied=True, code_differs=None).rung is Rung.REACHED
+    assert judge(outcome, applied=True, code_differs=True, infected=True).rung is Rung.INFECTED
+
+
+@pytest.mark.parametrize("outcome", [*AT_RUN_TIME, Outcome.DEVICE_LOST])
+def test_a_proof_comes_before_how_the_run_ended(outcome: Outcome):
+    assert judge(outcome, applied=True, code_differs=False).verdict is Verdict.EQUIVALENT
+    assert judge(outcome, applied=True, code_differs=True, reached=False).verdict is Verdict.NO_COVERAGE
+
+
+def test_a_mutant_that_does_not_compile_has_no_verdict():
+    for code_differs in (True, False, None):
+        found = judge(Outcome.COMPILE_ERROR, applied=True, code_differs=code_differs)
+        assert found == (None, Rung.APPLIED, "compile error")
+
+
+def test_a_lost_device_gives_no_verdict_but_the_rung_that_is_known():
+    assert judge(Outcome.DEVICE_LOST, applied=True, code_differs=True) == (
+        None,
+        Rung.CODE_DIFFERS,
+        "device lost",
+    )
+    assert judge(Outcome.DEVICE_LOST, applied=True, code_differs=True, reached=True).rung is Rung.REACHED
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_mutant_that_was_not_applied_is_never_judged(outcome: Outcome):
+    with pytest.raises(ValueError, match="not applied"):
+        judge(outcome, applied=False, code_differs=True, comparison=SAME, oracle=TOP_ONE)
+
+
+@pytest.mark.parametrize(("comparison", "oracle"), [(None, TOP_ONE), (SAME, None), (None, None)])
+def test_a_mutant_that_completed_needs_a_comparison_and_an_oracle(comparison, oracle):
+    with pytest.raises(ValueError, match="without a comparison and an oracle"):
+        judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=comparison, oracle=oracle)
+
+
+def test_an_oracle_that_the_comparison_did_not_ask_is_not_taken_for_one_that_noticed_nothing():
+    other = parse_oracle("top-k{k=1}")
+    with pytest.raises(ValueError, match="did not ask"):
+        judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=RELABELLED, oracle=other)
+
+
+def test_rungs_are_in_the_order_in_which_a_fault_climbs_them():
+    texts = ["applied", "compiled", "code differs", "reached", "infected", "propagated", "label changed"]
+    assert [str(rung) for rung in sorted(Rung)] == texts
+    assert [f"{rung:>13}" for rung in Rung] == [text.rjust(13) for text in texts]
+    assert [Rung.parse(text) for text in texts] == list(Rung)
+    assert Rung.REACHED < Rung.INFECTED
+
+
+def test_a_text_that_is_no_rung_is_refused():
+    with pytest.raises(ValueError, match="'killed' is not a rung; rungs are applied, compiled"):
+        Rung.parse("killed")
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (Outcome, ["completed", "compile error", "exception", "crash", "timeout", "device lost"]),
+        (Verdict, ["killed", "survived", "equivalent", "no coverage"]),
+    ],
+)
+def test_words_are_their_text_everywhere(words, texts: list[str]):
+    assert [str(word) for word in words] == texts
+    assert [f"{word:>13}" for word in words] == [text.rjust(13) for text in texts]
+    assert json.loads(json.dumps(list(words))) == texts
+    assert [words(text) for text in texts] == list(words)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tvm_mutate.oracle import ORACLES, Oracle, is_noticed, parse_oracle
+
+NAN, INF = float("nan"), float("inf")
+OUTPUTS = hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 8)))
+
+
+@dataclass(frozen=True)
+class Anything(Oracle):
+    name: ClassVar[str] = "anything"
+
+    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("text", "golden", "mutant", "noticed"),
+    [
+        ("bitwise", [1.0, 2.0], [1.0, np.nextafter(np.float32(2), np.float32(3))], True),
+        ("bitwise", [0.0, 2.0], [-0.0, 2.0], True),
+        ("tolerance", [0.0, 2.0], [-0.0, 2.0], False),
+        ("tolerance{rtol=0.1,atol=0}", [10.0], [10.9], False),
+        ("tolerance{rtol=0.1,atol=0}", [10.0], [11.1], True),
+        ("tolerance{rtol=0.1,atol=0}", [10.0], [8.9], True),
+        ("tolerance{rtol=0.1,atol=0}", [9.0], [10.0], True),  # relative to golden, not to the mutant
+        ("tolerance{rtol=0,atol=0.5}", [0.0], [0.4], False),
+        ("tolerance{rtol=0,atol=0.5}", [0.0], [0.6], True),
+        ("tolerance{rtol=9}", [1.0, 1.0], [1.0, NAN], True),
+        ("tolerance{rtol=9}", [1.0, NAN], [1.0, 1.0], True),
+        ("tolerance", [1.0, NAN], [1.0 + 1e-6, NAN], False),
+        ("tolerance{rtol=9}", [INF], [-INF], True),
+        ("tolerance{rtol=9}", [3.0], [INF], True),
+        ("tolerance", [1.0, INF], [1.0 + 1e-6, INF], False),
+        ("top-1", [1.0, 2.0], [0.0, 9.0], False),
+        ("top-1", [1.0, 2.0], [2.0, 1.0], True),
+        ("top-1", [2.0, 1.0], [NAN, NAN], True),
+        ("top-1", [2.0, 1.0], [NAN, 0.0], True),
+        ("top-k{k=2}", [3.0, 2.0, 1.0], [2.0, 3.0, 1.0], False),
+        ("top-k{k=2}", [3.0, 2.0, 1.0], [3.0, 1.0, 2.0], True),
+        ("top-k", [3.0, 2.0, 1.0], [NAN, NAN, NAN], True),
+        ("rank-correlation", [3.0, 2.0, 1.0], [9.0, 5.0, 4.0], False),
+        ("rank-correlation", [3.0, 2.0, 1.0], [3.0, 1.0, 2.0], True),
+        ("rank-correlation{threshold=0.3}", [3.0, 2.0, 1.0], [3.0, 1.0, 2.0], False),
+        ("rank-correlation{threshold=0.8}", [5, 4, 3, 2, 1], [5, 4, 3, 1, 2], False),  # exactly 0.8
+        ("rank-correlation", [3.0, 2.0, 1.0], [NAN, NAN, NAN], True),
+    ],
+)
+def test_an_oracle_notices_what_it_says(text: str, golden: list[float], mutant: list[float], noticed: bool):
+    row, mutant_row = np.array(golden, np.float32), np.array(mutant, np.float32)
+    assert parse_oracle(text).noticed(row, mutant_row) is noticed
+    assert is_noticed(parse_oracle(text), [row], [mutant_row]) == ((0,) if noticed else ())
+
+
+def test_the_inputs_noticed_are_named_by_index():
+    golden = np.eye(3, dtype=np.float32)
+    mutant = golden.copy()
+    mutant[[0, 2]] = mutant[[2, 0]]
+    assert is_noticed(parse_oracle("top-1"), golden, mutant) == (0, 2)
+
+
+@pytest.mark.parametrize("kind", [*ORACLES.values(), Anything])
+@settings(deadline=None)
+@given(outputs=OUTPUTS)
+def test_no_oracle_notices_the_golden_bits(kind: type[Oracle], outputs: np.ndarray):
+    assert is_noticed(kind(), outputs, outputs.copy()) == ()
+
+
+@pytest.mark.parametrize("name", ORACLES)
+@settings(deadline=None)
+@given(outputs=OUTPUTS)
+def test_the_rows_that_are_not_shown_would_not_have_been_noticed(name: str, outputs: np.ndarray):
+    assert not any(ORACLES[name]().noticed(row, row.copy()) for row in outputs)
+
+
+@settings(deadline=None)
+@given(OUTPUTS.flatmap(lambda a: st.tuples(st.just(a), hnp.arrays(np.float32, a.shape))))
+def test_bitwise_notices_whatever_another_oracle_notices(pair: tuple[np.ndarray, np.ndarray]):
+    everything = set(is_noticed(parse_oracle("bitwise"), *pair))
+    for name in ORACLES:
+        assert everything.issuperset(is_noticed(parse_oracle(name), *pair))

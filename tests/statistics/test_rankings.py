@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tvm_mutate.statistics import as_float64, kendall_tau, rank_biased_overlap, ranking, top_k
+
+NAN, INF = float("nan"), float("inf")
+SCORES = st.one_of(st.sampled_from([NAN, INF, -INF, 0.0, -0.0, 1.0]), st.floats(width=32))
+PAIRS = st.integers(1, 12).flatmap(lambda size: st.tuples(*[st.lists(SCORES, min_size=size, max_size=size)] * 2))
+VECTORS = st.lists(SCORES, min_size=1, max_size=12)
+
+
+def test_classes_rank_by_falling_score_then_index_with_nan_below_minus_infinity():
+    assert ranking([NAN, 2.0, -INF, 2.0, NAN, INF]).tolist() == [5, 1, 3, 2, 0, 4]
+
+
+def test_many_equal_scores_rank_by_index():
+    assert ranking([0.0, 1.0] * 500).tolist() == [*range(1, 1000, 2), *range(0, 1000, 2)]
+
+
+def test_top_k_takes_the_best_and_all_when_there_are_fewer():
+    assert top_k([0.1, 0.9, NAN, 0.5], 2) == {1, 3}
+    assert top_k([0.1, 0.9], 5) == {0, 1}
+
+
+def test_a_vector_of_nothing_but_nan_has_no_best_classes():
+    assert top_k([NAN, NAN], 1) == frozenset()
+
+
+def test_a_signalling_nan_becomes_nan_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(as_float64(np.array([0x7FA00000], dtype=np.uint32).view(np.float32)))[0]
+
+
+def test_kendall_tau_counts_concordant_minus_discordant_pairs():
+    assert kendall_tau([4, 3, 2, 1], [4, 3, 1, 2]) == pytest.approx(4 / 6)  # 5 against 1, of 6
+    assert kendall_tau([3, 2, 1], [1, 2, 3]) == -1.0
+
+
+def test_kendall_tau_is_tau_b_where_scores_are_equal():
+    # Of 6 pairs 3 are concordant, 2 discordant and one is a tie in b: (3 - 2) / sqrt(6 * 5).
+    assert kendall_tau([1, 2, 3, 4], [1, 2, 2, 1.5]) == pytest.approx(1 / 30**0.5)
+
+
+def test_nan_ranks_below_minus_infinity_in_kendall_tau():
+    assert kendall_tau([3.0, 2.0, 1.0], [5.0, -INF, NAN]) == 1.0
+    assert kendall_tau([3.0, 2.0, 1.0], [5.0, NAN, -INF]) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("measure", [kendall_tau, rank_biased_overlap])
+def test_nothing_but_nan_agrees_only_with_itself(measure):
+    assert measure([NAN, NAN], [NAN, NAN]) == 1.0
+    assert measure([NAN, NAN], [2.0, 1.0]) == 0.0
+    assert measure([0.0, 0.0], [NAN, NAN]) == 0.0
+
+
+def test_a_constant_vector_has_no_order_in_common_with_another():
+    assert kendall_tau([7.0, 7.0], [0.0, 0.0]) == 1.0
+    assert kendall_tau([7.0, 7.0], [1.0, 0.0]) == 0.0
+    assert kendall_tau([1.0, 0.0], [7.0, 7.0]) == 0.0
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_agreements_are_symmetric_and_in_range(pair: tuple[list[float], list[float]]):
+    a, b = pair
+    assert -1 <= kendall_tau(a, b) <= 1
+    assert 0 <= rank_biased_overlap(a, b) <= 1
+    assert kendall_tau(a, b) == pytest.approx(kendall_tau(b, a))
+    assert rank_biased_overlap(a, b) == rank_biased_overlap(b, a)
+
+
+@settings(deadline=None)
+@given(VECTORS)
+def test_every_vector_agrees_with_itself_entirely(scores: list[float]):
+    assert kendall_tau(scores, scores) == 1.0
+    assert rank_biased_overlap(scores, scores) == 1.0
+
+
+@settings(deadline=None)
+@given(PAIRS, st.randoms(use_true_random=False))
+def test_kendall_tau_does_not_care_how_classes_are_numbered(pair: tuple[list[float], list[float]], random):
+    order = list(range(len(pair[0])))
+    random.shuffle(order)
+    renumbered = [[scores[i] for i in order] for scores in pair]
+    assert kendall_tau(*renumbered) == pytest.approx(kendall_tau(*pair))
+
+
+def test_a_kendall_tau_of_nine_tenths_is_nine_tenths():
+    golden = list(range(25))
+    mutant = [*golden[1:16], 0, *golden[16:]]  # 15 discordant pairs of 300
+    assert kendall_tau(golden, mutant) == 0.9
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_only_the_reversal_has_the_least_kendall_tau(size: int):
+    golden = list(range(size))
+    least = [order for order in itertools.permutations(golden) if kendall_tau(golden, order) == -1.0]
+    assert least == [tuple(reversed(golden))]
+
+
+@pytest.mark.parametrize("measure", [kendall_tau, rank_biased_overlap])
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([], []), ([[1.0]], [[1.0]])])
+def test_agreements_refuse_what_is_not_two_vectors_of_one_length(measure, a, b):
+    with pytest.raises(ValueError, match="vector"):
+        measure(a, b)

@@ -1,0 +1,90 @@
+"""The journal of a campaign: an SQLite file that is written as outcomes come, and that resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tvm_mutate.errors import UsageError
+
+FILE_NAME = "journal.sqlite"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS campaign (digest TEXT NOT NULL, plan TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS outcome (
+  model TEXT NOT NULL, device TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL,
+  PRIMARY KEY (model, device, mutant)
+);
+"""
+
+
+class Journal:
+    """The journal in an output folder; one process writes it at a time.
+
+    Raises UsageError where the folder cannot be written, holds another campaign, or is in use by another process.
+    """
+
+    def __init__(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._check_writable(folder)
+            self._connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=0)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except (OSError, sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+            raise UsageError(
+                f"output folder {folder} cannot be used ({_why(error)}); name another with --output"
+            ) from None
+        for statement in _SCHEMA.split(";"):
+            self._connection.execute(statement)
+        self._claim(folder, digest, plan)
+        self._connection.execute("COMMIT")
+
+    def _claim(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
+        found = self._connection.execute("SELECT digest FROM campaign").fetchone()
+        if found is None:
+            foreign = [path.name for path in folder.iterdir() if not path.name.startswith(FILE_NAME)]
+            if foreign:
+                self._connection.close()
+                (folder / FILE_NAME).unlink()
+                raise UsageError(
+                    f"output folder {folder} already holds {sorted(foreign)[0]!r} and no journal; name an empty folder"
+                )
+            self._connection.execute("INSERT INTO campaign VALUES (?, ?)", (digest, json.dumps(plan)))
+        elif found[0] != digest:
+            self._connection.close()
+            raise UsageError(
+                f"output folder {folder} holds another campaign (other models, inputs, mutants, devices or versions); "
+                "name another with --output"
+            )
+
+    @staticmethod
+    def _check_writable(folder: Path) -> None:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Writes the row of one mutant on one device; it is on disk when this returns."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)",
+            (row["model"], row["device"], row["id"], json.dumps(row)),
+        )
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All rows written so far."""
+        for (row,) in self._connection.execute("SELECT row FROM outcome"):
+            yield json.loads(row)
+
+    def close(self) -> None:
+        """Gives the folder back."""
+        self._connection.close()
+
+
+def _why(error: Exception) -> str:
+    if "locked" in str(error):
+        return "another process is using it"
+    return getattr(error, "strerror", None) or str(error)

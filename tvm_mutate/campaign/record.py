@@ -1,0 +1,145 @@
+"""Records of a campaign: the baseline of a pair, and the row that a mutant's evaluation becomes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.device import Ending
+from tvm_mutate.evaluate import COMPILING, RUNNING, Run
+from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
+from tvm_mutate.statistics import latency_difference
+
+_COMPARED = (
+    "bitwise_equal",
+    "changed_labels",
+    "dissimilarity",
+    "accuracy",
+    "golden_accuracy",
+    "top_k_overlap",
+    "max_abs_diff",
+    "max_rel_diff",
+    "nan_count",
+    "inf_count",
+    "kendall_tau",
+    "rank_biased_overlap",
+    "same_label_for_every_input",
+    "labels",
+)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The unmutated build of one pair, built and run twice.
+
+    ``outputs`` is the path of the golden scores, a ``.npy`` file of shape [inputs, classes]. ``noise_floor`` is the
+    largest absolute difference between the two runs: 0.0 on a device that repeats itself bitwise.
+    """
+
+    pair: Pair
+    digest: str
+    outputs: str
+    labels: tuple[int, ...]
+    accuracy: float | None
+    build_seconds: float
+    run_seconds: tuple[float, ...]
+    noise_floor: float
+    same_code: bool
+
+    @property
+    def seconds(self) -> float:
+        """The time of one build and one run over all inputs."""
+        return self.build_seconds + sum(self.run_seconds)
+
+
+def mutant_row(
+    mutant: Mutant,
+    baseline: Baseline,
+    ending: Ending,
+    right_labels: np.ndarray | None,
+    oracle: Oracle,
+    catalogue: Catalogue,
+) -> dict[str, Any]:
+    """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures."""
+    run: Run | None = ending.value
+    applied = (run.applied if run else ending.note) or ()
+    row = _identity(mutant, baseline, catalogue)
+    row["sites"] = sum(len(each.sites) for each in applied if each.changed)
+    row["functions"] = sum(each.changed for each in applied)
+    row["build_seconds"] = round(run.build_seconds if run else ending.seconds, 4)
+    row["run_seconds"] = round(sum(run.run_seconds), 4) if run else None
+    comparison = _comparison(run, baseline, right_labels, oracle) if run else None
+    row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
+    row.update(_figures(comparison))
+    row["latency"] = asdict(latency_difference(baseline.run_seconds, run.run_seconds)) if run else None
+    return row
+
+
+def lost_row(mutant: Mutant, baseline: Baseline, reason: str, oracle: Oracle, catalogue: Catalogue) -> dict[str, Any]:
+    """The row of a mutant over which the worker process itself died, so that nothing is known of it."""
+    ending = Ending("died", RUNNING, 0.0, reason=reason)
+    return mutant_row(mutant, baseline, ending, None, oracle, catalogue)
+
+
+def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[str, Any]:
+    operator = catalogue[mutant.mutations[0].operator]
+    return {
+        "id": str(mutant),
+        "model": baseline.pair.subject,
+        "operator": "+".join(mutation.operator for mutation in mutant.mutations),
+        "category": str(operator.category),
+        "slot": str(operator.slot_of(operator.read_parameters(mutant.mutations[0]))),
+        "device": baseline.pair.device,
+        "inputs": len(baseline.run_seconds),
+    }
+
+
+def _comparison(run: Run, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle) -> Comparison:
+    """The comparison of a run with golden; the same code has golden's outputs by definition."""
+    golden = np.load(baseline.outputs)
+    outputs = golden if run.outputs is None else _above_the_noise(golden, run.outputs, baseline.noise_floor)
+    return compare(golden, outputs, right_labels, [oracle])
+
+
+def _above_the_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> np.ndarray:
+    """The outputs, with rows that are within the device's own noise replaced by the golden ones."""
+    if floor == 0.0:
+        return outputs
+    with np.errstate(invalid="ignore"):
+        within = (np.abs(outputs - golden) <= floor).all(axis=1)
+    return np.where(within[:, np.newaxis], golden, outputs)
+
+
+def _judgement(
+    ending: Ending, run: Run | None, baseline: Baseline, comparison: Comparison | None, oracle: Oracle, applied: bool
+) -> dict[str, Any]:
+    outcome = _outcome(ending)
+    code_differs = run.digest != baseline.digest if run else None
+    if run is not None and not applied:
+        return {"outcome": str(outcome), "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
+    judgement = judge(outcome, applied=True, code_differs=code_differs, comparison=comparison, oracle=oracle)
+    reason = f"{judgement.reason}: {ending.reason}" if ending.reason else judgement.reason
+    verdict = None if judgement.verdict is None else str(judgement.verdict)
+    return {"outcome": str(outcome), "verdict": verdict, "rung": str(judgement.rung), "reason": reason}
+
+
+def _outcome(ending: Ending) -> Outcome:
+    """A compiler that raises or dies is a compile error: the mutant never came to life."""
+    if ending.kind == "finished":
+        return Outcome.COMPLETED
+    if ending.kind == "timed out":
+        return Outcome.TIMEOUT
+    if ending.stage == COMPILING:
+        return Outcome.COMPILE_ERROR
+    return Outcome.CRASH if ending.kind == "died" else Outcome.EXCEPTION
+
+
+def _figures(comparison: Comparison | None) -> dict[str, Any]:
+    if comparison is None:
+        return dict.fromkeys(_COMPARED)
+    mapping = comparison.to_mapping()
+    return {name: mapping[name] for name in _COMPARED}

@@ -1,0 +1,180 @@
+"""A worker: a process that holds lowered models and has mutants evaluated in children of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tvm_mutate.build import parse_target
+from tvm_mutate.campaign.record import Baseline, mutant_row
+from tvm_mutate.campaign.subject import Pair, Specification, Subject
+from tvm_mutate.campaign.survey import Survey, survey
+from tvm_mutate.device import Device, Ending, die_with_parent
+from tvm_mutate.errors import MutateError, UntrustedError
+from tvm_mutate.evaluate import RebuildEvaluator, Run
+from tvm_mutate.model import load_model
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.oracle import parse_oracle, top_labels
+from tvm_mutate.pipeline import Fused, Stages
+
+_KEPT_LOWERED = 4
+
+
+@dataclass(frozen=True)
+class SurveyRequest:
+    """Asks which mutants a subject has on a device."""
+
+    subject: Subject
+    device: Device
+    specification: Specification
+
+
+@dataclass(frozen=True)
+class BaselineRequest:
+    """Asks for the unmutated build, run twice; golden scores go into ``folder``."""
+
+    subject: Subject
+    device: Device
+    folder: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MutantRequest:
+    """Asks for the row of one mutant."""
+
+    subject: Subject
+    device: Device
+    mutant: str
+    baseline: Baseline
+    oracle: str
+    seconds: float
+
+
+Request = SurveyRequest | BaselineRequest | MutantRequest
+
+
+class Worker:
+    """Answers requests about subjects and devices, keeping the last few lowered models."""
+
+    def __init__(self) -> None:
+        self._catalogue = load_catalogue()
+        self._models: OrderedDict[str, Fused] = OrderedDict()
+        self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
+
+    def answer(self, request: Request) -> Any:
+        """The answer to a request: a Survey, a Baseline or a row; raises MutateError for what the user can mend."""
+        if isinstance(request, SurveyRequest):
+            return self._survey(request)
+        if isinstance(request, BaselineRequest):
+            return self._baseline(request)
+        return self._mutant(request)
+
+    def _survey(self, request: SurveyRequest) -> Survey:
+        stages = self._lowered(request.subject, request.device)
+        return survey(stages, request.specification, self._catalogue)
+
+    def _baseline(self, request: BaselineRequest) -> Baseline:
+        evaluator = self._evaluator(request.subject, request.device)
+        runs = [_golden(evaluator.evaluate(None, request.seconds), request) for _ in range(2)]
+        first, second = (run.outputs for run in runs)
+        assert first is not None and second is not None
+        path = Path(request.folder) / f"golden-{request.subject.name}-{request.device.name}.npy"
+        np.save(path, first)
+        labels = top_labels(first)
+        right = request.subject.labels
+        return Baseline(
+            Pair(request.subject.name, request.device.name),
+            runs[0].digest,
+            str(path),
+            tuple(int(label) for label in labels),
+            None if right is None else float(np.mean(labels == np.asarray(right))),
+            runs[0].build_seconds,
+            runs[0].run_seconds,
+            _largest_difference(first, second),
+            runs[0].digest == runs[1].digest,
+        )
+
+    def _mutant(self, request: MutantRequest) -> dict[str, Any]:
+        mutant = self._catalogue.parse(request.mutant)
+        forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
+        evaluator = self._evaluator(request.subject, request.device)
+        ending = evaluator.evaluate(mutant, request.seconds, None if forced else request.baseline.digest)
+        labels = request.subject.labels
+        right = None if labels is None else np.asarray(labels)
+        return mutant_row(mutant, request.baseline, ending, right, parse_oracle(request.oracle), self._catalogue)
+
+    def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
+        inputs = np.load(subject.inputs, mmap_mode="r")
+        return RebuildEvaluator(self._lowered(subject, device), inputs, device, self._catalogue)
+
+    def _lowered(self, subject: Subject, device: Device) -> Stages:
+        key = (subject.name, device.target)
+        return _kept(self._stages, key, lambda: Stages(self._fused(subject), parse_target(device.target)))
+
+    def _fused(self, subject: Subject) -> Fused:
+        def load() -> Fused:
+            return Fused(load_model(subject.reference, shape=dict(subject.shape) or None).module)
+
+        return _kept(self._models, subject.name, load)
+
+
+def _kept(cache: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """The value of a key, made if it is not there; the cache keeps those that were asked for last."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > _KEPT_LOWERED:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
+
+
+def _golden(ending: Ending, request: BaselineRequest) -> Run:
+    if ending.kind != "finished":
+        raise UntrustedError(
+            f"the unmutated {request.subject.name} does not work on {request.device.name}: it {ending.kind} "
+            f"in the stage {ending.stage!r} ({ending.reason}); mend that first"
+        )
+    run: Run = ending.value
+    if run.outputs is not None and not np.isfinite(run.outputs).all():
+        raise UntrustedError(
+            f"the unmutated {request.subject.name} gives NaN or infinite scores on {request.device.name}; "
+            "verdicts against that mean nothing: check the model's preprocessing"
+        )
+    return run
+
+
+def _largest_difference(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.max(np.abs(first.astype("float64") - second.astype("float64")), initial=0.0))
+
+
+def main(descriptor: int) -> None:
+    """Serves requests from the connection with this file descriptor until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's business
+    die_with_parent()
+    connection = Connection(descriptor)
+    worker = Worker()
+    while True:
+        try:
+            request: Request = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = ("answer", worker.answer(request))
+        except MutateError as error:
+            answer = ("refusal", error)
+        connection.send(answer)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TVM_NUM_THREADS", "1")
+    main(int(sys.argv[1]))

@@ -1,0 +1,41 @@
+"""``tvm-mutate list``: every mutant of a model, without building any."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from tvm_mutate.build import parse_target
+from tvm_mutate.campaign.survey import check_sites, survey
+from tvm_mutate.cli.options import selection_options, shapes_of, specification_of
+from tvm_mutate.model import load_model
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.pipeline import Stages
+
+
+@click.command("list")
+@click.argument("model")
+@selection_options
+@click.option("--target", default="llvm", show_default=True, help="The target whose slots are looked at.")
+@click.option("--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 for symbolic shapes; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, with the variants that have no site.")
+def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None:
+    """List every mutant of MODEL (a path, zoo://NAME or real://NAME)."""
+    specification = specification_of(options)
+    check_sites(specification.sites)
+    catalogue = load_catalogue()
+    parsed = parse_target(target)
+    loaded = load_model(model, shape=shapes_of(options))
+    found = survey(Stages(loaded.module, parsed), specification, catalogue)
+    if as_json:
+        content = {"model": loaded.name, "target": target, "mutants": found.mutants, "absent": found.absent}
+        click.echo(json.dumps(content, indent=2))
+        return
+    for mutant in found.mutants:
+        click.echo(mutant)
+    if found.absent:
+        click.echo(
+            f"{len(found.mutants)} mutants; {len(found.absent)} variants have no site (--json lists them)", err=True
+        )

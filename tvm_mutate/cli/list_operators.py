@@ -1,0 +1,59 @@
+"""``tvm-mutate operators``: the catalogue."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.table import Table
+
+from tvm_mutate.cli.door import output_console
+from tvm_mutate.mutant import Operator
+from tvm_mutate.operators import load_catalogue
+
+
+@click.command("operators")
+@click.argument("globs", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def operators(globs: tuple[str, ...], as_json: bool) -> None:
+    """List the operators, or those whose names match GLOBS."""
+    chosen = load_catalogue().select(globs or ("*",))
+    if as_json:
+        click.echo(json.dumps([operator_mapping(operator) for operator in chosen], indent=2))
+        return
+    table = Table("operator", "slots", "category", "what it does", title=f"{len(chosen)} operators")
+    for operator in chosen:
+        parameters = "\n".join(
+            f"  {each.name}={'|'.join(each.choices) or each.kind.__name__}" for each in operator.parameters
+        )
+        mark = " (undefined behaviour possible)" if operator.undefined_behaviour else ""
+        table.add_row(
+            f"{operator.name}\n{parameters}".rstrip(),
+            "\n".join(str(slot) for slot in operator.slots),
+            str(operator.category),
+            operator.description + mark,
+        )
+    output_console().print(table)
+
+
+def operator_mapping(operator: Operator) -> dict[str, Any]:
+    """An operator as what JSON can hold."""
+    return {
+        "name": operator.name,
+        "slots": [str(slot) for slot in operator.slots],
+        "category": str(operator.category),
+        "description": operator.description,
+        "undefined_behaviour": operator.undefined_behaviour,
+        "parameters": [
+            {
+                "name": each.name,
+                "description": each.description,
+                "default": each.default,
+                "choices": list(each.choices),
+                "type": each.kind.__name__,
+            }
+            for each in operator.all_parameters()
+        ],
+        "variants": [dict(variant) for variant in operator.variants],
+    }

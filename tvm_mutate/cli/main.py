@@ -1,0 +1,37 @@
+"""The ``tvm-mutate`` command and its subcommands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+# Before TVM is imported: code is tried out in forked children, which cannot use a thread pool of their parent.
+os.environ.setdefault("TVM_NUM_THREADS", "1")
+
+from tvm_mutate.cli.doctor import doctor
+from tvm_mutate.cli.door import run_command
+from tvm_mutate.cli.list_mutants import list_mutants
+from tvm_mutate.cli.list_operators import operators
+from tvm_mutate.cli.run import run
+from tvm_mutate.cli.show import show
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tvm-mutate")
+def cli() -> None:
+    """Mutation testing and fault injection inside Apache TVM: faults as compiler passes.
+
+    Exit codes: 0 fine, 1 usage, 2 below --fail-under, 3 baseline or canary failed, 4 interrupted (the same command
+    resumes), 70 internal error.
+    """
+
+
+for command in (operators, list_mutants, show, run, doctor):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line and exits with a documented code."""
+    sys.exit(run_command(cli, name="tvm-mutate"))

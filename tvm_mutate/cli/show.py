@@ -1,0 +1,97 @@
+"""``tvm-mutate show``: what a mutant changes, in the IR and in the generated code."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import click
+import tvm
+import tvm_ffi
+from rich.syntax import Syntax
+
+from tvm_mutate.build import generate, generated_text, parse_target
+from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.survey import survey
+from tvm_mutate.cli.door import output_console
+from tvm_mutate.cli.options import shapes_of
+from tvm_mutate.device import run_isolated
+from tvm_mutate.errors import UsageError
+from tvm_mutate.model import load_model
+from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.passes import apply_mutations, mutation_pass, selections_by_slot
+from tvm_mutate.pipeline import Selections, Stages, kernels_of, slotted_tir_pipeline
+
+_CODE_SECONDS = 600.0
+
+
+@click.command("show")
+@click.argument("mutant")
+@click.argument("model")
+@click.option("--target", help="Show also how the code generated for this target differs.")
+@click.option("--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 for symbolic shapes; repeatable.")
+@click.option("--context", default=3, show_default=True, help="Unchanged lines around a change.")
+def show(mutant: str, model: str, target: str | None, context: int, **options: Any) -> None:
+    """Show what MUTANT changes in MODEL, as a difference of TVMScript and of generated code."""
+    catalogue = load_catalogue()
+    parsed = catalogue.parse(mutant)
+    stages = Stages(load_model(model, shape=shapes_of(options)).module, parse_target(target or "llvm"))
+    survey(stages, Specification(mutants=(str(parsed),)), catalogue)  # refuses places that are not there
+    print_difference("\n".join(script_differences(parsed, stages, catalogue, context)))
+    if target is not None:
+        print_difference(code_difference(parsed, stages, catalogue, context))
+
+
+def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
+    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot."""
+    differences = []
+    for slot, selections in selections_by_slot(mutant.mutations, catalogue).items():
+        before = stages.at(slot)
+        after, _ = apply_mutations(before, selections)
+        for name in sorted(variable.name_hint for variable in after.functions):
+            if not tvm_ffi.structural_equal(before[name], after[name]):
+                differences.append(_difference(_script(before[name]), _script(after[name]), f"{slot}/{name}", context))
+    return differences
+
+
+def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> str:
+    """The unified difference of the code that is generated for the stages' target with and without the mutant.
+
+    Code is generated in a child process; raises UsageError where the code generator refuses or dies.
+    """
+    kind = stages.target.kind.name
+    texts = []
+    for selections in ({}, selections_by_slot(mutant.mutations, catalogue)):
+        ending = run_isolated(lambda _stage, chosen=selections: _code(chosen, stages), _CODE_SECONDS)  # type: ignore[misc]
+        if ending.kind != "finished":
+            raise UsageError(f"code for {kind} cannot be generated for {mutant}: {ending.reason}")
+        texts.append(ending.value)
+    return _difference(texts[0], texts[1], kind, context) or f"the code generated for {kind} is the same\n"
+
+
+def _code(selections: Selections, stages: Stages) -> str:
+    passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
+    lowered = stages.lowered_with(selections, [])
+    with slotted_tir_pipeline(passes) as tir_pipeline:
+        return generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
+
+
+def print_difference(text: str) -> None:
+    """Prints a unified difference, coloured on a terminal."""
+    console = output_console()
+    if console.is_terminal:
+        console.print(Syntax(text, "diff", background_color="default", word_wrap=True))
+    else:
+        click.echo(text)
+
+
+def _script(function: tvm.ir.BaseFunc) -> str:
+    return function.script(show_meta=False)
+
+
+def _difference(before: str, after: str, name: str, context: int) -> str:
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"unmutated/{name}", f"mutated/{name}", lineterm="", n=context
+    )
+    return "\n".join(lines)

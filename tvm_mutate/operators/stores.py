@@ -1,0 +1,162 @@
+"""Kernel Variables & Stores: stored values offset and scaled, store indices shifted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tvm import tirx
+from tvm.ir import prim
+
+from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
+from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
+
+_SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+_MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
+
+
+def _epsilon(store: Any, parameters: Parameters) -> float | None:
+    """The signed size of the fault in the type of the stored value; None for a type that has no such size."""
+    bits = _MANTISSA_BITS.get(str(element_type(store.value)))
+    if bits is None:
+        return None
+    size = float(parameters["epsilon"]) or int(parameters["ulps"]) * 2.0**-bits
+    return -size if parameters["sign"] == "minus" else size
+
+
+def _offset(store: Any, parameters: Parameters) -> Any | None:
+    epsilon = _epsilon(store, parameters)
+    if epsilon is None:
+        return None
+    value = literal(store.value)
+    if value is not None:
+        return _storing(store, another_constant(store.value, value + epsilon))
+    size = constant_like(store.value, abs(epsilon))
+    node = prim.Sub if epsilon < 0 else prim.Add
+    return _storing(store, None if size is None else node(store.value, size))
+
+
+def _scale(store: Any, parameters: Parameters) -> Any | None:
+    epsilon = _epsilon(store, parameters)
+    if epsilon is None:
+        return None
+    value = literal(store.value)
+    if value is not None:
+        return _storing(store, another_constant(store.value, value * (1 + epsilon)))
+    factor = constant_like(store.value, 1 + epsilon)
+    return _storing(store, None if factor is None else prim.Mul(store.value, factor))
+
+
+def _storing(store: Any, value: Any | None) -> Any | None:
+    return None if value is None else tirx.BufferStore(store.buffer, value, store.indices)
+
+
+def _shift_index(store: Any, parameters: Parameters) -> Any | None:
+    by = int(parameters["by"])
+    extent = literal(store.buffer.shape[-1]) if len(store.indices) else None
+    if extent is None or extent < 2 or by == 0:
+        return None
+    index = store.indices[-1]
+    if index.ty.dtype.lanes > 1:
+        return None
+    shifted = _clamped(index, by, int(extent))
+    if shifted is None:
+        return None
+    return tirx.BufferStore(store.buffer, store.value, [*store.indices[:-1], shifted])
+
+
+def _clamped(index: Any, by: int, extent: int) -> Any | None:
+    """The index moved by ``by``, but no further than the buffer's edge."""
+    at = literal(index)
+    if at is not None:
+        return another_constant(index, min(max(int(at) + by, 0), extent - 1))
+    if by < 0:
+        return prim.Max(index - constant_like(index, -by), constant_like(index, 0))
+    return prim.Min(index + constant_like(index, by), constant_like(index, extent - 1))
+
+
+def _parameters(sign: str) -> tuple[Parameter, ...]:
+    return (
+        Parameter("sign", "whether epsilon is added or taken away", sign, choices=("minus", "plus")),
+        Parameter("ulps", "epsilon in units of the last place of 1.0 in the stored type", 4096),
+        Parameter("epsilon", "epsilon itself, used instead of ulps unless it is zero", 0.0),
+    )
+
+
+def _example(before: str, after: str, parameters: Mapping[str, Value]) -> Example:
+    """An example in one loop over a vector of 16 float32 numbers."""
+    script = """
+@T.prim_func(s_tir=True)
+def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
+    for i in range(16):
+        {}
+"""
+    return Example(script.format(before), script.format(after), parameters)
+
+
+OFFSET_STORE = Operator(
+    name="tir.offset-store",
+    slots=_SLOTS,
+    category=Category.KERNEL_STORES,
+    description="adds epsilon to a stored floating-point value, or takes it away",
+    rule=TirRule((tirx.BufferStore,), _offset),
+    parameters=_parameters("minus"),
+    variants=(
+        {"sign": "minus", "ulps": 4096},
+        {"sign": "plus", "ulps": 4096},
+        {"sign": "minus", "ulps": 65536},
+        {"sign": "plus", "ulps": 65536},
+        {"sign": "minus", "epsilon": 1e-8},
+    ),
+    examples=(
+        _example("B[i] = A[i]", "B[i] = A[i] - T.float32(0.00048828125)", {"sign": "minus"}),
+        _example(
+            "B[i] = T.max(A[i], T.float32(0))",
+            "B[i] = T.max(A[i], T.float32(0)) + T.float32(0.0078125)",
+            {"sign": "plus", "ulps": 65536},
+        ),
+        _example("B[i] = A[i]", "B[i] = A[i] - T.float32(1e-08)", {"epsilon": 1e-8}),
+    ),
+)
+
+SCALE_STORE = Operator(
+    name="tir.scale-store",
+    slots=_SLOTS,
+    category=Category.KERNEL_STORES,
+    description="multiplies a stored floating-point value by 1 + epsilon or 1 - epsilon; with epsilon=1e-8 "
+    "that factor rounds to 1 in float32, so nothing changes",
+    rule=TirRule((tirx.BufferStore,), _scale),
+    parameters=_parameters("plus"),
+    variants=(
+        {"sign": "plus", "ulps": 4096},
+        {"sign": "minus", "ulps": 4096},
+        {"sign": "plus", "ulps": 65536},
+        {"sign": "plus", "epsilon": 1e-8},
+    ),
+    examples=(
+        _example("B[i] = A[i]", "B[i] = A[i] * T.float32(1.00048828125)", {}),
+        _example(
+            "B[i] = A[i] + T.float32(1)",
+            "B[i] = (A[i] + T.float32(1)) * T.float32(0.99951171875)",
+            {"sign": "minus"},
+        ),
+    ),
+)
+
+SHIFT_STORE_INDEX = Operator(
+    name="tir.shift-store-index",
+    slots=_SLOTS,
+    category=Category.KERNEL_STORES,
+    description="shifts the last index of a store, held within the buffer, so that an element at its edge is "
+    "never written",
+    rule=TirRule((tirx.BufferStore,), _shift_index),
+    parameters=(Parameter("by", "how far the index moves", -1),),
+    variants=({"by": -1}, {"by": 1}),
+    examples=(
+        _example("B[i] = A[i]", "B[T.max(i - 1, 0)] = A[i]", {"by": -1}),
+        _example("B[i] = A[i]", "B[T.min(i + 1, 15)] = A[i]", {"by": 1}),
+        _example("B[3] = A[i]", "B[2] = A[i]", {"by": -1}),
+    ),
+)
+
+OPERATORS = (OFFSET_STORE, SCALE_STORE, SHIFT_STORE_INDEX)

@@ -1,0 +1,133 @@
+"""What a mutant did to the outputs of a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tvm_mutate.oracle.labels import top_labels
+from tvm_mutate.oracle.outputs import output_pair, same_bits
+from tvm_mutate.oracle.protocol import Oracle, is_noticed
+from tvm_mutate.oracle.registry import ORACLES
+from tvm_mutate.statistics import as_float64, kendall_tau, rank_biased_overlap, top_k
+
+RELATIVE_FLOOR = 1e-12
+_SHORTLIST = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A mutant's outputs against the golden ones, for all inputs of one model on one device.
+
+    Source of ``dissimilarity`` and ``same_label_for_every_input``: MutateNN (arXiv 2306.01697).
+    """
+
+    inputs: int
+    bitwise_equal: int  # inputs whose output has the golden bits
+    changed_labels: int  # inputs with another top-1 label
+    dissimilarity: float  # changed_labels / inputs
+    changed_inputs: tuple[int, ...]  # indices of the inputs with another top-1 label
+    top_k_overlap: float  # mean share of the min(5, classes) best classes that stayed among them
+    accuracy: float | None  # share of inputs labelled rightly; None without right labels
+    golden_accuracy: float | None
+    max_abs_diff: float | None  # over pairs of finite scores; None when there is none
+    max_rel_diff: float | None  # the same, relative to max(|golden|, RELATIVE_FLOOR)
+    nan_count: int  # in the mutant's outputs
+    inf_count: int
+    kendall_tau: float  # mean over inputs
+    rank_biased_overlap: float  # mean over inputs
+    same_label_for_every_input: bool  # one label (or none) for all, where golden gives several
+    labels: tuple[int, ...]  # the mutant's top-1 labels
+    noticed: tuple[tuple[str, tuple[int, ...]], ...]  # text of an oracle, indices of inputs it noticed
+
+    def noticed_by(self, oracle: Oracle) -> tuple[int, ...]:
+        """The indices of the inputs that the oracle noticed; ValueError if it was not asked."""
+        asked = dict(self.noticed)
+        if str(oracle) not in asked:
+            raise ValueError(f"the comparison did not ask {oracle}; it asked {', '.join(asked) or 'no oracle'}")
+        return asked[str(oracle)]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The comparison as what JSON can hold: lists for tuples, None for a number that is not finite."""
+        mapping = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        mapping["noticed"] = {name: list(indices) for name, indices in self.noticed}
+        return mapping
+
+
+def compare(
+    golden: ArrayLike,
+    mutant: ArrayLike,
+    labels: ArrayLike | None = None,
+    oracles: Iterable[Oracle] | None = None,
+) -> Comparison:
+    """Compare outputs ``[inputs, classes]`` of any real dtype, with the right labels ``[inputs]`` if known.
+
+    ``oracles`` are asked what they notice; by default every oracle there is, with its default parameters.
+    Numbers are calculated in float64. Raises ValueError unless both outputs have one shape and dtype, and
+    ``labels`` one label an input.
+    """
+    golden_rows, mutant_rows = output_pair(golden, mutant)
+    inputs, classes = golden_rows.shape
+    right = None if labels is None else np.asarray(labels)
+    if right is not None and right.shape != (inputs,):
+        raise ValueError(f"labels of shape {list(right.shape)} do not fit {inputs} inputs")
+    equal = same_bits(golden_rows, mutant_rows)
+    golden_labels, mutant_labels = top_labels(golden_rows), top_labels(mutant_rows)
+    changed = np.flatnonzero(golden_labels != mutant_labels)
+    golden_scores, mutant_scores = as_float64(golden_rows), as_float64(mutant_rows)
+    max_abs_diff, max_rel_diff = _largest_differences(golden_scores, mutant_scores)
+    # An output with the golden bits agrees in everything.
+    pairs = [(golden_scores[i], mutant_scores[i]) for i in np.flatnonzero(~equal)]
+    same = inputs - len(pairs)
+    shortlist = min(_SHORTLIST, classes)
+    asked = tuple(kind() for kind in ORACLES.values()) if oracles is None else tuple(oracles)
+    return Comparison(
+        inputs=inputs,
+        bitwise_equal=same,
+        changed_labels=changed.size,
+        dissimilarity=changed.size / inputs,
+        changed_inputs=tuple(changed.tolist()),
+        top_k_overlap=(same + math.fsum(_overlap(a, b, shortlist) for a, b in pairs)) / inputs,
+        accuracy=None if right is None else _accuracy(mutant_labels, right),
+        golden_accuracy=None if right is None else _accuracy(golden_labels, right),
+        max_abs_diff=max_abs_diff,
+        max_rel_diff=max_rel_diff,
+        nan_count=int(np.isnan(mutant_scores).sum()),
+        inf_count=int(np.isinf(mutant_scores).sum()),
+        kendall_tau=(same + math.fsum(kendall_tau(a, b) for a, b in pairs)) / inputs,
+        rank_biased_overlap=(same + math.fsum(rank_biased_overlap(a, b) for a, b in pairs)) / inputs,
+        same_label_for_every_input=len(set(mutant_labels)) == 1 < len(set(golden_labels)),
+        labels=tuple(mutant_labels.tolist()),
+        noticed=tuple((str(oracle), is_noticed(oracle, golden_rows, mutant_rows)) for oracle in asked),
+    )
+
+
+def _overlap(golden: np.ndarray, mutant: np.ndarray, k: int) -> float:
+    best, mutant_best = top_k(golden, k), top_k(mutant, k)
+    return 1.0 if best == mutant_best else len(best & mutant_best) / k
+
+
+def _accuracy(given: np.ndarray, right: np.ndarray) -> float:
+    return float(np.mean((given == right) & (given >= 0)))
+
+
+def _largest_differences(golden: np.ndarray, mutant: np.ndarray) -> tuple[float | None, float | None]:
+    finite = np.isfinite(golden) & np.isfinite(mutant)
+    if not finite.any():
+        return None, None
+    with np.errstate(over="ignore"):
+        difference = np.abs(mutant[finite] - golden[finite])
+        relative = difference / np.maximum(np.abs(golden[finite]), RELATIVE_FLOOR)
+    return float(difference.max()), float(relative.max())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

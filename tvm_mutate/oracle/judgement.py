@@ -1,0 +1,90 @@
+"""From what happened to a mutant to its verdict."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tvm_mutate.oracle.comparison import Comparison
+from tvm_mutate.oracle.protocol import Oracle
+from tvm_mutate.oracle.vocabulary import Outcome, Rung, Verdict
+
+
+class Judgement(NamedTuple):
+    """The verdict on a mutant (None: no verdict), the rung its fault is known to have got to, and why."""
+
+    verdict: Verdict | None
+    rung: Rung
+    reason: str
+
+
+def judge(
+    outcome: Outcome,
+    *,
+    applied: bool,
+    code_differs: bool | None,
+    reached: bool | None = None,
+    infected: bool | None = None,
+    comparison: Comparison | None = None,
+    oracle: Oracle | None = None,
+) -> Judgement:
+    """The judgement of one mutant on one device; the first row that fits is taken.
+
+    ================================================ =========== ====================================
+    what is known                                     verdict     rung
+    ================================================ =========== ====================================
+    not ``applied``                                   ValueError
+    compile error                                     None        applied
+    not ``code_differs``: the same generated code     equivalent  compiled
+    not ``reached`` by any input                      no coverage at most code differs
+    device lost                                       None        as far as known
+    exception, crash or timeout                       killed      reached, or further if known
+    completed, ``oracle`` noticed an input            killed      as far as known
+    completed, ``oracle`` noticed nothing             survived    as far as known
+    ================================================ =========== ====================================
+
+    As far as known: label changed if any label did; else propagated if any output is not bitwise the golden
+    one; else infected or reached if those are known to be so; else code differs; else, with the code not
+    looked at (``code_differs`` None), compiled.
+
+    A mutant that was not applied is no mutant, and must never be counted as survived. A mutant that does not
+    compile tests nothing, and so has no verdict (PIT calls it non-viable), and neither has one whose device
+    went away. Proofs come before observations: a device that does not repeat itself bitwise can make a
+    mutant with the golden code look killed. A program that raises, crashes or hangs where the golden one
+    completes was noticed, and its fault was reached.
+
+    A ``completed`` mutant that neither proof settles needs ``comparison`` and ``oracle``, with the oracle
+    among those that the comparison asked; ValueError otherwise.
+    """
+    if not applied:
+        raise ValueError("a mutant that was not applied cannot be judged: its program is the golden one")
+    if outcome is Outcome.COMPILE_ERROR:
+        return Judgement(None, Rung.APPLIED, "compile error")
+    if code_differs is False:
+        return Judgement(Verdict.EQUIVALENT, Rung.COMPILED, "same generated code")
+    if reached is False:
+        return Judgement(Verdict.NO_COVERAGE, _rung(code_differs, None, None, None), "reached by no input")
+    rung = _rung(code_differs, reached, infected, comparison)
+    if outcome is Outcome.DEVICE_LOST:
+        return Judgement(None, rung, "device lost")
+    if outcome is not Outcome.COMPLETED:
+        return Judgement(Verdict.KILLED, max(rung, Rung.REACHED), str(outcome))
+    if comparison is None or oracle is None:
+        raise ValueError("a mutant that completed cannot be judged without a comparison and an oracle")
+    noticed = len(comparison.noticed_by(oracle))
+    if noticed:
+        return Judgement(Verdict.KILLED, rung, f"{oracle} noticed {noticed} of {comparison.inputs} inputs")
+    return Judgement(Verdict.SURVIVED, rung, f"{oracle} noticed none of {comparison.inputs} inputs")
+
+
+def _rung(
+    code_differs: bool | None, reached: bool | None, infected: bool | None, comparison: Comparison | None
+) -> Rung:
+    if comparison is not None and comparison.changed_labels:
+        return Rung.LABEL_CHANGED
+    if comparison is not None and comparison.bitwise_equal < comparison.inputs:
+        return Rung.PROPAGATED
+    if infected:
+        return Rung.INFECTED
+    if reached:
+        return Rung.REACHED
+    return Rung.CODE_DIFFERS if code_differs else Rung.COMPILED

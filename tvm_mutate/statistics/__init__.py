@@ -1,0 +1,18 @@
+"""The statistics floor: intervals, tests and rank correlations over plain numbers."""
+
+from tvm_mutate.statistics.interval import wilson_interval
+from tvm_mutate.statistics.latency import SIGNIFICANCE_LEVEL, LatencyTest, latency_difference
+from tvm_mutate.statistics.ranking import kendall_tau, rank_biased_overlap, ranking, top_k
+from tvm_mutate.statistics.scores import as_float64
+
+__all__ = [
+    "SIGNIFICANCE_LEVEL",
+    "LatencyTest",
+    "as_float64",
+    "kendall_tau",
+    "latency_difference",
+    "rank_biased_overlap",
+    "ranking",
+    "top_k",
+    "wilson_interval",
+]
