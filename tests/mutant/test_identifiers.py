@@ -122,7 +122,7 @@ def test_the_ids_of_all_variants_are_the_same_in_another_process():
     script = (
         "from tvm_mutate.operators import builtin_catalogue\n"
         "for operator in builtin_catalogue().values():\n"
-        "    for variant in operator.variants:\n"
+        "    for variant in operator.all_variants():\n"
         "        print(operator.mutation(variant))\n"
     )
     runs = {subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout for _ in range(2)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from small_networks import IMAGE, Compiled, every_layer, every_layer_golden, low
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 from tvm.target import Target
-
-DATA = Path(os.environ.get("TVM_MUTATE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def test_the_kill_canary_negates_the_output_bit_by_bit():
@@ -57,9 +54,7 @@ def test_the_survivor_canary_changes_the_code_and_not_one_bit():
 
 
 @pytest.mark.real_data
-def test_the_survivor_canary_survives_on_a_pretrained_network():
-    path = DATA / "models" / "cifar10_resnet8.onnx"
-    if not path.exists():
-        pytest.skip(f"{path.name} is missing under shared/data (or $TVM_MUTATE_DATA): nothing was checked")
-    module = from_onnx(onnx.load(path), shape_dict={"input": [1, 3, 32, 32]})
+def test_the_survivor_canary_survives_on_a_pretrained_network(real_data: Path):
+    model = onnx.load(real_data / "models" / "cifar10_resnet8.onnx")
+    module = from_onnx(model, shape_dict={"input": [1, 3, 32, 32]})
     assert_survives(lower(module), signed(1, 3, 32, 32))

@@ -35,7 +35,7 @@ def test_the_operator_turns_the_example_before_into_the_example_after(operator: 
 
 @pytest.mark.parametrize("operator", builtin_catalogue().values(), ids=lambda operator: operator.name)
 def test_every_variant_of_the_operator_reads_back_from_its_id(operator: Operator):
-    for variant in operator.variants:
+    for variant in operator.all_variants():
         mutation = operator.mutation(variant)
         canonical = builtin_catalogue().parse(str(mutation)).mutations[0]
         assert canonical == mutation

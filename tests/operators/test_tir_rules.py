@@ -20,7 +20,7 @@ TIR_MUTANTS = [
     pytest.param(str(each.mutation(variant, slot)).removesuffix("@*#*"), slot, id=f"{each.mutation(variant)}-{slot}")
     for each in CATALOGUE.values()
     if isinstance(each.rule, TirRule) and each.name.startswith("tir.")
-    for variant in each.variants
+    for variant in each.all_variants()
     for slot in each.slots
 ]
 KERNEL = """
@@ -114,6 +114,15 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
     for mutant in ("tir.swap-compare{from=eq,to=ne}", "tir.swap-compare{from=ge,to=lt}", "tir.shift-threshold"):
         assert find_sites(module, selection(f"{mutant}@*#*")) == []
     assert len(find_sites(module, selection("tir.offset-store@*#*"))) == 1
+
+
+def test_checks_of_what_the_run_time_returned_are_no_sites():
+    module = stage(Slot.CODEGEN)
+    assert "TVMBackendFreeWorkspace" in module.script()
+    for mutant in ("tir.swap-compare{from=ne,to=eq}", "tir.shift-threshold", "tir.scale-threshold"):
+        sites = find_sites(module, selection(f"{mutant}@*#*"))
+        assert sites
+        assert not any("Workspace" in site.before for site in sites)
 
 
 def test_what_a_block_declares_to_read_is_no_site():

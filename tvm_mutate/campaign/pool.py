@@ -18,6 +18,8 @@ from tvm_mutate.errors import MutateError
 # One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
 _ENVIRONMENT = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _ATTEMPTS = 2
+# Not `-m`: the module would be loaded twice, and its requests be of other classes than ours.
+_WORKER = "import sys; from tvm_mutate.campaign.worker import main; main(int(sys.argv[1]))"
 
 
 class WorkerDeathError(MutateError):
@@ -112,7 +114,7 @@ def _start() -> _Process:
     ours, theirs = Pipe()
     descriptor = theirs.fileno()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tvm_mutate.campaign.worker", str(descriptor)],
+        [sys.executable, "-c", _WORKER, str(descriptor)],
         pass_fds=[descriptor],
         env={**os.environ, **_ENVIRONMENT},
         stdin=subprocess.DEVNULL,

@@ -75,7 +75,8 @@ def mutant_row(
     comparison = _comparison(run, baseline, right_labels, oracle) if run else None
     row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
     row.update(_figures(comparison))
-    row["latency"] = asdict(latency_difference(baseline.run_seconds, run.run_seconds)) if run else None
+    seconds = run.run_seconds if run else ()
+    row["latency"] = asdict(latency_difference(baseline.run_seconds, seconds)) if seconds else None
     return row
 
 
@@ -119,7 +120,7 @@ def _judgement(
 ) -> dict[str, Any]:
     outcome = _outcome(ending)
     code_differs = run.digest != baseline.digest if run else None
-    if run is not None and not applied:
+    if not applied and ending.stage != COMPILING:  # while compiling it is not yet known what was applied
         return {"outcome": str(outcome), "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
     judgement = judge(outcome, applied=True, code_differs=code_differs, comparison=comparison, oracle=oracle)
     reason = f"{judgement.reason}: {ending.reason}" if ending.reason else judgement.reason

@@ -62,7 +62,7 @@ def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mut
         if operator.category is Category.CANARY:
             continue
         for slot in [slot for slot in slots if slot in operator.slots] if slots else [operator.slots[0]]:
-            for variant in operator.variants + (operator.more_variants if specification.all_variants else ()):
+            for variant in operator.all_variants() if specification.all_variants else operator.variants:
                 yield operator.mutation(variant, slot)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from tvm_mutate.evaluate import RebuildEvaluator, Run
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle, top_labels
-from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.pipeline import FoldingCache, Fused, Stages
 
 _KEPT_LOWERED = 4
 
@@ -68,6 +67,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._catalogue = load_catalogue()
+        self._folding = FoldingCache()
         self._models: OrderedDict[str, Fused] = OrderedDict()
         self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
 
@@ -123,7 +123,8 @@ class Worker:
 
     def _fused(self, subject: Subject) -> Fused:
         def load() -> Fused:
-            return Fused(load_model(subject.reference, shape=dict(subject.shape) or None).module)
+            model = load_model(subject.reference, shape=dict(subject.shape) or None)
+            return Fused(model.module, self._folding)
 
         return _kept(self._models, subject.name, load)
 
@@ -169,12 +170,11 @@ def main(descriptor: int) -> None:
         except EOFError:
             return
         try:
-            answer = ("answer", worker.answer(request))
+            answer: tuple[str, Any] = ("answer", worker.answer(request))
         except MutateError as error:
             answer = ("refusal", error)
+        except Exception as error:  # an error of ours: it ends the campaign with its place, not the worker in silence
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            told = f"{type(error).__name__}: {error} (at {Path(place.filename).name}:{place.lineno}) in a worker"
+            answer = ("refusal", MutateError(told))
         connection.send(answer)
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("TVM_NUM_THREADS", "1")
-    main(int(sys.argv[1]))

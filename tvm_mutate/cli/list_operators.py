@@ -56,4 +56,5 @@ def operator_mapping(operator: Operator) -> dict[str, Any]:
             for each in operator.all_parameters()
         ],
         "variants": [dict(variant) for variant in operator.variants],
+        "more_variants": [dict(variant) for variant in operator.more_variants],
     }

@@ -11,7 +11,8 @@ import click
 from tvm_mutate.campaign import Campaign, make_reporter
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import LEAST_SECONDS
-from tvm_mutate.cli.door import output_console, progress_console
+from tvm_mutate.cli.door import progress_console
+from tvm_mutate.cli.publication import publish
 from tvm_mutate.cli.options import (
     device_options,
     devices_of,
@@ -23,8 +24,6 @@ from tvm_mutate.cli.options import (
     specification_of,
 )
 from tvm_mutate.errors import ExitCode
-from tvm_mutate.operators import load_catalogue
-from tvm_mutate.report import render_mutants, render_summary, write_csv, write_json
 
 _DEFAULT_DEVICES = ("llvm",)
 
@@ -76,12 +75,7 @@ def run(model: str, **options: Any) -> int:
             reporter=make_reporter(options["quiet"], progress_console()),
         )
         results = campaign.run()
-    written = [write_json(results, campaign.output), *write_csv(results, campaign.output)]
-    console = output_console()
-    categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
-    for part in [*render_summary(results, categories), render_mutants(results.mutants)]:
-        console.print(part)
-    click.echo(f"written: {', '.join(str(path) for path in written)}")
+    publish(results, campaign.output)
     score = results.score()
     threshold = options["fail_under"]
     if threshold is not None and score is not None and 100 * score < threshold:

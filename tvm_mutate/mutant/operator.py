@@ -83,6 +83,10 @@ class Operator:
     more_variants: tuple[Mapping[str, Value], ...] = ()
     undefined_behaviour: bool = False
 
+    def all_variants(self) -> tuple[Mapping[str, Value], ...]:
+        """Every parameter setting that is offered: the default ones, and the rest."""
+        return self.variants + self.more_variants
+
     def all_parameters(self) -> tuple[Parameter, ...]:
         """The operator's own parameters, and ``slot`` where there is a choice."""
         if len(self.slots) == 1:

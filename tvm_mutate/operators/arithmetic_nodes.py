@@ -16,6 +16,8 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "divide": relax.op.divide,
 }
 _NAMES = tuple(_ARITHMETIC)
+# The pair of the paper comes first.
+_INVERSE_PAIRS = (("add", "subtract"), ("subtract", "add"), ("multiply", "divide"), ("divide", "multiply"))
 
 
 def _replace(call: Any, parameters: Parameters) -> Any | None:
@@ -35,8 +37,13 @@ REPLACE_ARITHMETIC = Operator(
         Parameter("from", "the node that is replaced", choices=_NAMES),
         Parameter("to", "the node that takes its place", choices=_NAMES),
     ),
-    # The pair of the paper, add to subtract, comes first.
-    variants=tuple({"from": before, "to": after} for before in _NAMES for after in _NAMES if before != after),
+    variants=tuple({"from": before, "to": after} for before, after in _INVERSE_PAIRS),
+    more_variants=tuple(
+        {"from": before, "to": after}
+        for before in _NAMES
+        for after in _NAMES
+        if before != after and (before, after) not in _INVERSE_PAIRS
+    ),
     examples=(
         Example(
             before="""

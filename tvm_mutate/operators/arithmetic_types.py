@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import tvm_ffi
@@ -20,8 +21,9 @@ def _store_through(store: Any, parameters: Parameters) -> Any | None:
         return None
     narrow = str(parameters["type"])
     value = literal(store.value)
-    if value is not None and converted(value, narrow) == value:
-        return None  # an initial zero, say, which every type holds
+    if value is not None and (converted(value, narrow) == value or not isfinite(converted(value, narrow))):
+        # An initial zero, say, which every type holds; or the lowest float32, of which TVM refuses the conversion.
+        return None
     # The nodes themselves: helpers that fold casts would take the narrow type away again.
     through = prim.Cast(str(wide), prim.Cast(str(tvm_ffi.dtype(narrow).with_lanes(wide.lanes)), store.value))
     return tirx.BufferStore(store.buffer, through, store.indices)

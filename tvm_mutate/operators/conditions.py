@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm.ir import prim
+from tvm.ir import Call, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.literals import element_type
@@ -23,12 +23,18 @@ _COMPARISONS: dict[str, Any] = {
 }
 _NAMES = tuple(_COMPARISONS)
 _EQUALITIES = (prim.EQ, prim.NE)
+_RUNTIME_CALLS = "tirx.TVMBackend"
 
 DECIDING_NODES = (*_COMPARISONS.values(), prim.Max, prim.Min)
 
 
-def as_comparison(node: Any) -> Any:
-    """The comparison that decides a node: itself, or the one that a min or max is lowered to."""
+def as_comparison(node: Any) -> Any | None:
+    """The comparison that decides a node: itself, or the one that a min or max is lowered to.
+
+    None for the checks of return codes that TVM puts around its own run-time calls: they are not the kernel's.
+    """
+    if isinstance(node.a, Call) and str(getattr(node.a.op, "name", "")).startswith(_RUNTIME_CALLS):
+        return None
     if isinstance(node, prim.Max):
         return prim.GT(node.a, node.b)
     return prim.LT(node.a, node.b) if isinstance(node, prim.Min) else node
@@ -42,15 +48,17 @@ def decided_by(node: Any, comparison: Any) -> Any:
 def _swap(node: Any, parameters: Parameters) -> Any | None:
     comparison = as_comparison(node)
     before, after = (_COMPARISONS[str(parameters[name])] for name in ("from", "to"))
-    if before is after or type(comparison) is not before or not _can_compare(comparison, after):
+    if before is after or not isinstance(comparison, before) or _is_harmless(node, after):
         return None
-    return None if _is_harmless(node, after) else decided_by(node, after(comparison.a, comparison.b))
+    if after not in _EQUALITIES and not compares_numbers(comparison):
+        return None
+    return decided_by(node, after(comparison.a, comparison.b))
 
 
-def _can_compare(comparison: Any, after: type) -> bool:
-    """Whether the operands have the order that the other comparison asks for: truth values and pointers have none."""
+def compares_numbers(comparison: Any) -> bool:
+    """Whether the operands are integers or floats, and not truth values or pointers, which have no order."""
     dtype = element_type(comparison.a)
-    return after in _EQUALITIES or (dtype is not None and (dtype.is_integer or dtype.is_float))
+    return dtype is not None and (dtype.is_integer or dtype.is_float)
 
 
 def _is_harmless(node: Any, after: type) -> bool:
@@ -60,8 +68,13 @@ def _is_harmless(node: Any, after: type) -> bool:
 
 
 _PAPER_PAIRS = (("lt", "le"), ("lt", "gt"), ("gt", "lt"), ("gt", "ge"))
+# TVM writes most guards with <=, which the paper's pairs leave out.
+_DEFAULT_PAIRS = (*_PAPER_PAIRS, ("le", "lt"), ("le", "gt"))
 _OTHER_PAIRS = tuple(
-    (before, after) for before in _NAMES for after in _NAMES if before != after and (before, after) not in _PAPER_PAIRS
+    (before, after)
+    for before in _NAMES
+    for after in _NAMES
+    if before != after and (before, after) not in _DEFAULT_PAIRS
 )
 
 _IF = """
@@ -99,7 +112,8 @@ SWAP_COMPARE = Operator(
         Parameter("from", "the comparison that is replaced", choices=_NAMES),
         Parameter("to", "the comparison that takes its place", choices=_NAMES),
     ),
-    variants=tuple({"from": before, "to": after} for before, after in _PAPER_PAIRS + _OTHER_PAIRS),
+    variants=tuple({"from": before, "to": after} for before, after in _DEFAULT_PAIRS),
+    more_variants=tuple({"from": before, "to": after} for before, after in _OTHER_PAIRS),
     examples=(
         Example(_IF.format("<"), _IF.format("<="), {"from": "lt", "to": "le"}),
         Example(

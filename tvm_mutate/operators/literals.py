@@ -8,7 +8,7 @@ import numpy as np
 import tvm_ffi
 from tvm.ir import prim
 
-_NUMPY_FLOATS = {16: np.float16, 32: np.float32, 64: np.float64}
+_NUMPY_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 
 
 def element_type(expression: Any) -> Any:
@@ -50,7 +50,7 @@ def converted(value: float, narrow: str) -> float:
 
 def _rounded(value: Any, dtype: Any) -> float:
     with np.errstate(over="ignore"):
-        return float(_NUMPY_FLOATS.get(dtype.bits, np.float32)(value))  # bfloat16 is 16 bits, too: near enough
+        return float(_NUMPY_FLOATS.get(str(dtype), np.float32)(value))  # bfloat16 has the range of float32
 
 
 def _holds(dtype: Any, value: int | float) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.conditions import DECIDING_NODES, as_comparison, decided_by
+from tvm_mutate.operators.conditions import DECIDING_NODES, as_comparison, compares_numbers, decided_by
 from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
@@ -21,9 +21,9 @@ _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 def _shift(node: Any, parameters: Parameters) -> Any | None:
     comparison = as_comparison(node)
     by = float(parameters["by"])
-    dtype = element_type(comparison.a)
-    if not math.isfinite(by) or dtype is None or not (dtype.is_integer or dtype.is_float):
+    if comparison is None or not math.isfinite(by) or not compares_numbers(comparison):
         return None
+    dtype = element_type(comparison.a)
     if dtype.is_float or by.is_integer():
         return _with_threshold(node, comparison, _shifted(_threshold(comparison), by))
     if isinstance(comparison, (prim.EQ, prim.NE)):  # no integer equals a number between two integers
@@ -64,10 +64,10 @@ def _percent(node: Any, parameters: Parameters) -> Any | None:
 
 def _scaled_by(node: Any, factor: Fraction) -> Any | None:
     comparison = as_comparison(node)
-    dtype = element_type(comparison.a)
-    if factor == 1 or dtype is None or not (dtype.is_integer or dtype.is_float):
+    if comparison is None or factor == 1 or not compares_numbers(comparison):
         return None
     threshold = _threshold(comparison)
+    dtype = element_type(threshold)
     value = literal(threshold)
     if value is not None:
         # A fraction, so that 10 % of 35 is what it is on paper before it is rounded.

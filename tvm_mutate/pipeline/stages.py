@@ -11,6 +11,7 @@ from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Applied, Selection, mutation_pass
+from tvm_mutate.pipeline.folding import FoldingCache
 from tvm_mutate.pipeline.relax_pipeline import backend_pipeline, fusing_pipeline
 
 Selections = Mapping[Slot, Sequence[Selection]]
@@ -39,17 +40,26 @@ def lower_to_door(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: s
 
 
 class Fused:
-    """A model after legalisation and fusion, which targets share; computed when first asked for."""
+    """A model after legalisation and fusion, which targets share; computed when first asked for.
 
-    def __init__(self, module: tvm.IRModule) -> None:
+    ``folding`` keeps the kernels of constant folding for the next model, and for the model's graph mutants.
+    """
+
+    def __init__(self, module: tvm.IRModule, folding: FoldingCache | None = None) -> None:
         self.module = module
+        self._folding = folding or FoldingCache()
         self._fused: tvm.IRModule | None = None
 
     def fused(self) -> tvm.IRModule:
         """The unmutated model, legalised and fused."""
         if self._fused is None:
-            self._fused = fusing_pipeline()(self.module)
+            self._fused = self.fuse(self.module)
         return self._fused
+
+    def fuse(self, module: tvm.IRModule) -> tvm.IRModule:
+        """Another module, such as the model with graph mutations, legalised and fused."""
+        with self._folding.active():
+            return fusing_pipeline()(module)
 
 
 class Stages:
@@ -78,7 +88,7 @@ class Stages:
         """
         if Slot.GRAPH in selections:
             mutated = mutation_pass(selections[Slot.GRAPH], report.extend)(self.at(Slot.GRAPH))
-            module = self._for_target(fusing_pipeline()(mutated))
+            module = self._for_target(self._model.fuse(mutated))
         else:
             module = self.at(Slot.KERNEL)
         if Slot.KERNEL in selections:

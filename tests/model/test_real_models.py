@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import http.server
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import BinaryIO
+
+import pytest
+
+from tests.model.model_files import tiny_model
+from tvm_mutate.errors import UsageError
+from tvm_mutate.model import REAL_MODELS, RealSource, load_model, real_model_path, real_models
+from tvm_mutate.model import download as downloads
+
+CONTENT = tiny_model().SerializeToString()
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+FILE = "resnet152-v2-7.onnx"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one file, in one of several ways, and keeps count."""
+
+    daemon_threads = True
+    behaviour = "whole"
+    requests: int = 0
+    content: bytes = CONTENT
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/models"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests += 1
+        behaviour = self.server.behaviour
+        if self.path != f"/models/{FILE}" or behaviour == "absent":
+            self.send_error(404)
+            return
+        if behaviour == "overloaded":
+            self.send_error(503)
+            return
+        self.send_response(200)
+        if behaviour != "unsized":
+            self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+        whole = behaviour in ("whole", "unsized")
+        self.wfile.write(self.server.content if whole else self.server.content[:100])
+        self.wfile.flush()
+        if behaviour == "hanging":
+            threading.Event().wait(2)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def small_resnet(monkeypatch, tmp_path):
+    """The digest of a file that a test can have, and no settings or proxies from outside."""
+    entries = {**REAL_MODELS, "resnet": replace(REAL_MODELS["resnet"], digest=DIGEST)}
+    monkeypatch.setattr(real_models, "REAL_MODELS", MappingProxyType(entries))
+    monkeypatch.delenv("TVM_MUTATE_MODEL_URL", raising=False)
+    monkeypatch.setenv("TVM_MUTATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def cached(tmp_path) -> Path:
+    return tmp_path / "cache" / "models" / FILE
+
+
+def refused(source: RealSource, name: str = "resnet") -> str:
+    with pytest.raises(UsageError) as raised:
+        real_model_path(name, source)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def left_behind(cached: Path) -> list[str]:
+    return sorted(each.name for each in cached.parent.iterdir())
+
+
+def test_a_model_is_downloaded_once_and_loaded_with_its_recipe(server, cached):
+    source = RealSource(url=server.url)
+    model = load_model("real://resnet", real=source)
+    assert (model.name, model.source, model.digest) == ("resnet152-v2-7", "real://resnet", DIGEST)
+    assert model.preprocessing == REAL_MODELS["resnet"].preprocessing
+    assert real_model_path("resnet", source) == cached
+    assert server.requests == 1
+    assert left_behind(cached) == [FILE]
+
+
+def test_the_url_can_come_from_the_environment_and_the_size_may_be_unknown(server, cached, monkeypatch):
+    monkeypatch.setenv("TVM_MUTATE_MODEL_URL", server.url + "/")
+    server.behaviour = "unsized"
+    assert real_model_path("resnet", RealSource()).read_bytes() == CONTENT
+
+
+def test_a_corrupted_file_in_the_cache_is_downloaded_again(server, cached):
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(CONTENT[:-1])
+    assert real_model_path("resnet", RealSource(url=server.url)).read_bytes() == CONTENT
+    assert server.requests == 1
+
+
+def test_a_wrong_digest_is_told_with_both_and_nothing_is_kept(server, cached):
+    server.content = CONTENT + b"x"
+    message = refused(RealSource(url=server.url))
+    assert DIGEST in message and hashlib.sha256(server.content).hexdigest() in message
+    assert left_behind(cached) == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        ("broken", f"the connection broke after 100 of {len(CONTENT)} bytes"),
+        ("absent", "the server answered 404 Not Found; check the address"),
+        ("overloaded", "the server answered 503"),
+    ],
+)
+def test_a_server_that_fails_is_told_in_one_sentence(server, cached, behaviour, expected):
+    server.behaviour = behaviour
+    message = refused(RealSource(url=server.url))
+    assert message.startswith(f"{server.url}/{FILE}: ")
+    assert expected in message
+    assert left_behind(cached) == []
+
+
+def test_a_server_that_says_nothing_more_is_given_up(server, cached):
+    server.behaviour = "hanging"
+    with pytest.raises(UsageError, match="the connection broke"):
+        downloads.download(f"{server.url}/{FILE}", cached, DIGEST, timeout=0.2)
+    assert left_behind(cached) == []
+
+
+def test_a_server_that_is_not_there_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert "cannot be reached" in refused(RealSource(url=f"http://127.0.0.1:{port}"))
+    assert "is no URL" in refused(RealSource(url="somewhere"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is always full")
+def test_a_full_disk_is_told_and_nothing_is_kept(server, cached, monkeypatch):
+    def always_full(descriptor: int, mode: str, buffering: int) -> BinaryIO:
+        os.close(descriptor)
+        return open("/dev/full", mode, buffering=buffering)  # noqa: PTH123
+
+    monkeypatch.setattr(downloads.os, "fdopen", always_full)
+    message = refused(RealSource(url=server.url))
+    assert message.startswith(f"{cached}: cannot be written, the disk is full")
+    assert left_behind(cached) == []
+
+
+def test_a_file_beyond_the_limit_of_file_sizes_is_told_and_nothing_is_kept(server, cached):
+    with file_size_limit(len(CONTENT) // 2):
+        message = refused(RealSource(url=server.url))
+    assert "the file is too large" in message
+    assert left_behind(cached) == []
+
+
+@contextlib.contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_cache_that_cannot_be_made_is_named(server, tmp_path):
+    (tmp_path / "file").write_text("")
+    message = refused(RealSource(url=server.url, cache=tmp_path / "file"))
+    assert f"{tmp_path / 'file' / 'models' / FILE}: cannot be written" in message
+    assert server.requests == 0
+
+
+def test_a_folder_of_the_user_is_searched_by_name_and_by_digest(tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "resnet").mkdir(parents=True)
+    (folder / "other.onnx").write_bytes(b"other")
+    message = refused(RealSource(directory=folder))
+    assert f"holds no {FILE}" in message and "1 .onnx files looked at" in message
+    (folder / "resnet" / "renamed.onnx").write_bytes(CONTENT)
+    assert real_model_path("resnet", RealSource(directory=folder)).name == "renamed.onnx"
+    (folder / FILE).write_bytes(CONTENT)
+    assert real_model_path("resnet", RealSource(directory=folder)) == folder / FILE
+
+
+def test_a_file_of_the_right_name_and_another_content_is_told_with_both_digests(tmp_path):
+    (tmp_path / FILE).write_bytes(b"other")
+    message = refused(RealSource(directory=tmp_path))
+    assert DIGEST in message and hashlib.sha256(b"other").hexdigest() in message
+    assert "is no folder" in refused(RealSource(directory=tmp_path / "absent"))
+
+
+def test_without_the_hub_s_client_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    message = refused(RealSource())
+    assert "pip install 'tvm-mutate[hub]'" in message and "--real" in message
+
+
+class Hub(SimpleNamespace):
+    """Stands in for the client: writes a file where it is told to, or fails."""
+
+    def __init__(self, content: bytes | Exception) -> None:
+        super().__init__(asked=[], disabled=False)
+        self.utils = SimpleNamespace(
+            are_progress_bars_disabled=lambda: self.disabled,
+            disable_progress_bars=lambda: setattr(self, "disabled", True),
+            enable_progress_bars=lambda: setattr(self, "disabled", False),
+        )
+        self.content = content
+
+    def hf_hub_download(self, repository: str, file_name: str, local_dir: str) -> str:
+        self.asked.append((repository, file_name, self.disabled))
+        if isinstance(self.content, Exception):
+            raise self.content
+        path = Path(local_dir) / file_name
+        path.write_bytes(self.content)
+        return str(path)
+
+
+def test_the_hub_is_asked_where_no_url_is_given(monkeypatch, cached):
+    hub = Hub(CONTENT)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert real_model_path("resnet", RealSource(quiet=True)).read_bytes() == CONTENT
+    assert hub.asked == [("onnxmodelzoo/resnet152-v2-7", FILE, True)]
+    assert not hub.disabled
+    assert left_behind(cached) == [FILE]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"other", DIGEST),
+        (
+            RuntimeError("404 Client Error\nRepository Not Found"),
+            "cannot be downloaded from the hub (404 Client Error)",
+        ),
+        (ConnectionError("no route"), "cannot be downloaded from the hub (no route)"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+    ],
+)
+def test_what_fails_at_the_hub_is_told_and_nothing_is_kept(monkeypatch, cached, content, expected):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(content))
+    assert expected in refused(RealSource())
+    assert left_behind(cached) == []
+
+
+def test_the_real_client_has_what_is_used_of_it():
+    import inspect
+
+    import huggingface_hub
+
+    assert {"repo_id", "filename", "local_dir"} <= set(inspect.signature(huggingface_hub.hf_hub_download).parameters)
+    assert callable(huggingface_hub.utils.are_progress_bars_disabled)
+
+
+def test_every_full_size_model_has_a_digest_and_a_recipe():
+    from tvm_mutate.zoo import ZOO_NAMES
+
+    assert set(REAL_MODELS) == set(ZOO_NAMES)
+    for entry in REAL_MODELS.values():
+        assert len(bytes.fromhex(entry.digest)) == 32
+        assert entry.preprocessing.crop == 224

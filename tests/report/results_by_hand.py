@@ -1,0 +1,154 @@
+"""Small results, written by hand, whose every figure can be checked on fingers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm_mutate.campaign.results import Results, find_discrepancies
+
+GOLDEN = [0, 1, 2, 3]
+CATEGORIES = {
+    "graph.drop-relu": "Layer Node Replacement",
+    "tir.cast": "Arithmetic Types",
+    "tir.swap-compare": "Conditional Statement Operations",
+}
+TARGETS = {"llvm": "llvm", "c": "c", "v3": '{"kind":"llvm","mcpu":"x86-64-v3"}', "cuda": "cuda"}
+SLOTS = {"graph": "graph", "tir": "kernel"}
+FIGURES = (
+    "bitwise_equal", "changed_labels", "dissimilarity", "accuracy", "golden_accuracy", "top_k_overlap",
+    "max_abs_diff", "max_rel_diff", "nan_count", "inf_count", "kendall_tau", "rank_biased_overlap",
+    "same_label_for_every_input", "labels",
+)  # fmt: skip
+
+
+def completed(mutant: str, device: str, labels: list[int], verdict: str | None = None, **more: Any) -> dict[str, Any]:
+    """The row of a mutant that gave the four inputs these labels, where golden gives 0, 1, 2, 3."""
+    changed = sum(a != b for a, b in zip(labels, GOLDEN, strict=True))
+    figures = {
+        "bitwise_equal": 4 - changed,
+        "changed_labels": changed,
+        "dissimilarity": changed / 4,
+        "accuracy": 1 - changed / 4,
+        "golden_accuracy": 1.0,
+        "top_k_overlap": 0.1 + 0.2,
+        "max_abs_diff": 1e-17,
+        "max_rel_diff": None,
+        "nan_count": 0,
+        "inf_count": 0,
+        "kendall_tau": -1 / 3,
+        "rank_biased_overlap": 2 / 3,
+        "same_label_for_every_input": len(set(labels)) == 1,
+        "labels": labels,
+    }
+    found = verdict or ("killed" if changed else "survived")
+    latency = {"golden_median": 0.5, "mutant_median": 0.25, "ratio": 0.5, "p_value": 0.03, "significant": False}
+    ending = {
+        "outcome": "completed",
+        "verdict": found,
+        "rung": "label changed" if changed else "compiled" if found == "equivalent" else "propagated",
+        "reason": f"top-1 noticed {changed or 'none'} of 4 inputs",
+    }
+    return {**_identity(mutant, device), **ending, "run_seconds": 0.75, **figures, "latency": latency, **more}
+
+
+def ended(mutant: str, device: str, outcome: str, **more: Any) -> dict[str, Any]:
+    """The row of a mutant that did not complete: its figures are None."""
+    failed = outcome in ("compile error", "device lost")
+    ending = {
+        "outcome": outcome,
+        "verdict": None if failed else "killed",
+        "rung": "applied" if failed else "reached",
+        "reason": f'{outcome}: said "stop",\nand stopped',
+    }
+    return {
+        **_identity(mutant, device), **ending, **dict.fromkeys(FIGURES), "run_seconds": None, "latency": None, **more
+    }  # fmt: skip
+
+
+def _identity(mutant: str, device: str) -> dict[str, Any]:
+    operator = mutant.partition("@")[0].partition("{")[0]
+    return {
+        "id": mutant,
+        "model": "resnet",
+        "operator": operator,
+        "category": CATEGORIES[operator],
+        "slot": SLOTS[operator.partition(".")[0]],
+        "device": device,
+        "inputs": 4,
+        "sites": 3,
+        "functions": 2,
+        "build_seconds": 1.5,
+    }
+
+
+def absent(mutant: str, device: str, model: str = "resnet") -> dict[str, Any]:
+    return {"id": mutant, "model": model, "device": device, "reason": "no site: a comparison"}
+
+
+def make(devices: tuple[str, ...], mutants: list[dict[str, Any]], absent: list[dict[str, Any]]) -> Results:
+    """The results of these rows; on ``c`` the unmutated model labels one input of four otherwise."""
+    models = list(dict.fromkeys(["resnet", *(row["model"] for row in mutants)]))
+    golden = {device: [0, 1, 2, 9] if device == "c" else GOLDEN for device in devices}
+    labels = {(model, device): golden[device] for model in models for device in devices}
+    pairs = [{"model": model, "device": device} for model in models for device in devices]
+    canaries = {"no-op": ("canary.reverse-loop@*#*", "survived"), "sure kill": ("canary.negate@main#*", "killed")}
+    return Results(
+        environment={"versions": {"apache-tvm": "0.27.0"}, "cores": 2},
+        models=tuple(
+            {"name": model, "model_digest": "ab", "inputs_digest": "cd", "input_count": 4, "labels": tuple(GOLDEN),
+             "shape": (("input", (1, 3, 32, 32)),), "reference": f"zoo:{model}"}
+            for model in models
+        ),
+        devices=tuple({"name": device, "target": TARGETS[device]} for device in devices),
+        baselines=tuple(
+            {**pair, "digest": "ef", "labels": tuple(golden[pair["device"]]), "accuracy": 1.0, "build_seconds": 1.5,
+             "run_seconds": 0.75, "noise_floor": 0.0, "same_code": True}
+            for pair in pairs
+        ),
+        canaries=tuple(
+            {**pair, "canary": name, "id": mutant, "verdict": verdict, "ok": True, "reason": "as it should"}
+            for pair in pairs
+            for name, (mutant, verdict) in canaries.items()
+        ),
+        mutants=tuple(mutants),
+        absent=tuple(absent),
+        discrepancies=tuple(find_discrepancies(mutants, labels, devices)),
+    )  # fmt: skip
+
+
+SWAP = "tir.swap-compare{from=lt,to=le}@fused_conv2d_add_relu#3"
+NEGATE = "tir.swap-compare{from=lt,to=ge}@*#*"
+CAST = "tir.cast{to=float16}@*#*"
+DROP = "graph.drop-relu@main#*"
+
+
+def results_of_three_devices() -> Results:
+    """Four mutants on three devices: one differs between them, one crashes on one, one compiles on two only."""
+    mutants = [
+        completed(DROP, "llvm", [0, 0, 0, 0]),
+        completed(CAST, "llvm", [0, 1, 2, 3]),
+        completed(SWAP, "llvm", [0, 1, 2, 3], "equivalent"),
+        completed(NEGATE, "llvm", [0, 1, 2, 9]),
+        completed(DROP, "v3", [0, 0, 0, 0]),
+        ended(CAST, "v3", "compile error"),
+        completed(SWAP, "v3", [0, 1, 2, 3], "no coverage"),
+        ended(NEGATE, "v3", "timeout"),
+        ended(DROP, "c", "crash"),
+        completed(CAST, "c", [0, 1, 2, 9], "survived"),
+        completed(SWAP, "c", [3, 2, 1, 9]),
+        ended(NEGATE, "c", "exception"),
+    ]
+    missing = [
+        absent("tir.cast{to=int8}@*#*", "llvm"),
+        absent("tir.cast@*#*", "llvm"),
+        absent("tir.swap-compare@*#*", "c"),
+        absent("plugin.odd@*#*", "c"),
+    ]
+    return make(("llvm", "v3", "c"), mutants, missing)
+
+
+def results_of_one_device() -> Results:
+    """Two mutants on one device: one lost it, one was not applied."""
+    not_applied = {"verdict": None, "rung": None, "reason": "not applied: no site was changed", "sites": 0}
+    mutants = [ended(SWAP, "cuda", "device lost"), completed(NEGATE, "cuda", GOLDEN, **not_applied)]
+    return make(("cuda",), mutants, [])

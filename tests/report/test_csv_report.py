@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tvm_mutate.errors import UsageError
+from tvm_mutate.report import load_schema, write_csv
+from tvm_mutate.report.csv_report import LATENCY_COLUMNS, MUTANT_COLUMNS
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def value(cell: str, like: Any) -> Any:
+    """The cell as the type that the written value had."""
+    if cell == "":
+        return None
+    return cell == "true" if isinstance(like, bool) else type(like)(cell)
+
+
+def test_every_figure_of_every_mutant_reads_back_equal(three_devices, tmp_path):
+    path, _ = write_csv(three_devices, tmp_path)
+    cells = {(row["model"], row["device"], row["id"]): row for row in read(path)}
+    assert len(cells) == len(three_devices.mutants)
+    for row in three_devices.mutants:
+        found = cells[row["model"], row["device"], row["id"]]
+        assert {name: value(found[name], row[name]) for name in MUTANT_COLUMNS} == {
+            name: row[name] for name in MUTANT_COLUMNS
+        }
+        latency = row["latency"] or dict.fromkeys(LATENCY_COLUMNS)
+        assert {name: value(found[f"latency_{name}"], latency[name]) for name in LATENCY_COLUMNS} == latency
+
+
+def test_the_columns_are_all_that_the_schema_has_but_the_labels():
+    names = set(load_schema()["$defs"]["mutant"]["required"])
+    assert set(MUTANT_COLUMNS) == names - {"labels", "latency"}
+    assert list(LATENCY_COLUMNS) == load_schema()["$defs"]["latency"]["required"]
+
+
+def test_discrepancies_read_back_equal(three_devices, tmp_path):
+    _, path = write_csv(three_devices, tmp_path)
+    found = [
+        {
+            "id": row["id"],
+            "model": row["model"],
+            "category": row["category"],
+            "devices": [row["first_device"], row["second_device"]],
+            "share": value(row["share"], 0.5),
+            "unmutated_share": float(row["unmutated_share"]),
+            "outcomes": [row["first_outcome"], row["second_outcome"]],
+        }
+        for row in read(path)
+    ]
+    assert found == sorted(three_devices.discrepancies, key=lambda row: (row["model"], row["id"], row["devices"]))
+
+
+def test_one_device_gives_discrepancies_that_are_only_a_header(one_device, tmp_path):
+    _, path = write_csv(one_device, tmp_path)
+    assert path.read_text().count("\n") == 1
+
+
+def test_the_order_of_rows_does_not_depend_on_the_order_they_came_in(three_devices, tmp_path):
+    turned = dataclasses.replace(
+        three_devices,
+        mutants=three_devices.mutants[::-1],
+        discrepancies=three_devices.discrepancies[::-1],
+    )
+    for first, second in zip(write_csv(three_devices, tmp_path / "a"), write_csv(turned, tmp_path / "b"), strict=True):
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_reason_that_is_not_valid_unicode_is_escaped(one_device, tmp_path):
+    row = {**one_device.mutants[0], "reason": "said \udcff"}
+    path, _ = write_csv(dataclasses.replace(one_device, mutants=(row,)), tmp_path)
+    assert read(path)[0]["reason"] == r"said \udcff"
+
+
+def test_a_full_disk_leaves_the_old_files(three_devices, one_device, tmp_path, monkeypatch):
+    before = [path.read_bytes() for path in write_csv(three_devices, tmp_path)]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match=r"mutants\.csv cannot be written"):
+        write_csv(one_device, tmp_path)
+    names = ["mutants.csv", "discrepancies.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert [(tmp_path / name).read_bytes() for name in names] == before

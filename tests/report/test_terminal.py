@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.report.results_by_hand import CATEGORIES, DROP, SWAP, completed, make
+from tvm_mutate.report import render_mutants, render_summary
+from tvm_mutate.report.tables import percent
+
+WIDTH = 100
+
+
+def rendered(renderables: list, width: int = WIDTH, encoding: str = "utf-8") -> str:
+    """What a console that is no terminal shows."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, newline="\n") as file:
+        console = Console(width=width, file=file)
+        for each in renderables:
+            console.print(each)
+        file.flush()
+        return raw.getvalue().decode(encoding)
+
+
+def cells(text: str, start: str) -> list[list[str]]:
+    """The cells of the lines that begin with a word."""
+    return [line.split() for line in text.splitlines() if line.split()[:1] == [start]]
+
+
+def test_the_figures_of_each_category_and_device_are_there(three_devices):
+    text = rendered(render_summary(three_devices, CATEGORIES))
+    figures = [row[1:] for row in cells(text, "llvm")]
+    assert ["1", "75.0", "1", "0", "0", "0", "0"] in figures
+    assert ["2", "12.5", "1", "0", "0", "1", "0"] in figures
+    assert ["1", "-", "0", "0", "1", "0", "0"] in [row[1:] for row in cells(text, "v3")]
+    assert ["4", "2", "1", "1", "0", "66.7", "20.8", "to", "93.9"] in figures
+    assert ["all", "12", "7", "2", "1", "2", "77.8", "45.3", "to", "93.7"] in cells(text, "all")
+
+
+def test_the_canaries_the_discrepancies_the_paper_and_the_score_are_there(three_devices):
+    text = rendered(render_summary(three_devices, CATEGORIES))
+    assert ["resnet", "llvm", "survived", "killed"] in cells(text, "resnet")
+    assert [SWAP, "resnet", "llvm", "100.0", "25.0"] in cells(text, SWAP)
+    assert "90.3   100.0" in text
+    assert "99.8    75.0" in text
+    assert "Not comparable with the paper: other models (resnet here" in text
+    assert "3 mutants ended otherwise on one device than on another" in text
+    assert "Mutation score 77.8 % (7 of 9 killed; 95 % interval 45.3 to 93.7 %)" in text
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_no_line_is_longer_than_the_console_is_wide_and_no_heading_is_cut(three_devices, width):
+    text = rendered(render_summary(three_devices, CATEGORIES) + render_mutants(three_devices.mutants, 9), width)
+    assert max(map(len, text.splitlines())) <= width
+    for heading in ("dissim. %  degraded  crashed  no build  equiv.  n/a", "score %  95 % interval", "unmut. %"):
+        assert heading in text
+    assert "…" not in text
+
+
+def test_long_names_are_folded_and_lose_nothing():
+    mutant = "tir.swap-compare{from=lt,to=le}@" + "fused_conv2d_add_relu_" * 6 + "#3"
+    device = "llvm-x86-64-v3"
+    row = {**completed(mutant, "llvm", [3, 2, 1, 0]), "model": "efficientnet_lite"}
+    results = make(("llvm", "c"), [row, {**row, "device": "c", "labels": [0, 1, 2, 3]}], [])
+    named = dataclasses.replace(
+        results,
+        mutants=tuple({**each, "device": device} for each in results.mutants),
+        discrepancies=tuple({**each, "devices": [device, "c"]} for each in results.discrepancies),
+    )
+    text = rendered(render_summary(named, CATEGORIES))
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert text.count(device) >= 3
+    assert "…" not in text
+    folded = "".join(line.split()[0] for line in text.partition("Worst")[2].splitlines()[3:8] if line.strip())
+    assert mutant in folded
+
+
+def test_several_models_have_a_table_each_and_one_together(three_devices):
+    more = [{**row, "model": "alexnet"} for row in three_devices.mutants]
+    text = rendered(render_summary(make(("llvm", "v3", "c"), [*three_devices.mutants, *more], []), CATEGORIES))
+    for title in ("Model resnet", "Model alexnet", "All models"):
+        assert title in text
+    assert ["llvm", "2", "75.0", "2", "0", "0", "0", "0"] in cells(text, "llvm")
+
+
+def test_one_device_has_no_discrepancies_and_no_score(one_device):
+    text = rendered(render_summary(one_device, CATEGORIES))
+    assert "Worst discrepancies" not in text
+    assert "one device has nothing to differ from" in text
+    assert "Mutation score: none" in text
+
+
+def test_devices_that_agree_are_said_to_agree():
+    rows = [completed(DROP, device, [0, 0, 0, 0]) for device in ("llvm", "v3")]
+    text = rendered(render_summary(make(("llvm", "v3"), rows, []), CATEGORIES))
+    assert "No mutant was labelled more differently by two devices than the unmutated model." in text
+    assert "0 mutants ended otherwise" in text
+
+
+def test_a_canary_that_came_out_otherwise_is_marked(three_devices):
+    wrong = ({**three_devices.canaries[0], "verdict": None, "ok": False}, *three_devices.canaries[2:])
+    text = rendered(render_summary(dataclasses.replace(three_devices, canaries=wrong), CATEGORIES))
+    assert ["resnet", "llvm", "no", "verdict:", "WRONG", "-"] in cells(text, "resnet")
+
+
+def test_without_a_terminal_there_are_no_colours_and_no_markup_is_read(three_devices):
+    bracketed = [{**row, "id": "tir.cast@[bold]*[/bold]#*"} for row in three_devices.mutants]
+    text = rendered(render_mutants(bracketed, 5))
+    assert "\x1b" not in text
+    assert "[bold]*[/bold]" in text
+
+
+def test_an_ascii_console_can_show_it_all(three_devices):
+    text = rendered(render_summary(three_devices, CATEGORIES) + render_mutants(three_devices.mutants, 1), 100, "ascii")
+    assert text.isascii()
+
+
+def test_survivors_are_listed_up_to_the_limit(three_devices):
+    text = rendered(render_mutants(three_devices.mutants, 1))
+    assert "tir.cast{to=float16}@*#*  resnet  llvm    propagated  top-1 noticed none of 4 inputs" in text
+    assert "2 mutants survived, 1 of them shown." in text
+    assert "2 mutants survived." in rendered(render_mutants(three_devices.mutants, 2))
+    assert "1 mutant survived." in rendered(render_mutants(three_devices.mutants[:2], 2))
+    assert rendered(render_mutants([], 5)) == "No mutant survived.\n"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(None, "-"), (0.0, "0.0"), (1.0, "100.0"), (0.0001, "<0.1"), (0.9999, ">99.9"), (0.1234, "12.3"), (0.998, "99.8")],
+)
+def test_a_percentage_is_zero_or_a_hundred_only_if_it_is(share, text):
+    assert percent(share) == text

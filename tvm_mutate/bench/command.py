@@ -1,0 +1,93 @@
+"""``python -m tvm_mutate.bench``: the paper's experiment in one command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+os.environ.setdefault("TVM_NUM_THREADS", "1")
+
+from tvm_mutate.bench.experiment import (
+    QUICK_MODELS,
+    QUICK_OPERATORS,
+    QUICK_TARGETS,
+    TARGETS,
+    Experiment,
+    run_experiment,
+)
+from tvm_mutate.campaign import Specification, make_reporter
+from tvm_mutate.cli.door import progress_console, run_command
+from tvm_mutate.cli.publication import publish
+from tvm_mutate.zoo import ZOO_NAMES
+
+_QUICK_INPUTS = 10
+_INPUTS = 50
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--models", help=f"Names, separated by commas. Default: {','.join(ZOO_NAMES)}.")
+@click.option("--operators", help="Globs, separated by commas. Default: all operators of the paper.")
+@click.option("--targets", multiple=True, help=f"A TVM target; repeatable. Default: {' '.join(TARGETS)}.")
+@click.option("--inputs", type=click.IntRange(min=1), help=f"Images a model. Default: {_INPUTS}.")
+@click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")
+@click.option("--images", help="With --real: the folder of photographs.")
+@click.option("--labels", help="With --images: a CSV file with the columns file and class_index.")
+@click.option("--sites", default="all", show_default=True, help="all at once, each, first, or sample:N.")
+@click.option("--slots", default="", help="graph, kernel, lowered, codegen; default: each operator's own.")
+@click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones.")
+@click.option("--seed", default=0, show_default=True, help="Seed of sample:N.")
+@click.option("--output", help="Folder for results; resumes what it holds. Default: tvm_mutate.bench[.quick].")
+@click.option("--workers", default=0, help="Worker processes. Default: one a core.")
+@click.option("--quick", is_flag=True, help="Three models, four operators, two targets: under a minute.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def bench(**options: Any) -> None:
+    """Repeat MutateNN's experiment: seven image models, its mutations, several targets.
+
+    Prints a table of models, categories and devices, the canaries, the worst discrepancies between devices, and the
+    paper's headline figures beside ours; writes results.json and CSV files. Exit codes are those of tvm-mutate.
+    """
+    quick = options["quick"]
+    output = Path(options["output"] or ("tvm_mutate.bench.quick" if quick else "tvm_mutate.bench"))
+    reporter = make_reporter(options["quiet"], progress_console())
+    with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
+        results, seconds = run_experiment(
+            experiment_of(options), Path(folder), output, options["workers"], reporter
+        )
+    publish(results, output)
+    click.echo(f"time: {seconds:.0f} s")
+
+
+def experiment_of(options: dict[str, Any]) -> Experiment:
+    """The experiment that the options ask for."""
+    quick = options["quick"]
+    specification = Specification(
+        slots=_words(options["slots"]) or (),
+        sites=options["sites"],
+        seed=options["seed"],
+        all_variants=options["all_variants"],
+    )
+    operators = _words(options["operators"]) or (QUICK_OPERATORS if quick else ())
+    return Experiment(
+        models=_words(options["models"]) or (QUICK_MODELS if quick else ZOO_NAMES),
+        targets=options["targets"] or (QUICK_TARGETS if quick else TARGETS),
+        specification=replace(specification, operators=operators) if operators else specification,
+        inputs=options["inputs"] or (_QUICK_INPUTS if quick else _INPUTS),
+        real=options["real"],
+        images=options["images"],
+        labels=options["labels"],
+    )
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def main() -> None:
+    """Runs the bench and exits with a documented code."""
+    sys.exit(run_command(bench, name="python -m tvm_mutate.bench"))

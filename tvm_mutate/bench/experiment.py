@@ -1,0 +1,77 @@
+"""The experiment of MutateNN (arXiv 2306.01697): its seven architectures, its mutations, several targets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvm_mutate.campaign import Campaign, Results, Specification, Subject
+from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign.progress import Reporter
+from tvm_mutate.device import parse_devices
+from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.model import REAL_MODELS, RealSource, real_model_path
+from tvm_mutate.zoo import ZOO_NAMES
+
+TARGETS = ("llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c")
+QUICK_MODELS = ("alexnet", "mobilenetv2", "resnet")
+QUICK_OPERATORS = (
+    "graph.replace-arithmetic",
+    "graph.replace-activation",
+    "tir.store-through",
+    "tir.swap-compare",
+)
+QUICK_TARGETS = ("llvm", "c")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What one run of the bench takes.
+
+    ``real`` is a folder with the full-size ONNX model zoo files and a folder ``images``; without it the models are
+    the embedded zoo's, with the held-out digits as inputs.
+    """
+
+    models: tuple[str, ...] = ZOO_NAMES
+    targets: tuple[str, ...] = TARGETS
+    specification: Specification = Specification()
+    inputs: int = 50
+    real: Path | None = None
+    images: str | None = None
+    labels: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.models:
+            if name not in ZOO_NAMES:
+                raise UsageError(f"--models {name!r} is not a model of the bench{suggestion(name, ZOO_NAMES)}")
+
+    def subjects(self, folder: Path) -> list[Subject]:
+        """The models with their inputs, the inputs written into ``folder``; raises UsageError for missing files."""
+        return [self._subject(name, folder) for name in self.models]
+
+    def _subject(self, name: str, folder: Path) -> Subject:
+        if self.real is None:
+            return prepare_subject(f"zoo://{name}", self.images or "zoo://digits", folder, limit=self.inputs)
+        if self.images is None:
+            raise UsageError("--real needs --images: a folder of photographs for the full-size models")
+        path = real_model_path(name, RealSource(directory=self.real))
+        return prepare_subject(
+            str(path), self.images, folder, limit=self.inputs, labels=self.labels, recipe=REAL_MODELS[name].recipe
+        )
+
+
+def run_experiment(
+    experiment: Experiment, folder: Path, output: Path, workers: int, reporter: Reporter
+) -> tuple[Results, float]:
+    """The results of the experiment and its time in seconds; the journal is in ``output``."""
+    started = time.monotonic()
+    devices = parse_devices(list(experiment.targets))
+    for device in devices:
+        device.runtime()
+    subjects: Sequence[Subject] = experiment.subjects(folder)
+    campaign = Campaign(
+        subjects, devices, experiment.specification, output, workers=workers, reporter=reporter
+    )
+    return campaign.run(), time.monotonic() - started

@@ -1,0 +1,44 @@
+"""Constant folding with kernels that are compiled once: most of a Relax pipeline's time otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import tvm
+import tvm_ffi
+
+_BUILD = "tirx.build"
+# The folded kernels run once, on constants of known shape: checks of their arguments would only be compiled.
+_CONFIG = {"tirx.disable_assert": True}
+
+
+class FoldingCache:
+    """Kernels that constant folding has compiled, by structure and target.
+
+    TVM's FoldConstant compiles a kernel for every operator on constants, anew in every run of the pipeline and for
+    every one of many like batch normalisations (src/relax/transform/fold_constant.cc). A cache is meant to live as
+    long as a process; forked children inherit what is in it.
+    """
+
+    def __init__(self) -> None:
+        self._kernels: dict[tuple[tvm_ffi.StructuralKey, str], tvm.runtime.Module] = {}
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """While this lasts, builds that TVM's C++ starts are looked up here first; one thread at a time."""
+        build = tvm.get_global_func(_BUILD)
+
+        def build_once(module: tvm.IRModule, target: Any, *rest: Any) -> tvm.runtime.Module:
+            key = (tvm_ffi.StructuralKey(module), str(target))
+            if key not in self._kernels:
+                self._kernels[key] = build(module, target, *rest)
+            return self._kernels[key]
+
+        tvm_ffi.register_global_func(_BUILD, build_once, override=True)
+        try:
+            with tvm.transform.PassContext(config=_CONFIG):
+                yield
+        finally:
+            tvm_ffi.register_global_func(_BUILD, build, override=True)

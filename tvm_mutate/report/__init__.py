@@ -1,0 +1,36 @@
+"""The reports of a campaign, one file a format; all are made of its ``Results``."""
+
+from tvm_mutate.report.csv_report import write_csv
+from tvm_mutate.report.discrepancy import (
+    Discrepancy,
+    count_differing_outcomes,
+    largest_by_category,
+    worst_discrepancies,
+)
+from tvm_mutate.report.json_report import load_schema, read_json, write_json
+from tvm_mutate.report.paper import PaperComparison, PaperRow, paper_comparison
+from tvm_mutate.report.summary import Group, Summary, summarize
+from tvm_mutate.report.tally import Score, Tally, tally
+from tvm_mutate.report.terminal import render_mutants, render_summary
+
+__all__ = [
+    "Discrepancy",
+    "Group",
+    "PaperComparison",
+    "PaperRow",
+    "Score",
+    "Summary",
+    "Tally",
+    "count_differing_outcomes",
+    "largest_by_category",
+    "load_schema",
+    "paper_comparison",
+    "read_json",
+    "render_mutants",
+    "render_summary",
+    "summarize",
+    "tally",
+    "worst_discrepancies",
+    "write_csv",
+    "write_json",
+]

@@ -1,0 +1,95 @@
+"""The figures of the MutateNN paper beside those of a campaign.
+
+Source: N. Louloudakis, P. Gibson, J. Cano, A. Rajan, "MutateNN: Mutation Testing of Image Recognition Models
+Deployed on Hardware Accelerators" (arXiv 2306.01697).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvm_mutate.campaign.results import Results
+from tvm_mutate.mutant import Category
+from tvm_mutate.report.discrepancy import largest_by_category
+
+PAPER_DISCREPANCY = 0.903
+PAPER_DEGRADATION = 0.998
+PAPER_INPUTS = 5500
+_DEGRADING = tuple(map(str, (Category.LAYER_NODE, Category.ARITHMETIC_TYPES, Category.NODE_INPUT_OUTPUT)))
+_CPU_KINDS = ("c", "llvm")
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One claim of the paper, its figure, and ours; ``where`` is ours in words, or why there is none."""
+
+    claim: str
+    paper: float
+    ours: float | None
+    where: str
+
+
+@dataclass(frozen=True)
+class PaperComparison:
+    """The claims of the paper beside our figures, and a sentence on what keeps them from being compared."""
+
+    rows: tuple[PaperRow, ...]
+    caveat: str
+
+
+def paper_comparison(results: Results) -> PaperComparison:
+    """The two headline figures of the MutateNN paper beside the largest ones of these results."""
+    return PaperComparison((_discrepancy(results), _degradation(results)), _caveat(results))
+
+
+def _discrepancy(results: Results) -> PaperRow:
+    claim = "inputs with other labels between devices, conditional mutants (up to)"
+    worst = largest_by_category(results).get(str(Category.CONDITIONAL))
+    if worst is not None:
+        where = f"{worst.id} of {worst.model}, {' and '.join(worst.devices)}"
+        return PaperRow(claim, PAPER_DISCREPANCY, worst.share, where)
+    if len(results.devices) < 2:
+        return PaperRow(claim, PAPER_DISCREPANCY, None, "one device has nothing to differ from")
+    return PaperRow(claim, PAPER_DISCREPANCY, None, "no conditional mutant completed on two devices")
+
+
+def _degradation(results: Results) -> PaperRow:
+    claim = "inputs degraded by layer, type and input mutations (up to)"
+    rows = [row for row in results.mutants if row["category"] in _DEGRADING and row["dissimilarity"] is not None]
+    if not rows:
+        return PaperRow(claim, PAPER_DEGRADATION, None, "no layer, type or input mutant completed")
+    worst = min(rows, key=lambda row: (-row["dissimilarity"], row["model"], row["id"], row["device"]))
+    where = f"{worst['id']} of {worst['model']}, {worst['device']}"
+    return PaperRow(claim, PAPER_DEGRADATION, worst["dissimilarity"], where)
+
+
+def _caveat(results: Results) -> str:
+    models = [row["name"] for row in results.models]
+    counts = sorted({row["input_count"] for row in results.models})
+    inputs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
+    return (
+        f"Not comparable with the paper: other models ({_listed(models)} here, seven with other weights there), other "
+        f"inputs ({inputs} a model here, {PAPER_INPUTS} of ImageNet there), other devices ({_devices(results)} here, "
+        "four there, GPUs among them)."
+    )
+
+
+def _devices(results: Results) -> str:
+    listed = _listed([row["name"] for row in results.devices])
+    if results.devices and all(_kind(row["target"]) in _CPU_KINDS for row in results.devices):
+        generators = "code generators" if len(results.devices) > 1 else "code generator"
+        return f"the CPU {generators} {listed}"
+    return listed
+
+
+def _kind(target: str) -> str:
+    """The kind of a target's text, which is JSON or begins with the kind."""
+    if target.lstrip().startswith("{"):
+        return str(json.loads(target).get("kind"))
+    return target.split(maxsplit=1)[0] if target.split() else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,92 @@
+"""The summary of a campaign: tallies by model, category and device."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tvm_mutate.campaign.results import Results, Row
+from tvm_mutate.mutant import Category
+from tvm_mutate.report.discrepancy import count_differing_outcomes
+from tvm_mutate.report.tally import Tally, tally
+
+UNKNOWN_CATEGORY = "Unknown"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tally of the mutants of one model, category and device."""
+
+    model: str
+    category: str
+    device: str
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The tallies of a campaign, in the order of its models and devices and of the catalogue's categories.
+
+    ``by_category`` and ``by_category_and_device`` are over all models. ``differing_outcomes`` is the number of
+    mutants that ended otherwise on one device than on another.
+    """
+
+    groups: tuple[Group, ...]
+    by_category: dict[str, Tally]
+    by_device: dict[str, Tally]
+    by_category_and_device: dict[tuple[str, str], Tally]
+    total: Tally
+    differing_outcomes: int
+
+
+def summarize(results: Results, operator_categories: Mapping[str, str]) -> Summary:
+    """The summary of results; ``operator_categories`` names the category of each operator, for absent variants."""
+    absent = [{**row, "category": _category_of(row["id"], operator_categories)} for row in results.absent]
+
+    def grouped(*names: str) -> dict[tuple[str, ...], Tally]:
+        return _grouped(results, absent, names)
+
+    return Summary(
+        groups=tuple(
+            Group(model, category, device, each)
+            for (model, category, device), each in grouped("model", "category", "device").items()
+        ),
+        by_category={category: each for (category,), each in grouped("category").items()},
+        by_device={device: each for (device,), each in grouped("device").items()},
+        by_category_and_device={
+            (first, second): each for (first, second), each in grouped("category", "device").items()
+        },
+        total=tally(results.mutants, len(absent)),
+        differing_outcomes=count_differing_outcomes(results),
+    )
+
+
+def _grouped(results: Results, absent: Iterable[Row], names: tuple[str, ...]) -> dict[tuple[str, ...], Tally]:
+    """The tallies of the rows that have the same values under ``names``, by these values, in the order of tables."""
+    rows: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in results.mutants:
+        rows[tuple(row[name] for name in names)].append(row)
+    variants = Counter(tuple(row[name] for name in names) for row in absent)
+    ranks = _ranks(results)
+
+    def rank(place: tuple[str, ...]) -> list[tuple[int, str]]:
+        return [(ranks[name].get(each, len(ranks[name])), each) for name, each in zip(names, place, strict=True)]
+
+    return {place: tally(rows.get(place, ()), variants[place]) for place in sorted({*rows, *variants}, key=rank)}
+
+
+def _category_of(mutant: str, operator_categories: Mapping[str, str]) -> str:
+    """The category of a mutant's id, by its operator: what stands before the parameters and the function."""
+    return operator_categories.get(re.split("[{@]", mutant, maxsplit=1)[0], UNKNOWN_CATEGORY)
+
+
+def _ranks(results: Results) -> dict[str, dict[str, int]]:
+    """For models, categories and devices: the place of each in tables."""
+    orders = {
+        "model": [row["name"] for row in results.models],
+        "category": [str(category) for category in Category],
+        "device": [row["name"] for row in results.devices],
+    }
+    return {name: {each: rank for rank, each in enumerate(order)} for name, order in orders.items()}

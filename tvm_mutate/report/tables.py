@@ -1,0 +1,147 @@
+"""The tables of the terminal report, one function a table.
+
+Cells are :class:`~rich.text.Text`, for ids may hold brackets, which rich would take for markup. Nothing is cut off:
+what is too long goes on in the next line of its cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from tvm_mutate.campaign.results import Row
+from tvm_mutate.report.discrepancy import Discrepancy
+from tvm_mutate.report.paper import PaperComparison
+from tvm_mutate.report.tally import Score, Tally
+
+_FIGURES = ("mutants", "dissim. %", "degraded", "crashed", "no build", "equiv.", "n/a")
+_VERDICTS = ("mutants", "killed", "survived", "equiv.", "other", "score %", "95 % interval")
+
+
+def canary_table(rows: Iterable[Row]) -> Table:
+    """The verdict of each canary on each model and device; one that is not as foreseen is marked ``WRONG``."""
+    rows = list(rows)
+    names = list(dict.fromkeys(row["canary"] for row in rows))
+    places: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        places.setdefault((row["model"], row["device"]), {})[row["canary"]] = row
+    table = _table("Canaries", ("model", "device", *names))
+    for (model, device), found in places.items():
+        table.add_row(*_texts(model, device), *(_canary(found.get(name)) for name in names))
+    return table
+
+
+def category_table(title: str, tallies: Mapping[tuple[str, str], Tally]) -> Table:
+    """The figures of one model (or of all) by category and, under each, by device."""
+    table = _table(title, ("category / device",), _FIGURES)
+    above: str | None = None
+    for (category, device), tally in tallies.items():
+        if category != above:
+            table.add_row(Text(category, style="bold"))
+            above = category
+        table.add_row(Text(f"  {device}"), *_texts(*_figures(tally)))
+    return table
+
+
+def verdict_table(tallies: Mapping[str, Tally], total: Tally) -> Table:
+    """The verdicts and the mutation score of each device, and of all."""
+    table = _table("Verdicts", ("device",), _VERDICTS)
+    for device, tally in tallies.items():
+        table.add_row(Text(device), *_texts(*_verdicts(tally)))
+    if len(tallies) > 1:
+        table.add_section()
+        table.add_row(Text("all"), *_texts(*_verdicts(total)), style="bold")
+    return table
+
+
+def discrepancy_table(discrepancies: Iterable[Discrepancy]) -> Table:
+    """The mutants that two devices label most differently."""
+    names = ("inputs %", "unmut. %")
+    table = _table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
+    for each in discrepancies:
+        devices = "\n".join(each.devices)
+        table.add_row(*_texts(each.id, each.model, devices, percent(each.share), percent(each.unmutated_share)))
+    return table
+
+
+def paper_table(comparison: PaperComparison) -> Table:
+    """The figures of the MutateNN paper beside ours, and what keeps them from being compared."""
+    table = _table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
+    table.columns[0].max_width = 30
+    table.add_column("where, here", overflow="fold", ratio=1)
+    for row in comparison.rows:
+        table.add_row(*_texts(row.claim, percent(row.paper), percent(row.ours), row.where))
+    table.caption = Text(comparison.caveat)
+    table.caption_justify = "left"
+    return table
+
+
+def mutant_table(rows: Iterable[Row]) -> Table:
+    """Mutants on their devices: how far each got, and why it was judged as it was."""
+    table = _table("Surviving mutants", ("mutant", "model", "device", "rung", "reason"))
+    for row in rows:
+        table.add_row(*_texts(row["id"], row["model"], row["device"], row["rung"] or "-", row["reason"]))
+    return table
+
+
+def score_line(score: Score) -> Text:
+    """The mutation score with its interval, in one line."""
+    if score.value is None:
+        return Text("Mutation score: none, for no mutant was killed and none survived")
+    interval = f"95 % interval {percent(score.low)} to {percent(score.high)} %"
+    return Text(
+        f"Mutation score {percent(score.value)} % ({score.killed} of {score.decided} killed; {interval})", "bold"
+    )
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal, ``-`` for None; 0.0 and 100.0 are said of nothing else."""
+    if share is None:
+        return "-"
+    text = f"{100 * share:.1f}"
+    if text == "0.0" and share > 0:
+        return "<0.1"
+    return ">99.9" if text == "100.0" and share < 1 else text
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> Table:
+    """A table with columns of text on the left and columns of figures on the right."""
+    table = Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        collapse_padding=True,
+    )
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", overflow="fold", no_wrap=True)
+    return table
+
+
+def _canary(row: Row | None) -> Text:
+    if row is None:
+        return Text("-")
+    verdict = row["verdict"] or "no verdict"
+    return Text(verdict, style="green") if row["ok"] else Text(f"{verdict}: WRONG", style="bold red")
+
+
+def _texts(*cells: str) -> list[Text]:
+    return [Text(cell) for cell in cells]
+
+
+def _figures(tally: Tally) -> list[str]:
+    counts = (tally.degraded, tally.crashed, tally.compile_errors, tally.equivalent, tally.not_applicable)
+    return [str(tally.mutants), percent(tally.mean_dissimilarity), *map(str, counts)]
+
+
+def _verdicts(tally: Tally) -> list[str]:
+    score = tally.score
+    other = tally.no_coverage + tally.without_verdict
+    counts = (tally.mutants, tally.killed, tally.survived, tally.equivalent, other)
+    interval = f"{percent(score.low)} to {percent(score.high)}" if score.decided else "-"
+    return [*map(str, counts), percent(score.value), interval]

@@ -1,0 +1,82 @@
+"""The report for a terminal; it is plain text where the console is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from tvm_mutate.campaign.results import Results, Row
+from tvm_mutate.oracle import Verdict
+from tvm_mutate.report.discrepancy import worst_discrepancies
+from tvm_mutate.report.paper import paper_comparison
+from tvm_mutate.report.summary import Summary, summarize
+from tvm_mutate.report.tables import (
+    canary_table,
+    category_table,
+    discrepancy_table,
+    mutant_table,
+    paper_table,
+    score_line,
+    verdict_table,
+)
+
+WORST_SHOWN = 10
+_LEGEND = (
+    "dissim. %: inputs with another label than golden, mean over completed mutants; degraded: any label changed; "
+    "crashed: crash, timeout or exception; no build: compile error; n/a: no site in the model; "
+    "other: no coverage, or no verdict."
+)
+
+
+def render_summary(results: Results, operator_categories: Mapping[str, str]) -> list[RenderableType]:
+    """The summary of a campaign for ``rich.print``: canaries, figures, discrepancies, the paper, the score.
+
+    ``operator_categories`` names the category of each operator of the catalogue. The tables are made for 100
+    columns.
+    """
+    summary = summarize(results, operator_categories)
+    parts: list[RenderableType] = [
+        canary_table(results.canaries),
+        *_category_tables(summary),
+        Text(_LEGEND, style="dim"),
+        verdict_table(summary.by_device, summary.total),
+        *_discrepancies(results, summary),
+        paper_table(paper_comparison(results)),
+        score_line(summary.total.score),
+    ]
+    return [line for part in parts for line in (part, Text())][:-1]
+
+
+def render_mutants(rows: Iterable[Row], limit: int) -> list[RenderableType]:
+    """The survivors among the rows, at most ``limit``, with a line that says how many there are."""
+    survivors = [row for row in rows if row["verdict"] == Verdict.SURVIVED]
+    if not survivors:
+        return [Text("No mutant survived.")]
+    counted = "1 mutant survived" if len(survivors) == 1 else f"{len(survivors)} mutants survived"
+    shown = f"{counted}, {limit} of them shown." if len(survivors) > limit else f"{counted}."
+    return [mutant_table(survivors[:limit]), Text(shown)]
+
+
+def _category_tables(summary: Summary) -> list[RenderableType]:
+    models = list(dict.fromkeys(group.model for group in summary.groups))
+    tables: list[RenderableType] = [
+        category_table(
+            f"Model {model}",
+            {(group.category, group.device): group.tally for group in summary.groups if group.model == model},
+        )
+        for model in models
+    ]
+    return [*tables, category_table("All models", summary.by_category_and_device)] if len(models) > 1 else tables
+
+
+def _discrepancies(results: Results, summary: Summary) -> list[RenderableType]:
+    """The worst discrepancies, or a line that says there are none; nothing for a campaign on one device."""
+    if len(results.devices) < 2:
+        return []
+    counted = "1 mutant" if summary.differing_outcomes == 1 else f"{summary.differing_outcomes} mutants"
+    ended = Text(f"{counted} ended otherwise on one device than on another, as with a crash on one only.")
+    worst = worst_discrepancies(results, WORST_SHOWN)
+    none = Text("No mutant was labelled more differently by two devices than the unmutated model.")
+    return [discrepancy_table(worst) if worst else none, ended]

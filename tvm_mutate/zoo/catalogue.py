@@ -1,0 +1,67 @@
+"""Finds the models, images and preprocessing of the embedded zoo among the files of the package."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tvm_mutate.errors import UsageError, suggestion
+
+ZOO_NAMES: tuple[str, ...] = (
+    "mobilenetv2",
+    "densenet",
+    "resnet",
+    "alexnet",
+    "shufflenetv2",
+    "efficientnet_lite",
+    "inceptionv2",
+)
+
+
+def zoo_model_path(name: str) -> Path:
+    """The path of a model's ONNX file; one of ``ZOO_NAMES``.
+
+    The model takes ``input`` float32 [1, 3, 32, 32], made as ``zoo_preprocessing`` says, and
+    returns ``output`` float32 [1, 10], the logits of the digits 0 to 9.
+
+    Raises UsageError for a name that is not in the zoo.
+    """
+    if name not in ZOO_NAMES:
+        raise UsageError(f"the zoo has no model {name!r}{suggestion(name, ZOO_NAMES)}")
+    return _file(_catalogue()["models"][name]["file"])
+
+
+def zoo_images() -> tuple[np.ndarray, np.ndarray]:
+    """The held-out handwritten digits and their labels.
+
+    Images are uint8 [500, 32, 32, 3] (grey, three times), labels int64 [500] with values 0 to 9.
+    No model of the zoo was trained on any of them.
+    """
+    with np.load(_file(_catalogue()["images"])) as archive:
+        grey, labels = archive["images"], archive["labels"]
+    return np.repeat(grey[..., None], 3, axis=-1), labels
+
+
+def zoo_preprocessing() -> dict[str, Any]:
+    """How an image of ``zoo_images`` becomes a model's input: ``x = (pixel * scale - mean) / std``.
+
+    Keys: ``scale`` (float), ``mean`` and ``std`` (three floats each, one per channel), ``size``
+    ([height, width]), ``layout`` ("NCHW"), ``dtype`` ("float32"), ``input`` (the input's name)
+    and ``formula``. The dictionary is a copy of its own for every caller.
+    """
+    return json.loads(json.dumps(_catalogue()["preprocessing"]))
+
+
+@functools.cache
+def _catalogue() -> dict[str, Any]:
+    return json.loads(_file("zoo.json").read_text(encoding="utf-8"))
+
+
+def _file(name: str) -> Path:
+    # The package is always installed as plain files, never run from inside a zip archive.
+    return Path(str(files("tvm_mutate.zoo").joinpath(name)))
