@@ -14,6 +14,7 @@ import tvm
 from tvm.relax.frontend.onnx import from_onnx
 
 from tvm_mutate.errors import UsageError
+from tvm_mutate.model.onnx_clips import restore_clips
 from tvm_mutate.model.onnx_input import OnnxInput
 from tvm_mutate.model.onnx_names import with_clean_names
 
@@ -35,7 +36,7 @@ def import_onnx(path: Path, model: onnx.ModelProto, picked: OnnxInput) -> tvm.IR
         # The importer prints the operator it fails on, and warns of whatever onnx's checker dislikes.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return from_onnx(clean, shape_dict={name: list(picked.shape)})
+            return restore_clips(from_onnx(clean, shape_dict={name: list(picked.shape)}))
     except Exception as error:
         raise UsageError(_reason(path, clean, error, original)) from None
 
