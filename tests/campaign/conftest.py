@@ -1,0 +1,84 @@
+"""A small network for campaigns, made in seconds, and hostile operators as an installed package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tvm_mutate
+from tvm_mutate.campaign import Specification, Subject
+from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign.runner import Campaign
+from tvm_mutate.device import Device
+
+NETWORK = """
+import numpy as np
+import tvm
+from tvm.script import ir as I
+from tvm.script import relax as R
+
+W = np.random.default_rng(7).normal(size=(4, 3, 3, 3)).astype("float32")
+D = np.random.default_rng(8).normal(size=(64, 5)).astype("float32")
+
+
+def model():
+    from tvm import relax
+
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", R.Tensor((1, 3, 4, 4), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            conv = builder.emit(relax.op.nn.conv2d(x, relax.const(W), padding=[1, 1]))
+            relu = builder.emit(relax.op.nn.relu(conv))
+            flat = builder.emit(relax.op.reshape(relu, (1, 64)))
+            out = builder.emit_output(relax.op.matmul(flat, relax.const(D)))
+        builder.emit_func_output(out)
+    return builder.get()
+"""
+INPUTS = 6
+
+
+@pytest.fixture(autouse=True)
+def workers_find_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes import the package under test, installed or not."""
+    folder = str(Path(tvm_mutate.__file__).parents[1])
+    paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    """A network of three kernels with six random inputs."""
+    network = tmp_path / "network.py"
+    network.write_text(NETWORK)
+    inputs = tmp_path / "inputs.npy"
+    np.save(inputs, np.random.default_rng(1).normal(size=(INPUTS, 3, 4, 4)).astype("float32"))
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    return prepare_subject(str(network), inputs, folder)
+
+
+@pytest.fixture
+def hostile_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hostile operators, installed for this process and its workers."""
+    folder = tmp_path / "site"
+    information = folder / "hostile-1.0.dist-info"
+    information.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("hostile_operators.py"), folder / "hostile_package.py")
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[tvm_mutate.operators]\nhostile = hostile_package:OPERATORS\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+
+
+def campaign(
+    subject: Subject, output: Path, *mutants: str, devices: tuple[str, ...] = ("llvm",), **options
+) -> Campaign:
+    """A campaign of the mutants with these ids, by one worker."""
+    specification = Specification(mutants=mutants, **options.pop("specification", {}))
+    parsed = [Device.parse(device) for device in devices]
+    return Campaign([subject], parsed, specification, output, workers=1, **options)

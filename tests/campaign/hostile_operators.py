@@ -1,0 +1,56 @@
+"""Operators whose mutants do what no mutant should: they stand for the worst that a fault can do.
+
+Installed into campaigns as a third party's package would be, through an entry point.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.ir import Var, prim
+
+from tvm_mutate.mutant import Category, Example, Operator, Slot, TirRule
+
+FAR = 1 << 40
+BEYOND = 64
+
+
+def moved_store(store: Any, distance: int) -> Any:
+    return tirx.BufferStore(store.buffer, store.value, [*store.indices[:-1], store.indices[-1] + distance])
+
+
+def crash(store: Any, _parameters: Any) -> Any:
+    return moved_store(store, FAR)
+
+
+def write_beyond(store: Any, _parameters: Any) -> Any:
+    return moved_store(store, BEYOND)
+
+
+def hang(store: Any, _parameters: Any) -> Any:
+    return tirx.While(prim.LT(store.value, prim.FloatImm("float32", 1e30)), store)
+
+
+def not_compile(store: Any, _parameters: Any) -> Any:
+    return tirx.BufferStore(store.buffer, Var("nowhere", "float32"), store.indices)
+
+
+def hostile(name: str, rewrite: Any) -> Operator:
+    return Operator(
+        name=f"tir.hostile-{name}",
+        slots=(Slot.KERNEL,),
+        category=Category.KERNEL_STORES,
+        description="does what no mutant should",
+        rule=TirRule((tirx.BufferStore,), rewrite),
+        examples=(Example("", ""),),
+        undefined_behaviour=True,
+    )
+
+
+OPERATORS = [
+    hostile("crash", crash),
+    hostile("write-beyond", write_beyond),
+    hostile("hang", hang),
+    hostile("not-compile", not_compile),
+]

@@ -1,0 +1,51 @@
+"""Mutants that crash, hang, do not compile or write out of bounds: each an outcome, and the campaign goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tvm_mutate.campaign import Subject
+
+from .conftest import campaign
+
+HARMLESS = "tir.swap-compare{from=gt,to=ge}@*#*"
+KILLED = "graph.replace-activation{to=tanh}@main#*"
+LIMIT = 6.0
+
+
+@pytest.mark.parametrize("device", ["llvm", "c"])
+def test_four_hostile_mutants_are_four_outcomes_of_one_finished_campaign(
+    subject: Subject, tmp_path: Path, hostile_package: None, device: str
+):
+    hostile = [f"tir.hostile-{name}@*#*" for name in ("crash", "hang", "not-compile", "write-beyond")]
+    results = campaign(
+        subject, tmp_path / "out", *hostile, HARMLESS, KILLED, devices=(device,), least_seconds=LIMIT
+    ).run()
+    rows = {row["id"]: row for row in results.mutants}
+    assert list(rows) == [*hostile, HARMLESS, KILLED]
+    crash, hang, not_compile, beyond = (rows[mutant] for mutant in hostile)
+    assert (crash["outcome"], crash["verdict"]) == ("crash", "killed")
+    assert "SIGSEGV" in crash["reason"]
+    assert (hang["outcome"], hang["verdict"]) == ("timeout", "killed")
+    assert f"{LIMIT:.0f} s" in hang["reason"]
+    assert (not_compile["outcome"], not_compile["verdict"]) == ("compile error", None)
+    assert beyond["outcome"] in ("completed", "crash")
+    # What came after the worst of them is judged as if alone.
+    alone = campaign(subject, tmp_path / "alone", HARMLESS, KILLED, devices=(device,)).run()
+    for row in alone.mutants:
+        after = rows[row["id"]]
+        assert {key: after[key] for key in ("verdict", "labels", "max_abs_diff", "changed_labels")} == {
+            key: row[key] for key in ("verdict", "labels", "max_abs_diff", "changed_labels")
+        }
+    assert all(canary["ok"] for canary in results.canaries)
+
+
+def test_a_crash_says_how_far_it_got_and_which_sites_were_applied(
+    subject: Subject, tmp_path: Path, hostile_package: None
+):
+    (row,) = campaign(subject, tmp_path / "out", "tir.hostile-crash@*#*").run().mutants
+    assert row["rung"] == "reached"
+    assert row["sites"] > 0
+    assert row["dissimilarity"] is None
