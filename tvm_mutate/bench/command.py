@@ -56,9 +56,7 @@ def bench(**options: Any) -> None:
     output = Path(options["output"] or ("tvm_mutate.bench.quick" if quick else "tvm_mutate.bench"))
     reporter = make_reporter(options["quiet"], progress_console())
     with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
-        results, seconds = run_experiment(
-            experiment_of(options), Path(folder), output, options["workers"], reporter
-        )
+        results, seconds = run_experiment(experiment_of(options), Path(folder), output, options["workers"], reporter)
     publish(results, output)
     click.echo(f"time: {seconds:.0f} s")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tvm_mutate.campaign import Campaign, Results, Specification, Subject
@@ -36,7 +36,7 @@ class Experiment:
 
     models: tuple[str, ...] = ZOO_NAMES
     targets: tuple[str, ...] = TARGETS
-    specification: Specification = Specification()
+    specification: Specification = field(default_factory=Specification)
     inputs: int = 50
     real: Path | None = None
     images: str | None = None
@@ -71,7 +71,5 @@ def run_experiment(
     for device in devices:
         device.runtime()
     subjects: Sequence[Subject] = experiment.subjects(folder)
-    campaign = Campaign(
-        subjects, devices, experiment.specification, output, workers=workers, reporter=reporter
-    )
+    campaign = Campaign(subjects, devices, experiment.specification, output, workers=workers, reporter=reporter)
     return campaign.run(), time.monotonic() - started

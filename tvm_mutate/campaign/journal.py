@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tvm_mutate.errors import UsageError
+from tvm_mutate.errors import CampaignInterruptedError, UsageError
 
 FILE_NAME = "journal.sqlite"
 _SCHEMA = """
@@ -28,6 +28,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
+        self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._check_writable(folder)
@@ -68,11 +69,18 @@ class Journal:
             raise PermissionError(13, "permission denied")
 
     def add(self, row: dict[str, Any]) -> None:
-        """Writes the row of one mutant on one device; it is on disk when this returns."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)",
-            (row["model"], row["device"], row["id"], json.dumps(row)),
-        )
+        """Writes the row of one mutant on one device; it is on disk when this returns.
+
+        Raises CampaignInterruptedError where the disk is full: what was written before stays good.
+        """
+        values = (row["model"], row["device"], row["id"], json.dumps(row, allow_nan=False))
+        try:
+            self._connection.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", values)
+        except sqlite3.OperationalError as error:
+            raise CampaignInterruptedError(
+                f"output folder {self.folder} cannot be written any more ({error}); "
+                "mend that, and the same command goes on from there"
+            ) from None
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All rows written so far."""

@@ -18,7 +18,7 @@ from tvm_mutate.campaign.record import Baseline, mutant_row
 from tvm_mutate.campaign.subject import Pair, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, Ending, die_with_parent
-from tvm_mutate.errors import MutateError, UntrustedError
+from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import RebuildEvaluator, Run
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
@@ -173,6 +173,8 @@ def main(descriptor: int) -> None:
             answer: tuple[str, Any] = ("answer", worker.answer(request))
         except MutateError as error:
             answer = ("refusal", error)
+        except OSError as error:  # a full disk, say: the campaign can go on later
+            answer = ("refusal", CampaignInterruptedError(f"a worker cannot go on: {error}"))
         except Exception as error:  # an error of ours: it ends the campaign with its place, not the worker in silence
             place = traceback.extract_tb(error.__traceback__)[-1]
             told = f"{type(error).__name__}: {error} (at {Path(place.filename).name}:{place.lineno}) in a worker"

@@ -12,7 +12,6 @@ from tvm_mutate.campaign import Campaign, make_reporter
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.cli.door import progress_console
-from tvm_mutate.cli.publication import publish
 from tvm_mutate.cli.options import (
     device_options,
     devices_of,
@@ -23,6 +22,7 @@ from tvm_mutate.cli.options import (
     shapes_of,
     specification_of,
 )
+from tvm_mutate.cli.publication import publish
 from tvm_mutate.errors import ExitCode
 
 _DEFAULT_DEVICES = ("llvm",)

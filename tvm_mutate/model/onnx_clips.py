@@ -42,7 +42,7 @@ class _ClipRestorer(relax.PyExprMutator):
         """The data and the bound of a call_tir of TOPI's minimum or maximum with a constant bound."""
         if not isinstance(call, relax.Call) or call.op.name != "relax.call_tir":
             return None
-        if not call.args[0].name_hint.rstrip("0123456789") == kernel:
+        if call.args[0].name_hint.rstrip("0123456789") != kernel:
             return None
         data, bound = call.args[1].fields
         value = self._constant(bound)

@@ -68,8 +68,8 @@ class Operator:
     """A rewriting rule with its name, slots (the first is the default), category and parameters.
 
     ``variants`` are the parameter settings that a campaign enumerates by default, ``more_variants`` those that
-    it adds when asked for all. An operator with several slots has the parameter ``slot`` besides its own. ``undefined_behaviour`` marks operators whose mutants
-    can access memory outside their buffers.
+    it adds when asked for all. An operator with several slots has the parameter ``slot`` besides its own.
+    ``undefined_behaviour`` marks operators whose mutants can access memory outside their buffers.
     """
 
     name: str
