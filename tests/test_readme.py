@@ -1,0 +1,93 @@
+"""Everything in the README is executed: commands, Python, and the shape of the outputs that are shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tvm
+
+import tvm_mutate
+from tvm_mutate.mutant import Catalogue, Operator
+from tvm_mutate.operators import ENTRY_POINT_GROUP
+from tvm_mutate.passes import Selection, apply_mutations
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable]}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each ``$ command`` of the console blocks, with the output that is shown below it."""
+    found = []
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
+            found.append((command, shown))
+    return found
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program, _, arguments = command.partition(" ")
+    words = subprocess.list2cmdline(PROGRAMS[program]) + " " + arguments
+    path = os.pathsep.join([str(Path(tvm_mutate.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(words, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def shape(line: str) -> str:
+    """A line without its numbers, blanks and rules, which differ from run to run."""
+    return re.sub(r"[─\s-]+", " ", re.sub(r"\d+(\.\d+)?", "#", line)).strip()
+
+
+@pytest.mark.parametrize(("command", "shown"), commands(), ids=[command[:60] for command, _ in commands()])
+def test_a_command_of_the_readme_works_and_prints_lines_like_those_shown(command: str, shown: str, tmp_path: Path):
+    finished = run(command, tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    printed = {shape(line) for line in finished.stdout.splitlines()}
+    missing = [line for line in shown.splitlines() if shape(line) and shape(line) not in printed]
+    assert not missing, finished.stdout
+
+
+def test_the_python_of_the_recipes_runs():
+    recipes = [block for block in blocks("python") if "mutant_passes" in block or "slotted" in block]
+    assert len(recipes) == 2
+    names: dict = {}
+    for block in recipes:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["executable"] is not None
+
+
+def test_the_operator_of_the_readme_passes_its_own_example():
+    (block,) = [block for block in blocks("python") if "Operator(" in block]
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    operator: Operator = names["ADD_TO_SUBTRACT"]
+    assert Catalogue([operator])[operator.name] is operator
+    selection = Selection(operator.mutation(), operator, operator.read_parameters(operator.mutation()))
+    before, after = (
+        tvm.IRModule({"main": tvm.script.from_source(text)})
+        for text in (operator.examples[0].before, operator.examples[0].after)
+    )
+    tvm.ir.assert_structural_equal(apply_mutations(before, [selection])[0], after)
+
+
+def test_the_entry_point_of_the_readme_is_the_group_that_is_looked_at():
+    (block,) = blocks("toml")
+    assert f'[project.entry-points."{ENTRY_POINT_GROUP}"]' in block
+
+
+def test_the_install_and_test_commands_are_what_continuous_integration_runs():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "README.md" in script
+    (install,) = [block for block in blocks("sh") if "tvm_mutate.bench" in block]
+    (test,) = [block for block in blocks("sh") if "pytest" in block]
+    assert install.count("\n") == test.count("\n") == 1
