@@ -58,7 +58,7 @@ def code(kind: str, mutant: str | None = None) -> str:
     lowered = stages(kind)
     selections = selections_by_slot(CATALOGUE.parse(mutant).mutations, CATALOGUE) if mutant else {}
     passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
-    module = lowered.lowered_with(selections, [])
+    module = lowered.runnable(lowered.mutated(selections, []))
     with slotted_tir_pipeline(passes) as pipeline:
         return generated_text(generate(kernels_of(module), lowered.target, pipeline), kind)
 
@@ -133,3 +133,24 @@ def test_the_registered_pipeline_is_gone_after_its_context():
     with slotted_tir_pipeline(passes) as name:
         assert name in compilation_pipeline.PIPELINE_MAP
     assert name not in compilation_pipeline.PIPELINE_MAP
+
+
+RESHAPING = """
+@I.ir_module
+class Module:
+    @R.function
+    def main(x: R.Tensor((12,), "float32"), w: R.Tensor((6, 4), "float32")):
+        with R.dataflow():
+            square: R.Tensor((2, 6), "float32") = R.reshape(x, (2, 6))
+            out: R.Tensor((2, 4), "float32") = R.matmul(square, w)
+            R.output(out)
+        return out
+"""
+
+
+def test_kernels_that_only_reshape_are_views_that_no_mutant_can_be_in():
+    reshaping = Stages(from_source(RESHAPING), parse_target("llvm"))
+    assert [variable.name_hint for variable in kernels_of(reshaping.at(Slot.KERNEL)).functions] == ["matmul"]
+    runnable = reshaping.runnable(reshaping.at(Slot.KERNEL))
+    assert [variable.name_hint for variable in kernels_of(runnable).functions] == ["matmul"]
+    assert "reshape" in runnable["main"].script()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +22,41 @@ from tvm_mutate.bench.experiment import (
 )
 from tvm_mutate.campaign import Specification, make_reporter
 from tvm_mutate.cli.door import progress_console, run_command
+from tvm_mutate.cli.options import (
+    OUTPUT_HELP,
+    SITES_HELP,
+    SLOTS_HELP,
+    quiet_option,
+    specification_of,
+    words,
+    workers_option,
+)
 from tvm_mutate.cli.publication import publish
 from tvm_mutate.zoo import ZOO_NAMES
 
 _QUICK_INPUTS = 10
 _INPUTS = 50
+_TARGETS = ", ".join(TARGETS)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--models", help=f"Names, separated by commas. Default: {','.join(ZOO_NAMES)}.")
+@click.option("--models", help=f"Names, separated by commas. Default: {', '.join(ZOO_NAMES)}.")
 @click.option("--operators", help="Globs, separated by commas. Default: all operators of the paper.")
-@click.option("--targets", multiple=True, help=f"A TVM target; repeatable. Default: {' '.join(TARGETS)}.")
+@click.option(
+    "--targets", "--target", multiple=True, help=f"A TVM target, or NAME=TARGET; repeatable. Default: {_TARGETS}."
+)
 @click.option("--inputs", type=click.IntRange(min=1), help=f"Images a model. Default: {_INPUTS}.")
 @click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")
-@click.option("--images", help="With --real: the folder of photographs.")
+@click.option("--images", help="Images in place of the zoo's digits; --real needs them: a folder of photographs.")
 @click.option("--labels", help="With --images: a CSV file with the columns file and class_index.")
-@click.option("--sites", default="all", show_default=True, help="all at once, each, first, or sample:N.")
-@click.option("--slots", default="", help="graph, kernel, lowered, codegen; default: each operator's own.")
+@click.option("--sites", default="all", show_default=True, help=SITES_HELP)
+@click.option("--slots", default="", help=SLOTS_HELP)
 @click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones.")
-@click.option("--seed", default=0, show_default=True, help="Seed of sample:N.")
-@click.option("--output", help="Folder for results; resumes what it holds. Default: tvm_mutate.bench[.quick].")
-@click.option("--workers", default=0, help="Worker processes. Default: one a core.")
-@click.option("--quick", is_flag=True, help="Three models, four operators, two targets: under a minute.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N.")
+@click.option("--output", help=f"{OUTPUT_HELP} Default: tvm_mutate.bench, or tvm_mutate.bench.quick.")
+@workers_option
+@click.option("--quick", is_flag=True, help="Two models, four operators, two targets: under a minute.")
+@quiet_option
 def bench(**options: Any) -> None:
     """Repeat MutateNN's experiment: seven image models, its mutations, several targets.
 
@@ -54,9 +65,10 @@ def bench(**options: Any) -> None:
     """
     quick = options["quick"]
     output = Path(options["output"] or ("tvm_mutate.bench.quick" if quick else "tvm_mutate.bench"))
+    experiment = experiment_of(options)
     reporter = make_reporter(options["quiet"], progress_console())
     with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
-        results, seconds = run_experiment(experiment_of(options), Path(folder), output, options["workers"], reporter)
+        results, seconds = run_experiment(experiment, Path(folder), output, options["workers"], reporter)
     publish(results, output)
     click.echo(f"time: {seconds:.0f} s")
 
@@ -64,26 +76,18 @@ def bench(**options: Any) -> None:
 def experiment_of(options: dict[str, Any]) -> Experiment:
     """The experiment that the options ask for."""
     quick = options["quick"]
-    specification = Specification(
-        slots=_words(options["slots"]) or (),
-        sites=options["sites"],
-        seed=options["seed"],
-        all_variants=options["all_variants"],
-    )
-    operators = _words(options["operators"]) or (QUICK_OPERATORS if quick else ())
+    operators = QUICK_OPERATORS if quick else Specification.operators
+    asked = {**options, "operators": ",".join(operators)} if options["operators"] is None else options
+    models = QUICK_MODELS if quick else ZOO_NAMES
     return Experiment(
-        models=_words(options["models"]) or (QUICK_MODELS if quick else ZOO_NAMES),
+        models=models if options["models"] is None else tuple(dict.fromkeys(words(options["models"]))),
         targets=options["targets"] or (QUICK_TARGETS if quick else TARGETS),
-        specification=replace(specification, operators=operators) if operators else specification,
+        specification=specification_of(asked),
         inputs=options["inputs"] or (_QUICK_INPUTS if quick else _INPUTS),
         real=options["real"],
         images=options["images"],
         labels=options["labels"],
     )
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from tvm_mutate.model import REAL_MODELS, RealSource, real_model_path
 from tvm_mutate.zoo import ZOO_NAMES
 
 TARGETS = ("llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c")
-QUICK_MODELS = ("alexnet", "mobilenetv2", "resnet")
+QUICK_MODELS = ("alexnet", "mobilenetv2")
 QUICK_OPERATORS = (
     "graph.replace-arithmetic",
     "graph.replace-activation",
@@ -30,8 +30,8 @@ QUICK_TARGETS = ("llvm", "c")
 class Experiment:
     """What one run of the bench takes.
 
-    ``real`` is a folder with the full-size ONNX model zoo files and a folder ``images``; without it the models are
-    the embedded zoo's, with the held-out digits as inputs.
+    ``real`` is a folder with the full-size ONNX model zoo files, which need ``images``; without it the models are the
+    embedded zoo's, by default with the held-out digits as inputs. Raises UsageError for what does not fit together.
     """
 
     models: tuple[str, ...] = ZOO_NAMES
@@ -46,20 +46,24 @@ class Experiment:
         for name in self.models:
             if name not in ZOO_NAMES:
                 raise UsageError(f"--models {name!r} is not a model of the bench{suggestion(name, ZOO_NAMES)}")
+        if not self.models:
+            raise UsageError(f"--models names no model; known: {', '.join(ZOO_NAMES)}")
+        if self.real is not None and self.images is None:
+            raise UsageError("--real needs --images: a folder of photographs for the full-size models")
+        if self.labels is not None and self.images is None:
+            raise UsageError("--labels needs --images; the zoo's digits have their labels")
 
     def subjects(self, folder: Path) -> list[Subject]:
         """The models with their inputs, the inputs written into ``folder``; raises UsageError for missing files."""
         return [self._subject(name, folder) for name in self.models]
 
     def _subject(self, name: str, folder: Path) -> Subject:
+        images = self.images or "zoo://digits"
         if self.real is None:
-            return prepare_subject(f"zoo://{name}", self.images or "zoo://digits", folder, limit=self.inputs)
-        if self.images is None:
-            raise UsageError("--real needs --images: a folder of photographs for the full-size models")
+            return prepare_subject(f"zoo://{name}", images, folder, limit=self.inputs, labels=self.labels)
         path = real_model_path(name, RealSource(directory=self.real))
-        return prepare_subject(
-            str(path), self.images, folder, limit=self.inputs, labels=self.labels, recipe=REAL_MODELS[name].recipe
-        )
+        recipe = REAL_MODELS[name].recipe
+        return prepare_subject(str(path), images, folder, limit=self.inputs, labels=self.labels, recipe=recipe)
 
 
 def run_experiment(

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tvm.target import Target
+import tvm
+from tvm.target import Target, codegen
 
 from tvm_mutate.errors import UsageError, suggestion
 
+_ARCHITECTURE_WITHOUT_GPU = "sm_50"
 _KINDS = ("llvm", "c", "cuda", "opencl", "webgpu", "metal", "vulkan", "rocm")
 
 
@@ -22,13 +24,35 @@ def parse_target(text: str | Mapping[str, Any] | Target) -> Target:
         return text
     specification = dict(text) if isinstance(text, Mapping) else _specification(text)
     try:
-        target = Target(specification)
+        target = Target(_with_architecture(specification))
     except Exception as error:  # TVM raises what its C++ threw: InternalError, ValueError, TypeError
         first_line = (str(error).strip().splitlines() or [""])[-1]
         raise UsageError(
             f"target {_shown(text)} is not one that TVM knows ({first_line}){_hint(specification)}"
         ) from None
+    _check_processor(target, text)
     return target if target.host is not None or target.kind.name in ("llvm", "c") else target.with_host(Target("llvm"))
+
+
+def _with_architecture(specification: str | dict[str, Any]) -> str | dict[str, Any]:
+    """A CUDA target with the architecture that TVM takes too where it finds no GPU, but then with a warning."""
+    mapping = {"kind": specification} if isinstance(specification, str) else specification
+    if mapping.get("kind") != "cuda" or "arch" in mapping or tvm.cuda().exist:
+        return specification
+    return {**mapping, "arch": _ARCHITECTURE_WITHOUT_GPU}
+
+
+def _check_processor(target: Target, text: str | Mapping[str, Any]) -> None:
+    """Refuses a processor that LLVM does not know: it would take a generic one and go on."""
+    processor = str(target.attrs.get("mcpu", ""))
+    if target.kind.name != "llvm" or not processor:
+        return
+    triple = str(target.attrs.get("mtriple", "")) or codegen.llvm_get_system_triple()
+    if not codegen.llvm_is_valid_cpu(processor, triple):
+        known = [str(name) for name in codegen.llvm_get_cpu_archlist(Target({"kind": "llvm", "mtriple": triple}))]
+        raise UsageError(
+            f"target {_shown(text)}: LLVM knows no processor {processor!r} for {triple}{suggestion(processor, known)}"
+        )
 
 
 def canonical_target(text: str | Mapping[str, Any] | Target) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -30,8 +31,10 @@ class Journal:
     def __init__(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
         self.folder = folder
         try:
+            self._made_folder = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
             self._check_writable(folder)
+            self._check_ours(folder)
             self._connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=0)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -47,14 +50,8 @@ class Journal:
 
     def _claim(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
         found = self._connection.execute("SELECT digest FROM campaign").fetchone()
+        self._new = found is None
         if found is None:
-            foreign = [path.name for path in folder.iterdir() if not path.name.startswith(FILE_NAME)]
-            if foreign:
-                self._connection.close()
-                (folder / FILE_NAME).unlink()
-                raise UsageError(
-                    f"output folder {folder} already holds {sorted(foreign)[0]!r} and no journal; name an empty folder"
-                )
             self._connection.execute("INSERT INTO campaign VALUES (?, ?)", (digest, json.dumps(plan)))
         elif found[0] != digest:
             self._connection.close()
@@ -67,6 +64,21 @@ class Journal:
     def _check_writable(folder: Path) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "permission denied")
+
+    @staticmethod
+    def _check_ours(folder: Path) -> None:
+        """Refuses, before anything is written, a folder with files but no journal, or with another's database."""
+        if not (folder / FILE_NAME).exists():
+            foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith(FILE_NAME))
+            if foreign:
+                raise UsageError(
+                    f"output folder {folder} already holds {foreign[0]!r} and no journal; name an empty folder"
+                )
+            return
+        with contextlib.closing(sqlite3.connect(folder / FILE_NAME, timeout=0)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables >= {"campaign", "outcome"}:
+            raise UsageError(f"output folder {folder} holds a {FILE_NAME} of another program; name an empty folder")
 
     def add(self, row: dict[str, Any]) -> None:
         """Writes the row of one mutant on one device; it is on disk when this returns.
@@ -86,6 +98,20 @@ class Journal:
         """All rows written so far."""
         for (row,) in self._connection.execute("SELECT row FROM outcome"):
             yield json.loads(row)
+
+    def discard_unused(self) -> None:
+        """Takes a new journal without rows out of the folder again, and the folder if it was made for it.
+
+        A campaign that could not begin leaves no trace, so that the mended command is not taken for another one.
+        """
+        if not self._new or self._connection.execute("SELECT count(*) FROM outcome").fetchone()[0]:
+            return
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            (self.folder / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
+        if self._made_folder:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     def close(self) -> None:
         """Gives the folder back."""

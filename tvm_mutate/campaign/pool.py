@@ -18,8 +18,12 @@ from tvm_mutate.errors import MutateError
 # One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
 _ENVIRONMENT = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _ATTEMPTS = 2
-# Not `-m`: the module would be loaded twice, and its requests be of other classes than ours.
-_WORKER = "import sys; from tvm_mutate.campaign.worker import main; main(int(sys.argv[1]))"
+# Not `-m`: the module would be loaded twice, and its requests be of other classes than ours. Ctrl-C reaches workers
+# too, and is the campaign's business, from the first moment on.
+_WORKER = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "from tvm_mutate.campaign.worker import main; main(int(sys.argv[1]))"
+)
 
 
 class WorkerDeathError(MutateError):

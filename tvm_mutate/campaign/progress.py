@@ -90,10 +90,10 @@ class LiveReporter:
         )
         self._counts: Counter[str] = Counter()
         self._task = None
-        self._progress.start()
 
     def phase(self, name: str, total: int) -> None:
-        """Starts a bar of its own."""
+        """Starts a bar of its own; the display begins with the first."""
+        self._progress.start()
         self._counts.clear()
         self._task = self._progress.add_task(name, total=total, counts="")  # type: ignore[assignment]
 

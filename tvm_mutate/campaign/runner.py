@@ -81,6 +81,9 @@ class Campaign:
                 WorkerPool(self.workers or os.cpu_count() or 1) as pool,
             ):
                 return self._run(journal, pool, golden)
+        except Exception:
+            journal.discard_unused()
+            raise
         except KeyboardInterrupt:
             raise CampaignInterruptedError(
                 f"interrupted; what was decided is in {self.output}, and the same command goes on from there"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 from rich.console import Console
@@ -20,20 +21,22 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None, 
 
     Errors are one sentence on stderr; with TVM_MUTATE_TRACEBACK=1 an internal error shows its traceback.
     """
+    code: object = None
     try:
-        code = command.main(args=arguments, prog_name=name, standalone_mode=False)
+        with quiet_closed_pipe():
+            code = command.main(args=arguments, prog_name=name, standalone_mode=False)
         return int(code) if isinstance(code, int) else int(ExitCode.OK)
     except MutateError as error:
         return _tell(str(error), error.exit_code)
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return int(ExitCode.USAGE)
     except click.ClickException as error:
         return _tell(error.format_message(), ExitCode.USAGE)
     except (KeyboardInterrupt, click.exceptions.Abort):
         return _tell("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is silent
-        return int(ExitCode.OK)
     except OSError as error:
         return _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ExitCode.USAGE)
     except Exception as error:  # an error of ours: still one sentence, and a way to see more
@@ -43,6 +46,21 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None, 
             f"internal error: {type(error).__name__}: {error} (set {TRACEBACK_VARIABLE}=1 to see where)",
             ExitCode.INTERNAL,
         )
+
+
+@contextlib.contextmanager
+def quiet_closed_pipe() -> Iterator[None]:
+    """What is inside ends without a word where the reader of stdout, such as ``head``, has gone.
+
+    Click and rich make a SystemExit of a closed pipe; nothing else raises one here.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # so that whatever is still written, at exit too, is silent
+        os.close(nowhere)
 
 
 def output_console() -> Console:

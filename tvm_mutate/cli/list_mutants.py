@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from tvm_mutate.build import parse_target
-from tvm_mutate.campaign.survey import check_sites, survey
-from tvm_mutate.cli.options import selection_options, shapes_of, specification_of
+from tvm_mutate.campaign.survey import survey
+from tvm_mutate.cli.options import selection_options, shape_option, shapes_of, specification_of
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.pipeline import Stages
@@ -19,12 +19,14 @@ from tvm_mutate.pipeline import Stages
 @click.argument("model")
 @selection_options
 @click.option("--target", default="llvm", show_default=True, help="The target whose slots are looked at.")
-@click.option("--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 for symbolic shapes; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, with the variants that have no site.")
+@shape_option
+@click.option("--json", "as_json", is_flag=True, help="JSON, with the variants that have no site and why.")
 def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None:
-    """List every mutant of MODEL (a path, zoo://NAME or real://NAME)."""
+    """List every mutant of MODEL; nothing is built.
+
+    MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
+    """
     specification = specification_of(options)
-    check_sites(specification.sites)
     catalogue = load_catalogue()
     parsed = parse_target(target)
     loaded = load_model(model, shape=shapes_of(options))

@@ -15,14 +15,19 @@ from tvm_mutate.operators import load_catalogue
 
 @click.command("operators")
 @click.argument("globs", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table, with every variant.")
 def operators(globs: tuple[str, ...], as_json: bool) -> None:
-    """List the operators, or those whose names match GLOBS."""
+    """List the operators, or those whose names match any of GLOBS.
+
+    Below each name stand its parameters, to be used in mutant ids.
+    """
     chosen = load_catalogue().select(globs or ("*",))
     if as_json:
         click.echo(json.dumps([operator_mapping(operator) for operator in chosen], indent=2))
         return
-    table = Table("operator", "slots", "category", "what it does", title=f"{len(chosen)} operators")
+    table = Table(title=f"{len(chosen)} operators")
+    for column in ("operator", "slots", "category", "what it does"):
+        table.add_column(column, overflow="fold")
     for operator in chosen:
         parameters = "\n".join(
             f"  {each.name}={'|'.join(each.choices) or each.kind.__name__}" for each in operator.parameters

@@ -10,6 +10,7 @@ import click
 # Before TVM is imported: code is tried out in forked children, which cannot use a thread pool of their parent.
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 
+from tvm_mutate.campaign.environment import package_versions
 from tvm_mutate.cli.doctor import doctor
 from tvm_mutate.cli.door import run_command
 from tvm_mutate.cli.list_mutants import list_mutants
@@ -19,7 +20,7 @@ from tvm_mutate.cli.show import show
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tvm-mutate")
+@click.version_option(package_versions()["tvm-mutate"], prog_name="tvm-mutate")
 def cli() -> None:
     """Mutation testing and fault injection inside Apache TVM: faults as compiler passes.
 

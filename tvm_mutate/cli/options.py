@@ -2,53 +2,79 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.survey import check_sites
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
-from tvm_mutate.oracle import ORACLES
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.oracle import ORACLES, parse_oracle
 
 Command = Callable[..., Any]
 
 
+class Number(click.FloatRange):
+    """A number in a range; unlike click's own ranges it refuses NaN and infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error for text that is none, or for one out of the range."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+SITES_HELP = "all (at once), each (one mutant a site), first, or sample:N (N single sites)."
+SLOTS_HELP = "graph, kernel, lowered, codegen, separated by commas. Default: each operator's first."
+shape_option = click.option(
+    "--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 where a shape is symbolic; repeatable."
+)
+OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+
+
 def selection_options(command: Command) -> Command:
     """The options that say which mutants are meant."""
-    for option in (
+    return _with_options(
+        command,
         click.option("--operators", default="graph.*,tir.*", show_default=True, help="Globs, separated by commas."),
         click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
-        click.option("--sites", default="all", show_default=True, help="all at once, each, first, or sample:N."),
-        click.option("--slots", default="", help="graph, kernel, lowered, codegen; default: each operator's own."),
+        click.option("--sites", default="all", show_default=True, help=SITES_HELP),
+        click.option("--slots", default="", help=SLOTS_HELP),
         click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
-        click.option("--seed", default=0, show_default=True, help="Seed of sample:N."),
-    ):
-        command = option(command)
-    return command
+        click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N."),
+    )
 
 
 def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
     """The options that say what to compile for and run on."""
 
     def decorate(command: Command) -> Command:
-        command = click.option(
-            "--target", "targets", multiple=True, help="A TVM target: kind, tag or JSON; repeatable."
-        )(command)
-        return click.option(
-            "--device", "devices", multiple=True, help=f"NAME=TARGET; repeatable. Default: {', '.join(default)}."
-        )(command)
+        told = f"A TVM target: a kind, a tag, or JSON; repeatable. Default: {', '.join(default)}."
+        return _with_options(
+            command,
+            click.option("--target", "targets", multiple=True, help=told),
+            click.option("--device", "devices", multiple=True, help="A target with a name: NAME=TARGET; repeatable."),
+        )
 
     return decorate
 
 
 def model_options(command: Command) -> Command:
-    """The options that say how a model is loaded."""
-    for option in (
-        click.option("--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 for symbolic shapes; repeatable."),
-        click.option("--recipe", help="Preprocessing by name, such as imagenet, cifar10, unit, none."),
+    """The options that say how a model is loaded and its images are made ready."""
+    return _with_options(
+        command,
+        shape_option,
+        click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
         click.option("--resize", type=int, help="Resize the shorter side to this many pixels first."),
         click.option("--crop", type=int, help="Crop this many pixels from the centre."),
         click.option("--scale", type=float, help="Multiply pixels (0..255) by this."),
@@ -56,22 +82,29 @@ def model_options(command: Command) -> Command:
         click.option("--std", help="Divide by, per channel: 0.229,0.224,0.225."),
         click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="The model's input layout."),
         click.option("--channel-order", type=click.Choice(["RGB", "BGR"]), help="The model's channel order."),
-    ):
-        command = option(command)
-    return command
+    )
 
 
-def specification_of(options: dict[str, Any], oracle: str = "top-1") -> Specification:
-    """The specification that the selection options ask for; raises UsageError for an unknown slot."""
-    slots = _words(options["slots"])
+def specification_of(options: dict[str, Any], oracle: str = Specification.oracle) -> Specification:
+    """The specification that the selection options ask for.
+
+    All that can be checked without a model is checked here, before anything is loaded or written; raises UsageError.
+    Mutants are told by their canonical ids, each once, so that another spelling is the same campaign.
+    """
+    catalogue = load_catalogue()
+    operators, slots = words(options["operators"]), words(options["slots"])
+    if not operators:
+        raise UsageError("--operators names no operator; write globs separated by commas, such as 'graph.*,tir.*'")
+    catalogue.select(operators)
     for slot in slots:
         if slot not in {each.value for each in Slot}:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(each.value for each in Slot)}")
+    parse_oracle(oracle)
     return Specification(
-        operators=_words(options["operators"]),
-        mutants=tuple(options["mutants"]),
+        operators=operators,
+        mutants=tuple(dict.fromkeys(str(catalogue.parse(text)) for text in options.get("mutants", ()))),
         slots=slots,
-        sites=options["sites"],
+        sites=check_sites(options["sites"]),
         seed=options["seed"],
         oracle=oracle,
         all_variants=options["all_variants"],
@@ -85,13 +118,17 @@ def devices_of(options: dict[str, Any], default: tuple[str, ...]) -> tuple[Devic
 
 def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
     """The shapes given by ``--shape``; raises UsageError for one that does not parse."""
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for text in options["shapes"]:
-        name, _, dims = text.partition("=")
+        name, _, dims = text.rpartition("=")
+        if name in shapes:
+            raise UsageError(f"--shape gives {name!r} twice")
         try:
             shapes[name] = tuple(int(dim) for dim in dims.split(","))
         except ValueError:
-            raise UsageError(f"--shape {text!r} does not parse; write INPUT=1,3,224,224") from None
+            shapes[name] = ()
+        if not name or not shapes[name] or min(shapes[name]) < 1:
+            raise UsageError(f"--shape {text!r} does not parse; write INPUT=1,3,224,224 in numbers of 1 or more")
     return shapes or None
 
 
@@ -105,14 +142,20 @@ def preprocessing_changes(options: dict[str, Any]) -> dict[str, Any]:
 
 def oracle_option(command: Command) -> Command:
     """The option that says what counts as noticed."""
-    names = ", ".join(ORACLES)
-    return click.option("--oracle", default="top-1", show_default=True, help=f"What counts as noticed: {names}.")(
-        command
-    )
+    told = f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}."
+    return click.option("--oracle", default=Specification.oracle, show_default=True, help=told)(command)
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def words(text: str | None) -> tuple[str, ...]:
+    """The words of a text that separates them by commas."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def _with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """The command with options that its help lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

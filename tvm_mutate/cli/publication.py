@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tvm_mutate.campaign import Results
-from tvm_mutate.cli.door import output_console
+from tvm_mutate.cli.door import output_console, quiet_closed_pipe
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report import render_mutants, render_summary, write_csv, write_json
 
@@ -15,10 +15,11 @@ _SURVIVORS_SHOWN = 20
 
 
 def publish(results: Results, folder: Path) -> None:
-    """Writes ``results.json`` and the CSV files into the folder, and prints the tables."""
+    """Writes ``results.json`` and the CSV files into the folder, and prints the tables where somebody reads them."""
     written = [write_json(results, folder), *write_csv(results, folder)]
-    console = output_console()
     categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
-    for part in [*render_summary(results, categories), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]:
-        console.print(part)
-    click.echo(f"written: {', '.join(str(path) for path in written)}")
+    with quiet_closed_pipe():  # a reader that has gone changes no exit code
+        console = output_console()
+        for part in [*render_summary(results, categories), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]:
+            console.print(part)
+        click.echo(f"written: {', '.join(str(path) for path in written)}")

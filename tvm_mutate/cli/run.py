@@ -13,51 +13,64 @@ from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.cli.door import progress_console
 from tvm_mutate.cli.options import (
+    OUTPUT_HELP,
+    Number,
     device_options,
     devices_of,
     model_options,
     oracle_option,
     preprocessing_changes,
+    quiet_option,
     selection_options,
     shapes_of,
     specification_of,
+    workers_option,
 )
 from tvm_mutate.cli.publication import publish
-from tvm_mutate.errors import ExitCode
+from tvm_mutate.errors import ExitCode, UsageError
 
 _DEFAULT_DEVICES = ("llvm",)
+_ZOO = "zoo://"
+_ZOO_INPUTS = "zoo://digits"
 
 
 @click.command("run")
 @click.argument("model")
-@click.option("--inputs", help="Images (a folder, .npz, .npy or zoo://digits). Default: the zoo's own for zoo models.")
-@click.option("--labels", help="A CSV file with the columns file and class_index.")
+@click.option("--inputs", help=f"Images: a folder, .npz, .npy or {_ZOO_INPUTS}, the default for zoo models.")
+@click.option("--labels", help="With --inputs: a CSV file with the columns file and class_index.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use this many inputs, evenly spread.")
 @selection_options
 @device_options(_DEFAULT_DEVICES)
 @model_options
 @oracle_option
+@click.option("--output", default="tvm_mutate.out", show_default=True, help=OUTPUT_HELP)
+@workers_option
 @click.option(
-    "--output", default="tvm_mutate.out", show_default=True, help="Folder for results; resumes what it holds."
+    "--timeout",
+    type=Number(min=0, min_open=True),
+    default=LEAST_SECONDS,
+    show_default=True,
+    help="Time limit of a mutant in seconds, or five times the unmutated time where that is longer.",
 )
-@click.option("--workers", default=0, help="Worker processes. Default: one a core.")
-@click.option("--timeout", default=LEAST_SECONDS, show_default=True, help="Least time limit of a mutant, in seconds.")
-@click.option("--fail-under", type=click.FloatRange(0, 100), help="Exit with 2 if the score, in percent, is below.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--fail-under", type=Number(0, 100), help="Exit with 2 if the score in percent is below, or if there is none."
+)
+@quiet_option
 def run(model: str, **options: Any) -> int:
-    """Run a campaign: the mutants of MODEL on devices and inputs, with verdicts.
+    """Run a campaign: judge the mutants of MODEL on devices and inputs.
 
     MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME. The same command resumes an interrupted
     campaign.
     """
     devices = devices_of(options, _DEFAULT_DEVICES)
     specification = specification_of(options, options["oracle"])
+    inputs = _inputs_of(model, options)
     for device in devices:
         device.runtime()
     with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
         subject = prepare_subject(
             model,
-            options["inputs"] or "zoo://digits",
+            inputs,
             Path(folder),
             labels=options["labels"],
             limit=options["limit"],
@@ -76,9 +89,23 @@ def run(model: str, **options: Any) -> int:
         )
         results = campaign.run()
     publish(results, campaign.output)
-    score = results.score()
-    threshold = options["fail_under"]
-    if threshold is not None and score is not None and 100 * score < threshold:
-        click.echo(f"score {100 * score:.1f} % is below --fail-under {threshold:g} %", err=True)
-        return int(ExitCode.BELOW_THRESHOLD)
-    return int(ExitCode.OK)
+    return int(_held_against(options["fail_under"], results.score()))
+
+
+def _inputs_of(model: str, options: dict[str, Any]) -> str:
+    """The inputs that the options name, or the zoo's for a model of the zoo; raises UsageError where none are."""
+    inputs: str | None = options["inputs"]
+    if inputs is None and not model.startswith(_ZOO):
+        raise UsageError(f"--inputs is missing: name the images for {model}, or {_ZOO_INPUTS} if it takes those")
+    if options["labels"] is not None and inputs in (None, _ZOO_INPUTS):
+        raise UsageError(f"--labels needs --inputs with images of your own; {_ZOO_INPUTS} has its labels")
+    return _ZOO_INPUTS if inputs is None else inputs
+
+
+def _held_against(threshold: float | None, score: float | None) -> ExitCode:
+    """What the score comes to; says on stderr why it is too low."""
+    if threshold is None or (score is not None and 100 * score >= threshold):
+        return ExitCode.OK
+    told = "no mutant was killed or survived, so there is no score" if score is None else f"score {100 * score:.1f} %"
+    click.echo(f"{told}: below --fail-under {threshold:g} %", err=True)
+    return ExitCode.BELOW_THRESHOLD

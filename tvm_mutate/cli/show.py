@@ -14,7 +14,7 @@ from tvm_mutate.build import generate, generated_text, parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.door import output_console
-from tvm_mutate.cli.options import shapes_of
+from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
@@ -29,18 +29,25 @@ _CODE_SECONDS = 600.0
 @click.command("show")
 @click.argument("mutant")
 @click.argument("model")
-@click.option("--target", help="Show also how the code generated for this target differs.")
-@click.option("--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 for symbolic shapes; repeatable.")
-@click.option("--context", default=3, show_default=True, help="Unchanged lines around a change.")
+@click.option("--target", help="Lower for this target (default: llvm), and show also how its generated code differs.")
+@shape_option
+@click.option(
+    "--context", type=click.IntRange(min=0), default=3, show_default=True, help="Unchanged lines around a change."
+)
 def show(mutant: str, model: str, target: str | None, context: int, **options: Any) -> None:
-    """Show what MUTANT changes in MODEL, as a difference of TVMScript and of generated code."""
+    """Show what MUTANT changes in MODEL, as a difference of TVMScript and of generated code.
+
+    MUTANT is an id as `tvm-mutate list` tells it. MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
+    The target needs no device: code is generated and not run.
+    """
     catalogue = load_catalogue()
     parsed = catalogue.parse(mutant)
     stages = Stages(load_model(model, shape=shapes_of(options)).module, parse_target(target or "llvm"))
     survey(stages, Specification(mutants=(str(parsed),)), catalogue)  # refuses places that are not there
-    print_difference("\n".join(script_differences(parsed, stages, catalogue, context)))
-    if target is not None:
-        print_difference(code_difference(parsed, stages, catalogue, context))
+    script = "\n".join(script_differences(parsed, stages, catalogue, context)) or "the TVMScript is the same"
+    code = None if target is None else code_difference(parsed, stages, catalogue, context)
+    for text in filter(None, (script, code)):
+        print_difference(text)
 
 
 def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
@@ -62,17 +69,20 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
     """
     kind = stages.target.kind.name
     texts = []
-    for selections in ({}, selections_by_slot(mutant.mutations, catalogue)):
+    for name, selections in (
+        ("the unmutated model", {}),
+        (str(mutant), selections_by_slot(mutant.mutations, catalogue)),
+    ):
         ending = run_isolated(lambda _stage, chosen=selections: _code(chosen, stages), _CODE_SECONDS)  # type: ignore[misc]
         if ending.kind != "finished":
-            raise UsageError(f"code for {kind} cannot be generated for {mutant}: {ending.reason}")
+            raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
-    return _difference(texts[0], texts[1], kind, context) or f"the code generated for {kind} is the same\n"
+    return _difference(texts[0], texts[1], kind, context) or f"the code generated for {kind} is the same"
 
 
 def _code(selections: Selections, stages: Stages) -> str:
     passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
-    lowered = stages.lowered_with(selections, [])
+    lowered = stages.runnable(stages.mutated(selections, []))
     with slotted_tir_pipeline(passes) as tir_pipeline:
         return generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
 

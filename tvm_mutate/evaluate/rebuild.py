@@ -70,7 +70,7 @@ class RebuildEvaluator:
         stage(COMPILING)
         started = time.monotonic()
         applied: list[Applied] = []
-        lowered = self.stages.lowered_with(selections, applied)
+        lowered = self.stages.runnable(self.stages.mutated(selections, applied))
         stage(COMPILING, tuple(applied))
         passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in selections.items()}
         with slotted_tir_pipeline(passes) as tir_pipeline:

@@ -1,7 +1,12 @@
 """The slots: the only room that knows how TVM's pipelines are put together."""
 
 from tvm_mutate.pipeline.folding import FoldingCache
-from tvm_mutate.pipeline.relax_pipeline import backend_pipeline, default_relax_pipeline, fusing_pipeline
+from tvm_mutate.pipeline.relax_pipeline import (
+    default_relax_pipeline,
+    fusing_pipeline,
+    memory_pipeline,
+    scheduling_pipeline,
+)
 from tvm_mutate.pipeline.slots import slotted_relax_pipeline, slotted_tir_pipeline
 from tvm_mutate.pipeline.stages import Fused, Selections, Stages, kernels_of, lower_to_door
 
@@ -10,11 +15,12 @@ __all__ = [
     "Fused",
     "Selections",
     "Stages",
-    "backend_pipeline",
     "default_relax_pipeline",
     "fusing_pipeline",
     "kernels_of",
     "lower_to_door",
+    "memory_pipeline",
+    "scheduling_pipeline",
     "slotted_relax_pipeline",
     "slotted_tir_pipeline",
 ]

@@ -1,10 +1,12 @@
-"""The Relax pipeline of a target: from a model as imported to kernels that the Relax VM can call."""
+"""The Relax pipeline of a target, in three parts: fusing, scheduling, memory."""
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+
 import tvm
 from tvm import relax
-from tvm.relax.backend import cpu_generic, gpu_generic
 from tvm.target import Target
 
 
@@ -19,18 +21,46 @@ def fusing_pipeline() -> tvm.transform.Pass:
     )
 
 
-def backend_pipeline(target: Target) -> tvm.transform.Pass:
-    """TVM's own default pipeline of the target: schedules on GPUs, memory planning, calls of the VM."""
-    if "gpu" not in target.keys:
-        return cpu_generic.get_default_pipeline(target)  # relax.get_default_pipeline refuses the target "c"
-    try:
-        return relax.get_default_pipeline(target)
-    except ValueError:
-        return gpu_generic.get_default_pipeline(target)
+def scheduling_pipeline(target: Target) -> tvm.transform.Pass:
+    """The first half of TVM's default pipeline of the target: library dispatch, fusion, schedules on GPUs, views.
+
+    What comes out calls each kernel on values, and the kernels are as the slot ``kernel`` sees them. Kernels that only
+    reshape have become views by then, and are gone: a mutant there would be in code that never runs (and
+    RewriteDataflowReshape, which looks at a kernel's indices but not at its loops, would take it for a view, too).
+    """
+    passes = _backend(target)
+    return tvm.transform.Sequential(
+        [
+            *passes.library_dispatch_passes(target),
+            *passes.legalize_passes(target),
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.DeadCodeElimination(),
+        ],
+        name="tvm_mutate.scheduling_pipeline",
+    )
+
+
+def memory_pipeline(target: Target) -> tvm.transform.Pass:
+    """The second half: memory planning and calls of the VM."""
+    passes = _backend(target)
+    dataflow = [each for each in passes.dataflow_lower_passes(target) if each.info.name != "RewriteDataflowReshape"]
+    return tvm.transform.Sequential([*dataflow, *passes.finalize_passes(target)], name="tvm_mutate.memory_pipeline")
 
 
 def default_relax_pipeline(target: Target) -> tvm.transform.Pass:
-    """The whole default Relax pipeline: :func:`fusing_pipeline`, then :func:`backend_pipeline`."""
+    """The whole default Relax pipeline: fusing, scheduling, memory."""
     return tvm.transform.Sequential(
-        [fusing_pipeline(), backend_pipeline(target)], name="tvm_mutate.default_relax_pipeline"
+        [fusing_pipeline(), scheduling_pipeline(target), memory_pipeline(target)],
+        name="tvm_mutate.default_relax_pipeline",
     )
+
+
+def _backend(target: Target) -> ModuleType:
+    """The room of TVM that has the target's passes, as ``relax.get_default_pipeline`` chooses it, and ``c``."""
+    if "gpu" not in target.keys:
+        room = "cpu_generic"
+    elif target.kind.name in ("cuda", "rocm"):
+        room = target.kind.name
+    else:
+        room = "adreno" if "adreno" in target.keys else "gpu_generic"
+    return importlib.import_module(f"tvm.relax.backend.{room}.pipeline")

@@ -12,7 +12,7 @@ from tvm.tirx.build import split_host_device_mods
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Applied, Selection, mutation_pass
 from tvm_mutate.pipeline.folding import FoldingCache
-from tvm_mutate.pipeline.relax_pipeline import backend_pipeline, fusing_pipeline
+from tvm_mutate.pipeline.relax_pipeline import fusing_pipeline, memory_pipeline, scheduling_pipeline
 
 Selections = Mapping[Slot, Sequence[Selection]]
 
@@ -76,25 +76,31 @@ class Stages:
             return self._model.module
         if slot not in self._stages:
             if slot is Slot.KERNEL:
-                self._stages[slot] = self._for_target(self._model.fused())
+                self._stages[slot] = self._scheduled(self._model.fused())
             else:
-                self._stages[slot] = lower_to_door(kernels_of(self.at(Slot.KERNEL)), self.target, slot)
+                kernels = kernels_of(self.runnable(self.at(Slot.KERNEL)))
+                self._stages[slot] = lower_to_door(kernels, self.target, slot)
         return self._stages[slot]
 
-    def lowered_with(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
-        """The model after the Relax pipeline with the mutations of the slots ``graph`` and ``kernel`` applied.
+    def mutated(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
+        """The model after the slot ``kernel``, with the mutations of the slots ``graph`` and ``kernel`` applied.
 
         Without graph mutations it starts from the unmutated stage, which the same passes would give again.
         """
         if Slot.GRAPH in selections:
             mutated = mutation_pass(selections[Slot.GRAPH], report.extend)(self.at(Slot.GRAPH))
-            module = self._for_target(self._model.fuse(mutated))
+            module = self._scheduled(self._model.fuse(mutated))
         else:
             module = self.at(Slot.KERNEL)
         if Slot.KERNEL in selections:
             module = mutation_pass(selections[Slot.KERNEL], report.extend)(module)
         return module
 
-    def _for_target(self, fused: tvm.IRModule) -> tvm.IRModule:
+    def runnable(self, module: tvm.IRModule) -> tvm.IRModule:
+        """A module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
         with self.target:
-            return backend_pipeline(self.target)(fused)
+            return memory_pipeline(self.target)(module)
+
+    def _scheduled(self, fused: tvm.IRModule) -> tvm.IRModule:
+        with self.target:
+            return scheduling_pipeline(self.target)(fused)

@@ -1,0 +1,39 @@
+"""Pretrained models and real images: the unmutated builds agree with onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign.subject import Subject
+
+from .conftest import campaign
+
+MUTANT = "tir.swap-compare{from=gt,to=lt}@*#*"
+IMAGES = 10
+
+
+def onnxruntime_labels(model: Path, subject: Subject) -> list[int]:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    inputs = np.load(subject.inputs)
+    return [int(session.run(None, {"input": image[np.newaxis]})[0].argmax()) for image in inputs]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("model", "images"),
+)
+def test_the_unmutated_labels_are_those_of_onnxruntime_and_relu_turned_around_is_noticed(
+    real_data: Path, tmp_path: Path, model: str, images: str
+):
+    path = real_data / "models" / f"{model}.onnx"
+    subject = prepare_subject(str(path), real_data / images, tmp_path, limit=IMAGES)
+    results = campaign(subject, tmp_path / "out", MUTANT, devices=("llvm", "c")).run()
+    expected = onnxruntime_labels(path, subject)
+    assert [list(baseline["labels"]) for baseline in results.baselines] == [expected, expected]
+    assert all(baseline["accuracy"] >= 0.6 for baseline in results.baselines)
+    assert [row["verdict"] for row in results.mutants] == ["killed", "killed"]

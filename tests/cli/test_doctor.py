@@ -1,0 +1,99 @@
+"""``tvm-mutate doctor``: what works here, and survival of what does not."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+from tvm.target import codegen
+
+from tvm_mutate.build import parse_target
+from tvm_mutate.campaign.runner import CANARIES, Canary
+from tvm_mutate.cli import doctor as module
+from tvm_mutate.cli import processor
+
+from .conftest import Ended, Tool
+
+
+def rows_of(ended: Ended) -> list[list[str]]:
+    """The rows of the table, cells joined over lines."""
+    rows: list[list[str]] = []
+    for line in ended.out.splitlines():
+        cells = [cell.strip() for cell in line.split("│")[1:-1]]
+        if cells and cells[1].startswith(("yes", "no")):
+            rows.append(cells)
+        elif cells:
+            rows[-1] = [f"{old} {new}".strip() for old, new in zip(rows[-1], cells, strict=True)]
+    return rows
+
+
+def test_targets_that_run_pass_their_canaries_and_others_say_why_not(process: Tool):
+    ended = process("doctor", "--target", "llvm", "--target", "c", "--target", "opencl", "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    for name in ("apache-tvm", "python", "platform", "cores"):
+        assert name in ended.out
+    (llvm, c, opencl) = rows_of(ended)
+    for row in (llvm, c):
+        assert re.fullmatch(r"yes \(\d+ KiB\)", row[1])
+        assert row[2:] == ["yes", "no-op: survived, sure kill: killed"]
+    assert opencl[0] == "opencl" and opencl[1].startswith("yes (")
+    assert opencl[2:] == ["no: no opencl device", "-"]
+
+
+def test_a_code_generator_that_crashes_is_a_row_and_not_the_end(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_code_size", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
+    ended = tool("doctor", "--target", "metal", "--target", "llvm", "--quiet")
+    assert ended.code == 0
+    assert [row[1:] for row in rows_of(ended)] == [["no: SIGSEGV", "-", "-"]] * 2
+
+
+def test_a_target_for_which_tvm_has_no_code_generator_is_a_row(process: Tool):
+    ended = process("doctor", "--target", "vulkan", "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    (row,) = rows_of(ended)
+    assert row[1].startswith("no: ") and "target.build.vulkan" in row[1].replace(" ", "")
+
+
+def test_a_wrong_canary_is_told_and_is_exit_code_three(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    wrong = (Canary("no-op", CANARIES[0].mutant, "killed"), CANARIES[1])
+    monkeypatch.setattr("tvm_mutate.campaign.runner.CANARIES", wrong)
+    ended = tool("doctor", "--target", "llvm", "--quiet")
+    assert ended.code == 3
+    assert "FAILED: the no-op canary of alexnet on llvm came out survived, not killed" in rows_of(ended)[0][3]
+
+
+def test_a_missing_c_compiler_is_told(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    ended = tool("doctor", "--target", "c", "--quiet")
+    assert ended.code == 0
+    assert rows_of(ended)[0][2].startswith("no: no C compiler 'no-such-compiler'")
+
+
+def test_this_processor_is_one_that_runs_code_for_itself():
+    assert processor.obstacle(parse_target("llvm")) is None
+    itself = {"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())}
+    assert processor.obstacle(parse_target(itself)) is None
+
+
+@pytest.mark.skipif("__import__('platform').machine() != 'x86_64'")
+def test_instructions_that_the_processor_lacks_are_named(monkeypatch: pytest.MonkeyPatch):
+    here = {**processor.host_features(), "avx512f": False, "avx2": True, "fma": True, "pku": False}
+    monkeypatch.setattr(processor, "host_features", lambda: here)
+    assert processor.obstacle(parse_target({"kind": "llvm", "mcpu": "x86-64-v4"})) == "this processor lacks avx512f"
+    assert processor.obstacle(parse_target({"kind": "llvm", "mattr": ["+avx512f"]})) == "this processor lacks avx512f"
+    assert processor.obstacle(parse_target({"kind": "llvm", "mcpu": "x86-64"})) is None
+
+
+def test_where_llvm_cannot_tell_what_the_processor_has_nothing_speaks_against_a_target(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(processor, "host_features", dict)
+    assert processor.obstacle(parse_target("llvm")) is None
+
+
+def test_code_for_another_architecture_does_not_run_here():
+    other = "x86_64" if processor.host_triple().startswith("aarch64") else "aarch64"
+    told = processor.obstacle(parse_target({"kind": "llvm", "mtriple": f"{other}-linux-gnu"}))
+    assert told is not None and told.startswith(f"code for {other}, on ")

@@ -1,0 +1,110 @@
+"""The door that every command goes through, option texts, and the help."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_mutate.bench.command import bench
+from tvm_mutate.cli.door import run_command
+from tvm_mutate.cli.main import cli
+from tvm_mutate.cli.options import preprocessing_changes, shapes_of
+from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
+from tvm_mutate.model import Preprocessing
+
+from .conftest import Tool
+
+NOTHING = dict.fromkeys(("resize", "crop", "scale", "layout", "channel_order", "mean", "std"))
+OPTION_TEXTS = st.text() | st.from_regex(r"\A[a-z./:=]{0,6}=?-?\d{0,4}(,-?[\d.e]{1,4}){0,4},?\Z")
+
+
+@given(OPTION_TEXTS)
+def test_a_shape_is_positive_whole_numbers_for_a_name_or_is_refused(text: str):
+    try:
+        shapes = shapes_of({"shapes": (text,)})
+    except UsageError as error:
+        assert repr(text) in str(error)
+        return
+    ((name, shape),) = shapes.items()
+    assert name and shape and all(isinstance(each, int) and each >= 1 for each in shape)
+    assert text.startswith(f"{name}=")
+
+
+@given(OPTION_TEXTS, st.sampled_from(["mean", "std"]))
+def test_a_mean_or_std_is_three_finite_numbers_or_is_refused(text: str, key: str):
+    try:
+        changes = preprocessing_changes({**NOTHING, key: text})
+        recipe = Preprocessing.from_mapping(changes)
+    except UsageError:
+        return
+    values = getattr(recipe, key)
+    assert len(values) == 3 and all(math.isfinite(each) for each in values)
+    assert [float(each) for each in text.split(",")] == list(values)
+
+
+def test_a_shape_given_twice_is_refused():
+    with pytest.raises(UsageError, match="gives 'x' twice"):
+        shapes_of({"shapes": ("x=1,2", "x=1,3")})
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UsageError("two\nlines"), 1, "error: two lines\n"),
+        (UntrustedError("no"), 3, "error: no\n"),
+        (CampaignInterruptedError("stopped"), 4, "error: stopped\n"),
+        (KeyboardInterrupt(), 4, "error: interrupted\n"),
+        (FileNotFoundError(2, "No such file", "a.txt"), 1, "error: No such file: a.txt\n"),
+        (ZeroDivisionError("by zero"), 70, "error: internal error: ZeroDivisionError: by zero"),
+    ],
+)
+def test_an_error_is_one_sentence_with_its_exit_code(
+    capfd: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
+):
+    @click.command()
+    def fail() -> None:
+        raise error
+
+    assert run_command(fail, []) == code == ExitCode(code)
+    out, err = capfd.readouterr()
+    assert err.strip("\n").startswith(message.rstrip("\n")) and err.strip("\n").count("\n") == 0
+    assert out == ""
+
+
+def test_an_internal_error_shows_its_place_when_asked(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    @click.command()
+    def fail() -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setenv("TVM_MUTATE_TRACEBACK", "1")
+    assert run_command(fail, []) == 70
+    assert "test_door.py" in capfd.readouterr().err
+
+
+def test_the_version_is_told(tool: Tool):
+    ended = tool("--version")
+    assert (ended.code, ended.err) == (0, "")
+    assert re.fullmatch(r"tvm-mutate, version \S+\n", ended.out)
+
+
+def test_the_exit_codes_in_the_help_are_those_that_exist(tool: Tool):
+    told = " ".join(tool("--help").out.split())
+    listed = re.search(r"Exit codes: (.*?)\.", told)
+    assert listed is not None
+    assert [int(code) for code in re.findall(r"(?<!\S)(\d+) ", listed[1])] == [int(code) for code in ExitCode]
+
+
+@pytest.mark.parametrize("command", [*cli.commands.values(), bench], ids=lambda command: str(command.name))
+def test_every_option_has_help_and_every_command_is_described(command: click.Command):
+    assert command.help and command.help.splitlines()[0].endswith((".", ":"))
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help and option.help.endswith("."), option.name
+            assert not option.help.startswith("With") or "--" in option.help

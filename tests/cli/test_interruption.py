@@ -1,0 +1,106 @@
+"""Campaigns that are stopped in the middle, and readers that go away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tvm_mutate.report import read_json
+
+from .conftest import Tool, command
+
+SURVIVOR = "tir.swap-compare{from=gt,to=ge}@*#*"
+# None of these can read outside its buffers: their results are the same in every run.
+SEVERAL = ("--operators", "tir.store-through", "--sites", "each")
+TIMED = ("build_seconds", "run_seconds", "latency")
+
+
+def arguments_of(network: list[str], output: Path) -> list[str]:
+    return ["run", *network, *SEVERAL, "--output", str(output), "--quiet"]
+
+
+def timeless(folder: Path) -> list[dict]:
+    return [{key: row[key] for key in row if key not in TIMED} for row in read_json(folder).mutants]
+
+
+def rows_on_disk(journal: Path) -> int:
+    """Rows of the journal, read from a copy: the campaign holds it for itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in journal.parent.glob(f"{journal.name}*"):
+            (Path(folder) / path.name).write_bytes(path.read_bytes())
+        with contextlib.closing(sqlite3.connect(Path(folder) / journal.name)) as connection:
+            try:
+                return connection.execute("SELECT count(*) FROM outcome").fetchone()[0]
+            except sqlite3.DatabaseError:
+                return 0
+
+
+def stopped(arguments: list[str], output: Path, number: signal.Signals, everyone: bool) -> subprocess.Popen:
+    """The process of a campaign that got a signal once its journal had a row; Ctrl-C goes to workers too."""
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    end = time.monotonic() + 60
+    while rows_on_disk(output / "journal.sqlite") < 1 and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert process.poll() is None, "the campaign was over before it could be stopped"
+    (os.killpg if everyone else os.kill)(process.pid, number)
+    return process
+
+
+@pytest.mark.parametrize("everyone", [False, True], ids=["the tool alone", "its workers too"])
+def test_ctrl_c_is_exit_code_four_and_the_same_command_goes_on(
+    tool: Tool, tmp_path: Path, network: list[str], everyone: bool
+):
+    output = tmp_path / "out"
+    process = stopped(arguments_of(network, output), output, signal.SIGINT, everyone)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (4, "")
+    assert err.startswith("error: interrupted; ") and err.count("\n") == 1
+    assert str(output) in err
+    decided = rows_on_disk(output / "journal.sqlite")
+    assert not (output / "results.json").exists()
+    assert tool(*arguments_of(network, output)).code == 0
+    assert 1 <= decided < len(timeless(output))
+
+
+def test_a_killed_campaign_resumes_to_the_results_of_an_undisturbed_one(tool: Tool, tmp_path: Path, network: list[str]):
+    output = tmp_path / "out"
+    process = stopped(arguments_of(network, output), output, signal.SIGKILL, everyone=False)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    decided = rows_on_disk(output / "journal.sqlite")
+    assert tool(*arguments_of(network, output)).code == 0
+    assert 1 <= decided < len(timeless(output))
+    assert tool(*arguments_of(network, tmp_path / "other")).code == 0
+    assert timeless(output) == timeless(tmp_path / "other")
+
+
+@pytest.mark.parametrize("early", [("operators",), ("operators", "--json"), ("list", "zoo://alexnet")])
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(early: tuple[str, ...]):
+    reading, writing = os.pipe()
+    os.close(reading)
+    finished = subprocess.run(command(*early), stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (finished.returncode, "Traceback" in finished.stderr, "rror" in finished.stderr) == (0, False, False)
+
+
+def test_a_reader_that_has_gone_does_not_hide_a_score_below_the_threshold(tmp_path: Path, network: list[str]):
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = ["run", *network, "--mutant", SURVIVOR, "--output", str(tmp_path / "out"), "--quiet"]
+    finished = subprocess.run(
+        command(*arguments, "--fail-under", "100"), stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert finished.returncode == 2
+    assert finished.stderr == "score 0.0 %: below --fail-under 100 %\n"
+    assert len(timeless(tmp_path / "out")) == 1

@@ -1,0 +1,89 @@
+"""``tvm-mutate list``: the mutants of a model, the same ones every time."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tvm_mutate.mutant import Mutant
+
+from .conftest import Tool, assert_refused
+
+MODEL = "zoo://alexnet"
+
+
+def test_the_text_has_an_id_a_line_and_stderr_says_how_many(tool: Tool):
+    ended = tool("list", MODEL)
+    ids = ended.out.splitlines()
+    assert ended.code == 0
+    assert len(ids) == len(set(ids)) > 20
+    assert all(str(Mutant.parse(each)) == each for each in ids)
+    assert ended.err.startswith(f"{len(ids)} mutants; ")
+
+
+def test_the_json_has_the_same_ids_and_says_why_variants_are_absent(tool: Tool):
+    content = json.loads(tool("list", MODEL, "--json").out)
+    assert content["mutants"] == tool("list", MODEL).out.splitlines()
+    assert (content["model"], content["target"]) == ("alexnet", "llvm")
+    assert content["absent"]
+    assert all(Mutant.parse(each) and reason.startswith("no site: ") for each, reason in content["absent"].items())
+
+
+@pytest.mark.parametrize("sites", ["each", "sample:5"])
+def test_two_processes_list_the_same_single_sites_in_the_same_order(process: Tool, tool: Tool, sites: str):
+    arguments = ("list", MODEL, "--operators", "tir.*", "--sites", sites, "--seed", "3")
+    there = process(*arguments, environment={"PYTHONHASHSEED": "1"}).out
+    assert there == tool(*arguments).out
+    assert there.strip()
+
+
+def test_a_sample_is_a_part_of_each_and_another_seed_takes_another(tool: Tool):
+    each = tool("list", MODEL, "--sites", "each").out.splitlines()
+    samples = [tool("list", MODEL, "--sites", "sample:7", "--seed", seed).out.splitlines() for seed in (0, 1)]
+    for sample in samples:
+        assert len(sample) == len(set(sample)) == 7
+        assert set(sample) <= set(each)
+    assert samples[0] != samples[1]
+
+
+def test_first_takes_one_site_of_every_variant(tool: Tool):
+    every = {str(Mutant.parse(text).mutations[0].parameters) for text in tool("list", MODEL).out.splitlines()}
+    first = tool("list", MODEL, "--sites", "first").out.splitlines()
+    assert len(first) == len(tool("list", MODEL).out.splitlines())
+    assert {str(Mutant.parse(text).mutations[0].parameters) for text in first} == every
+    assert not [text for text in first if text.endswith("#*")]
+
+
+def test_a_slot_takes_only_mutants_of_that_slot(tool: Tool):
+    ids = tool("list", MODEL, "--slots", "lowered").out.splitlines()
+    assert ids
+    assert all("slot=lowered" in text for text in ids)
+
+
+def test_listed_ids_are_accepted_by_show(tool: Tool):
+    for slots in ("graph", "kernel", "lowered", "codegen"):
+        for text in tool("list", MODEL, "--slots", slots, "--sites", "sample:2").out.splitlines():
+            ended = tool("show", text, MODEL)
+            assert (ended.code, ended.err) == (0, "")
+            assert f"+++ mutated/{slots}/" in ended.out
+
+
+def test_mutants_given_in_two_spellings_are_one(tool: Tool):
+    ended = tool(
+        *("list", MODEL, "--mutant", "tir.swap-compare{to=ge,from=gt}@*#*"),
+        *("--mutant", "tir.swap-compare{from=gt,to=ge,slot=kernel}@*#*"),
+    )
+    assert ended.out.splitlines() == ["tir.swap-compare{from=gt,to=ge}@*#*"]
+
+
+def test_all_variants_are_more_than_the_default_ones(tool: Tool):
+    some, every = (
+        tool("list", MODEL, "--operators", "tir.swap-compare", *more).out.splitlines()
+        for more in ([], ["--all-variants"])
+    )
+    assert set(some) < set(every)
+
+
+def test_an_empty_choice_of_operators_is_refused(tool: Tool):
+    assert_refused(tool("list", MODEL, "--operators", " , "), "--operators names no operator")

@@ -1,0 +1,48 @@
+"""``tvm-mutate operators``: the catalogue as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tvm_mutate.mutant import Slot
+from tvm_mutate.operators import load_catalogue
+
+from .conftest import Tool, assert_refused
+
+
+def test_every_operator_stands_in_the_table_with_its_parameters_in_full(tool: Tool):
+    ended = tool("operators")
+    assert (ended.code, ended.err) == (0, "")
+    joined = re.sub(r"[│\s]+", "", ended.out)
+    for operator in load_catalogue().values():
+        assert operator.name in ended.out
+    assert f"{len(load_catalogue())} operators" in ended.out
+    assert "…" not in ended.out
+    assert "type=float16|int32" in joined
+
+
+def test_every_operator_stands_in_the_json_with_all_that_an_id_needs(tool: Tool):
+    found = {row["name"]: row for row in json.loads(tool("operators", "--json").out)}
+    catalogue = load_catalogue()
+    assert set(found) == set(catalogue)
+    for name, row in found.items():
+        operator = catalogue[name]
+        assert row["slots"] == [str(slot) for slot in operator.slots] and set(row["slots"]) <= set(map(str, Slot))
+        assert row["category"] == str(operator.category)
+        assert row["description"] == operator.description
+        assert [each["name"] for each in row["parameters"]] == [each.name for each in operator.all_parameters()]
+        assert all(each["description"] for each in row["parameters"])
+        for variant in row["variants"] + row["more_variants"]:
+            assert catalogue.parse(str(operator.mutation(variant)))
+
+
+def test_globs_choose_operators(tool: Tool):
+    rows = json.loads(tool("operators", "tir.swap-*", "graph.replace-*", "--json").out)
+    names = [row["name"] for row in rows]
+    assert "tir.swap-compare" in names and "graph.replace-activation" in names
+    assert all(name.startswith(("tir.swap-", "graph.replace-")) for name in names)
+
+
+def test_a_glob_without_a_match_is_refused_with_the_nearest_name(tool: Tool):
+    assert_refused(tool("operators", "tir.swop-compare"), "'tir.swop-compare'", "did you mean 'tir.swap-compare'?")

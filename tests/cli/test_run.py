@@ -1,0 +1,156 @@
+"""``tvm-mutate run``: files, exit codes, resumption, and folders that are not its own."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tvm_mutate.campaign.pool import WorkerPool
+from tvm_mutate.report import read_json
+
+from .conftest import INPUTS, Tool, assert_refused, contents, write_network
+
+SURVIVOR = "tir.swap-compare{from=gt,to=ge}@*#*"
+KILLED = "graph.replace-activation{to=tanh}@main#*"
+FILES = {"results.json", "mutants.csv", "discrepancies.csv", "journal.sqlite"}
+
+
+def test_a_campaign_on_the_zoo_writes_its_files_and_prints_its_tables(tool: Tool, tmp_path: Path):
+    folder = tmp_path / "new" / "out"
+    selection = ("--operators", "tir.swap-compare", "--limit", "4", "--workers", "1")
+    ended = tool("run", "zoo://alexnet", *selection, "--target", "llvm", "--output", folder, "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    assert {path.name for path in folder.iterdir()} == FILES
+    results = read_json(folder)
+    assert {row["operator"] for row in results.mutants} == {"tir.swap-compare"}
+    assert {row["inputs"] for row in results.mutants} == {4}
+    assert [row["name"] for row in results.models] == ["alexnet"]
+    assert "Mutation score" in ended.out
+    assert f"written: {folder}/results.json" in ended.out.replace("\n", "")
+
+
+def test_the_same_command_again_evaluates_no_mutant_and_gives_the_same_files(
+    tool: Tool, tmp_path: Path, network: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    arguments = ("run", *network, "--mutant", SURVIVOR, "--mutant", KILLED, "--output", tmp_path / "out", "--quiet")
+    assert tool(*arguments).code == 0
+    first = read_json(tmp_path / "out")
+    asked: list[str] = []
+    plain = WorkerPool.answers
+
+    def noted(self, groups):
+        asked.extend(getattr(request, "mutant", "") for group in groups.values() for request in group)
+        return plain(self, groups)
+
+    monkeypatch.setattr(WorkerPool, "answers", noted)
+    assert tool(*arguments).code == 0
+    assert {mutant for mutant in asked if not mutant.startswith("canary.")} == {""}
+    assert read_json(tmp_path / "out").mutants == first.mutants
+    assert {row["id"]: row["verdict"] for row in first.mutants} == {SURVIVOR: "survived", KILLED: "killed"}
+
+
+@pytest.mark.parametrize(
+    ("mutants", "threshold", "code"), [([SURVIVOR], 100, 2), ([SURVIVOR, KILLED], 50, 0), ([SURVIVOR, KILLED], 51, 2)]
+)
+def test_fail_under_is_an_exit_code_after_the_files_are_written(
+    tool: Tool, tmp_path: Path, network: list[str], mutants: list[str], threshold: int, code: int
+):
+    chosen = [each for mutant in mutants for each in ("--mutant", mutant)]
+    out = tmp_path / "out"
+    ended = tool("run", *network, *chosen, "--output", out, "--quiet", "--fail-under", threshold)
+    assert ended.code == code
+    assert len(read_json(out).mutants) == len(mutants)
+    assert ("below --fail-under" in ended.err) == (code == 2)
+
+
+def test_a_campaign_without_a_score_is_below_every_threshold(tool: Tool, tmp_path: Path, network: list[str]):
+    nothing = ("--operators", "graph.replace-pooling", "--output", tmp_path / "out", "--quiet")
+    ended = tool("run", *network, *nothing, "--fail-under", "1")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "no mutant was killed or survived" in ended.err
+    assert tool("run", *network, *nothing).code == 0
+
+
+def test_another_campaign_into_the_same_folder_is_refused_and_no_byte_changes(
+    tool: Tool, tmp_path: Path, network: list[str]
+):
+    out = tmp_path / "out"
+    assert tool("run", *network, "--mutant", SURVIVOR, "--output", out, "--quiet").code == 0
+    before = contents(out)
+    assert set(before) == FILES
+    assert_refused(tool("run", *network, "--mutant", KILLED, "--output", out, "--quiet"), "holds another campaign")
+    assert contents(out) == before
+
+
+def test_a_campaign_that_could_not_begin_leaves_no_folder_and_does_not_block_the_mended_one(
+    tool: Tool, tmp_path: Path, network: list[str]
+):
+    out = tmp_path / "out"
+    wrong = tool("run", *network, "--mutant", "tir.swap-compare{from=gt,to=ge}@nowhere#*", "--output", out, "--quiet")
+    assert_refused(wrong, "no function is named 'nowhere'")
+    assert not out.exists()
+    assert tool("run", *network, "--mutant", SURVIVOR, "--output", out, "--quiet").code == 0
+
+
+@pytest.mark.parametrize("name", ["holiday.txt", "journal.txt"])
+def test_a_folder_with_foreign_files_is_refused_and_no_byte_changes(
+    tool: Tool, tmp_path: Path, network: list[str], name: str
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    ended = tool("run", *network, "--mutant", SURVIVOR, "--output", tmp_path / "out", "--quiet")
+    assert_refused(ended, f"already holds '{name}' and no journal")
+    assert contents(tmp_path / "out") == {name: b"precious"}
+
+
+def test_the_database_of_another_program_is_refused_and_no_byte_changes(tool: Tool, tmp_path: Path, network: list[str]):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("precious")
+    with sqlite3.connect(tmp_path / "out" / "journal.sqlite") as connection:
+        connection.execute("CREATE TABLE diary (day TEXT)")
+        connection.execute("INSERT INTO diary VALUES ('precious')")
+    connection.close()
+    before = contents(tmp_path / "out")
+    ended = tool("run", *network, "--mutant", SURVIVOR, "--output", tmp_path / "out", "--quiet")
+    assert_refused(ended, "journal.sqlite of another program")
+    assert contents(tmp_path / "out") == before
+
+
+def test_progress_goes_to_stderr_only_and_quiet_has_none(tool: Tool, tmp_path: Path, network: list[str]):
+    loud = tool("run", *network, "--mutant", SURVIVOR, "--output", tmp_path / "loud")
+    quiet = tool("run", *network, "--mutant", SURVIVOR, "--output", tmp_path / "quiet", "--quiet")
+    assert "mutants: 1/1, 1 survived" in loud.err
+    assert "mutants: 1/1" not in loud.out
+    assert quiet.err == ""
+    assert quiet.out.replace("quiet", "loud").split("written")[0] == loud.out.split("written")[0]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("relax.op.divide(flat, relax.op.subtract(flat, flat))", "gives NaN or infinite scores on llvm"),
+        (
+            'relax.op.call_pure_packed("no.such.function", flat, ty_args=[R.Tensor((1, 64), "float32")])',
+            "does not work on llvm",
+        ),
+    ],
+    ids=["nan", "raises"],
+)
+def test_a_baseline_that_cannot_be_trusted_is_exit_code_three(tool: Tool, tmp_path: Path, output: str, message: str):
+    arguments = write_network(tmp_path, output)
+    ended = tool("run", *arguments, "--mutant", SURVIVOR, "--output", tmp_path / "out", "--quiet")
+    assert_refused(ended, message, code=3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_of_ones_own_give_an_accuracy(tool: Tool, tmp_path: Path, network: list[str]):
+    np.save(tmp_path / "labels.npy", np.arange(INPUTS) % 5)
+    arguments = ("--labels", tmp_path / "labels.npy", "--mutant", SURVIVOR, "--output", tmp_path / "out", "--quiet")
+    assert tool("run", *network, *arguments).code == 0
+    (baseline,) = read_json(tmp_path / "out").baselines
+    labels = json.loads((tmp_path / "out" / "results.json").read_text())["baselines"][0]["labels"]
+    assert baseline["accuracy"] == sum(a == b % 5 for b, a in enumerate(labels)) / INPUTS
