@@ -81,9 +81,9 @@ def paper_table(comparison: PaperComparison) -> Table:
 
 def mutant_table(rows: Iterable[Row]) -> Table:
     """Mutants on their devices: how far each got, and why it was judged as it was."""
-    table = _table("Surviving mutants", ("mutant", "model", "device", "rung", "reason"))
+    table = _table("Surviving mutants", ("mutant", "model", "device", "rung"))
     for row in rows:
-        table.add_row(*_texts(row["id"], row["model"], row["device"], row["rung"] or "-", row["reason"]))
+        table.add_row(*_texts(row["id"], row["model"], row["device"], row["rung"] or "-"))
     return table
 
 
