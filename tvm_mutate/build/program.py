@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import relax
 from tvm.relax import vm_build
 from tvm.target import Target
+from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.kernels import Kernels, build_kernels
 from tvm_mutate.pipeline import kernels_of
@@ -17,7 +20,8 @@ from tvm_mutate.pipeline import kernels_of
 class Program:
     """A model built for a target, ready to be loaded on a device.
 
-    The constants of the module are referred to, not copied: a process forked from the one that imported the
+    ``digest`` is of all that decides what it computes: the generated code of its kernels, the order of their calls, and
+    the constants, which a mutation of weights changes and nothing else. The constants of the module are referred to, not copied: a process forked from the one that imported the
     model shares its weights.
     """
 
@@ -26,11 +30,20 @@ class Program:
         constants = dict(lowered.attrs.get("const_name_to_constant", {})) if lowered.attrs else {}
         leftover = vm_build._vmcodegen(builder, lowered)
         self.kernels: Kernels = build_kernels(kernels_of(leftover), target, folder, tir_pipeline)
+        self.digest = hashlib.sha256(f"{self.kernels.digest} {_calls_digest(lowered)}".encode()).hexdigest()
         self._executable = vm_build._vmlink(builder, target, None, ext_libs=[self.kernels.module], params=constants)
 
     def load(self, device: tvm.runtime.Device) -> relax.VirtualMachine:
         """A virtual machine that runs the program on the device."""
         return relax.VirtualMachine(self._executable.mod, device)
+
+
+def _calls_digest(lowered: tvm.IRModule) -> str:
+    """The digest of the functions that call the kernels, with the bytes of their constants."""
+    calling = {
+        each.name_hint: function for each, function in lowered.functions.items() if not isinstance(function, PrimFunc)
+    }
+    return " ".join(f"{name}:{tvm_ffi.structural_hash(calling[name])}" for name in sorted(calling))
 
 
 def first_output(result: object) -> np.ndarray:

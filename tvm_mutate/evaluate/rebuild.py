@@ -26,7 +26,9 @@ class Run:
     """What one build of a model gave: its code's digest, the scores, and the times in seconds.
 
     ``outputs`` has shape [inputs, classes] and is None where the code was that of the unmutated build, so that
-    nothing had to run. ``run_seconds`` has one entry an input.
+    nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran: whether a
+    mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the fault died,
+    which of its accesses were undefined, and how many kernels ran.
     """
 
     applied: tuple[Applied, ...]
@@ -34,6 +36,11 @@ class Run:
     build_seconds: float
     outputs: np.ndarray | None = None
     run_seconds: tuple[float, ...] = ()
+    reached: bool | None = None
+    infected: bool | None = None
+    masked_by: tuple[str, ...] = ()
+    undefined: tuple[str, ...] | None = None
+    kernel_runs: int | None = None
 
     @property
     def sites(self) -> int:
@@ -75,7 +82,7 @@ class RebuildEvaluator:
         passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in selections.items()}
         with slotted_tir_pipeline(passes) as tir_pipeline:
             program = Program(lowered, self.stages.target, folder, tir_pipeline)
-        digest = program.kernels.digest
+        digest = program.digest
         stage(RUNNING, tuple(applied))
         if digest == same_code:
             return Run(tuple(applied), digest, time.monotonic() - started)
