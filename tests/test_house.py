@@ -17,6 +17,7 @@ FLOORS = (
     {"mutant", "statistics", "zoo"},
     {"operators", "passes", "model", "oracle"},
     {"pipeline"},
+    {"program"},
     {"build"},
     {"device"},
     {"evaluate"},

@@ -78,6 +78,11 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
         "sites": 3,
         "functions": 2,
         "build_seconds": 1.5,
+        "evaluation": "rebuild",
+        "evaluation_reason": "7 kernels changed",
+        "kernel_runs": None,
+        "masked_by": None,
+        "undefined": None,
     }
 
 
@@ -102,7 +107,8 @@ def make(devices: tuple[str, ...], mutants: list[dict[str, Any]], absent: list[d
         devices=tuple({"name": device, "target": TARGETS[device]} for device in devices),
         baselines=tuple(
             {**pair, "digest": "ef", "labels": tuple(golden[pair["device"]]), "accuracy": 1.0, "build_seconds": 1.5,
-             "run_seconds": 0.75, "noise_floor": 0.0, "same_code": True}
+             "run_seconds": 0.75, "noise_floor": 0.0, "same_code": True,
+             "golden": None, "golden_reason": ""}
             for pair in pairs
         ),
         canaries=tuple(

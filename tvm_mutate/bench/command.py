@@ -24,6 +24,7 @@ from tvm_mutate.campaign import Specification, make_reporter
 from tvm_mutate.cli.door import progress_console, run_command
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
+    REBUILD_HELP,
     SITES_HELP,
     SLOTS_HELP,
     quiet_option,
@@ -53,6 +54,7 @@ _TARGETS = ", ".join(TARGETS)
 @click.option("--slots", default="", help=SLOTS_HELP)
 @click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones.")
 @click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N.")
+@click.option("--rebuild", is_flag=True, help=REBUILD_HELP)
 @click.option("--output", help=f"{OUTPUT_HELP} Default: tvm_mutate.bench, or tvm_mutate.bench.quick.")
 @workers_option
 @click.option("--quick", is_flag=True, help="Two models, four operators, two targets: under a minute.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import Ending
-from tvm_mutate.evaluate import COMPILING, RUNNING, Run
+from tvm_mutate.evaluate import COMPILING, RUNNING, Golden, Run
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
 from tvm_mutate.statistics import latency_difference
@@ -37,7 +37,8 @@ class Baseline:
     """The unmutated build of one pair, built and run twice.
 
     ``outputs`` is the path of the golden scores, a ``.npy`` file of shape [inputs, classes]. ``noise_floor`` is the
-    largest absolute difference between the two runs: 0.0 on a device that repeats itself bitwise.
+    largest absolute difference between the two runs: 0.0 on a device that repeats itself bitwise. ``golden`` are the
+    values of every step for content-addressed evaluation; where there are none, ``golden_reason`` says why.
     """
 
     pair: Pair
@@ -49,6 +50,8 @@ class Baseline:
     run_seconds: tuple[float, ...]
     noise_floor: float
     same_code: bool
+    golden: Golden | None = None
+    golden_reason: str = ""
 
     @property
     def seconds(self) -> float:
@@ -63,8 +66,12 @@ def mutant_row(
     right_labels: np.ndarray | None,
     oracle: Oracle,
     catalogue: Catalogue,
+    path_reason: str = "",
 ) -> dict[str, Any]:
-    """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures."""
+    """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures.
+
+    ``path_reason`` says why the mutant was evaluated by a full rebuild, if single kernels were to be run.
+    """
     run: Run | None = ending.value
     applied = (run.applied if run else ending.note) or ()
     row = _identity(mutant, baseline, catalogue)
@@ -75,7 +82,9 @@ def mutant_row(
     comparison = _comparison(run, baseline, right_labels, oracle) if run else None
     row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
     row.update(_figures(comparison))
-    seconds = run.run_seconds if run else ()
+    row.update(_course(run, path_reason))
+    # The time of a whole run is known only where the whole model ran.
+    seconds = run.run_seconds if run and run.kernel_runs is None else ()
     row["latency"] = asdict(latency_difference(baseline.run_seconds, seconds)) if seconds else None
     return row
 
@@ -122,10 +131,30 @@ def _judgement(
     code_differs = run.digest != baseline.digest if run else None
     if not applied and ending.stage != COMPILING:  # while compiling it is not yet known what was applied
         return {"outcome": str(outcome), "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
-    judgement = judge(outcome, applied=True, code_differs=code_differs, comparison=comparison, oracle=oracle)
+    judgement = judge(
+        outcome,
+        applied=True,
+        code_differs=code_differs,
+        reached=run.reached if run else None,
+        infected=run.infected if run else None,
+        comparison=comparison,
+        oracle=oracle,
+    )
     reason = f"{judgement.reason}: {ending.reason}" if ending.reason else judgement.reason
     verdict = None if judgement.verdict is None else str(judgement.verdict)
     return {"outcome": str(outcome), "verdict": verdict, "rung": str(judgement.rung), "reason": reason}
+
+
+def _course(run: Run | None, path_reason: str) -> dict[str, Any]:
+    """By which path the mutant was evaluated, and what single kernels tell that a whole run does not."""
+    by_content = run is not None and run.kernel_runs is not None
+    return {
+        "evaluation": "content" if by_content else "rebuild",
+        "evaluation_reason": path_reason,
+        "kernel_runs": run.kernel_runs if run else None,
+        "masked_by": list(run.masked_by) if run and by_content else None,
+        "undefined": list(run.undefined) if run and run.undefined is not None else None,
+    }
 
 
 def _outcome(ending: Ending) -> Outcome:

@@ -129,9 +129,19 @@ class Campaign:
         return {_pair(request): _trusted(answers[_pair(request)]) for request in requests}
 
     def _baselines(self, pool: WorkerPool, golden: str) -> dict[Pair, Baseline]:
-        requests = [BaselineRequest(subject, device, golden, _BASELINE_SECONDS) for subject, device in self._pairs()]
+        room = self._golden_bytes()
+        requests = [
+            BaselineRequest(subject, device, golden, _BASELINE_SECONDS, room) for subject, device in self._pairs()
+        ]
         answers = {_pair(request): answer for request, answer in self._answers(pool, "unmutated builds", requests)}
         return {_pair(request): _trusted(answers[_pair(request)]) for request in requests}
+
+    def _golden_bytes(self) -> int:
+        """The room for golden values of each pair: a quarter of the machine's memory in all, or none if unused."""
+        if not self.specification.by_content:
+            return 0
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return memory // 4 // max(len(self._pairs()), 1)
 
     def _request(self, subject: Subject, device: Device, mutant: str, baseline: Baseline) -> MutantRequest:
         seconds = max(self.least_seconds, TIMES_UNMUTATED * baseline.seconds)
@@ -212,6 +222,7 @@ def _baseline_row(baseline: Baseline) -> Row:
     pair = row.pop("pair")
     del row["outputs"]
     row["run_seconds"] = sum(baseline.run_seconds)
+    row["golden"] = None if baseline.golden is None else baseline.golden.stored
     return {"model": pair["subject"], "device": pair["device"], **row}
 
 

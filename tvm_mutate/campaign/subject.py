@@ -38,7 +38,7 @@ class Specification:
 
     ``mutants`` are ids to take as they are; otherwise every variant of the operators that the globs name is
     taken, in the slots named (empty: each operator's default slot), at ``sites``: ``all`` at once, ``each``,
-    ``first``, or ``sample:N`` single sites a model.
+    ``first``, or ``sample:N`` single sites a model. With ``rebuild`` the whole model is built and run for every mutant.
     """
 
     operators: tuple[str, ...] = ("graph.*", "tir.*")
@@ -48,6 +48,12 @@ class Specification:
     seed: int = 0
     oracle: str = "top-1"
     all_variants: bool = False
+    rebuild: bool = False
+
+    @property
+    def by_content(self) -> bool:
+        """Whether golden values are worth their time: single sites change few kernels, all sites at once nearly all."""
+        return not self.rebuild and (bool(self.mutants) or self.sites != "all")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from collections import OrderedDict
@@ -19,8 +20,9 @@ from tvm_mutate.campaign.subject import Pair, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, Ending, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
-from tvm_mutate.evaluate import RebuildEvaluator, Run
+from tvm_mutate.evaluate import ContentEvaluator, Golden, RebuildEvaluator, Run, Unsuitable, golden_in_child
 from tvm_mutate.model import load_model
+from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle, top_labels
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages
@@ -39,12 +41,16 @@ class SurveyRequest:
 
 @dataclass(frozen=True)
 class BaselineRequest:
-    """Asks for the unmutated build, run twice; golden scores go into ``folder``."""
+    """Asks for the unmutated build, run twice; golden scores go into ``folder``.
+
+    With ``golden_bytes`` the values of every step go there, too, for as many inputs as fit into so many bytes.
+    """
 
     subject: Subject
     device: Device
     folder: str
     seconds: float
+    golden_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Worker:
         self._catalogue = load_catalogue()
         self._folding = FoldingCache()
         self._models: OrderedDict[str, Fused] = OrderedDict()
+        self._contents: OrderedDict[tuple[str, str], ContentEvaluator] = OrderedDict()
         self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
 
     def answer(self, request: Request) -> Any:
@@ -92,6 +99,7 @@ class Worker:
         np.save(path, first)
         labels = top_labels(first)
         right = request.subject.labels
+        golden, reason = self._golden_values(request, first)
         return Baseline(
             Pair(request.subject.name, request.device.name),
             runs[0].digest,
@@ -102,16 +110,54 @@ class Worker:
             runs[0].run_seconds,
             _largest_difference(first, second),
             runs[0].digest == runs[1].digest,
+            golden,
+            reason,
         )
+
+    def _golden_values(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Golden | None, str]:
+        """The values of every step, if the straight line gives the bits of the whole build; else why there are none."""
+        if not request.golden_bytes:
+            return None, ""
+        stages = self._lowered(request.subject, request.device)
+        path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
+        inputs = np.load(request.subject.inputs, mmap_mode="r")
+        ending = golden_in_child(stages, inputs, path, request.golden_bytes, request.seconds)
+        if ending.kind != "finished":
+            return None, f"the unmutated model is not run kernel by kernel: {ending.reason}"
+        golden, rows = ending.value
+        if rows.tobytes() != outputs.tobytes():
+            return None, "the unmutated model gives other bits kernel by kernel than as a whole"
+        return golden, ""
 
     def _mutant(self, request: MutantRequest) -> dict[str, Any]:
         mutant = self._catalogue.parse(request.mutant)
-        forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
-        evaluator = self._evaluator(request.subject, request.device)
-        ending = evaluator.evaluate(mutant, request.seconds, None if forced else request.baseline.digest)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
-        return mutant_row(mutant, request.baseline, ending, right, parse_oracle(request.oracle), self._catalogue)
+        ending, reason = self._evaluate(mutant, request)
+        oracle = parse_oracle(request.oracle)
+        return mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, reason)
+
+    def _evaluate(self, mutant: Mutant, request: MutantRequest) -> tuple[Ending, str]:
+        """The ending of the mutant, by content where that can be, else by rebuild and why."""
+        reason = request.baseline.golden_reason
+        if request.baseline.golden is not None:
+            evaluator = self._content_evaluator(request, request.baseline.golden)
+            ending = evaluator.evaluate(mutant, request.seconds, request.baseline.digest)
+            if not isinstance(ending.value, Unsuitable):
+                return ending, ""
+            reason = ending.value.reason
+        forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
+        rebuilding = self._evaluator(request.subject, request.device)
+        return rebuilding.evaluate(mutant, request.seconds, None if forced else request.baseline.digest), reason
+
+    def _content_evaluator(self, request: MutantRequest, golden: Golden) -> ContentEvaluator:
+        def make() -> ContentEvaluator:
+            folder = Path(golden.path).parent / f"kernels-{os.getpid()}-{request.subject.name}-{request.device.name}"
+            inputs = np.load(request.subject.inputs, mmap_mode="r")
+            stages = self._lowered(request.subject, request.device)
+            return ContentEvaluator(stages, inputs, request.device, self._catalogue, golden, folder)
+
+        return _kept(self._contents, (request.subject.name, request.device.name), make)
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
         inputs = np.load(subject.inputs, mmap_mode="r")

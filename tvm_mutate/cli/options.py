@@ -31,6 +31,7 @@ class Number(click.FloatRange):
 
 
 SITES_HELP = "all (at once), each (one mutant a site), first, or sample:N (N single sites)."
+REBUILD_HELP = "Rebuild and rerun the whole model for every mutant, also where single kernels would do."
 SLOTS_HELP = "graph, kernel, lowered, codegen, separated by commas. Default: each operator's first."
 shape_option = click.option(
     "--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 where a shape is symbolic; repeatable."
@@ -52,6 +53,7 @@ def selection_options(command: Command) -> Command:
         click.option("--slots", default="", help=SLOTS_HELP),
         click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
         click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N."),
+        click.option("--rebuild", is_flag=True, help=REBUILD_HELP),
     )
 
 
@@ -108,6 +110,7 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         seed=options["seed"],
         oracle=oracle,
         all_variants=options["all_variants"],
+        rebuild=options["rebuild"],
     )
 
 

@@ -26,9 +26,9 @@ class Run:
     """What one build of a model gave: its code's digest, the scores, and the times in seconds.
 
     ``outputs`` has shape [inputs, classes] and is None where the code was that of the unmutated build, so that
-    nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran: whether a
-    mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the fault died,
-    which of its accesses were undefined, and how many kernels ran.
+    nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran:
+    whether a mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the
+    fault died, which of its accesses were undefined, and how many kernels ran.
     """
 
     applied: tuple[Applied, ...]

@@ -42,6 +42,11 @@ MUTANT_COLUMNS = (
     "same_label_for_every_input",
     "build_seconds",
     "run_seconds",
+    "evaluation",
+    "evaluation_reason",
+    "kernel_runs",
+    "masked_by",
+    "undefined",
 )
 LATENCY_COLUMNS = ("golden_median", "mutant_median", "ratio", "p_value", "significant")
 DISCREPANCY_COLUMNS = (
@@ -61,8 +66,9 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, Path]:
     """Writes ``mutants.csv`` and ``discrepancies.csv`` into the folder; returns their paths.
 
     Rows are sorted as in ``results.json``, columns have a fixed order. What is None is an empty cell, booleans are
-    ``true`` and ``false``, numbers read back equal. The labels of single inputs are in ``results.json`` only, and
-    the latency test is spread over the columns ``latency_*``. Raises UsageError where a file cannot be written.
+    ``true`` and ``false``, lists are joined by ``; ``, numbers read back equal. The labels of single inputs are in
+    ``results.json`` only, and the latency test is spread over the columns ``latency_*``. Raises UsageError where a
+    file cannot be written.
     """
     header = [*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)]
     mutants = sorted(results.mutants, key=lambda row: (row["model"], row["device"], row["id"]))
@@ -92,4 +98,6 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[list[Any]]) -> Path
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return "; ".join(value)
     return str(value).lower() if isinstance(value, bool) else value

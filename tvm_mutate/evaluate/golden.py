@@ -1,0 +1,113 @@
+"""Golden values: what the unmutated program computes at every step for every input, in one file that all can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tvm
+
+from tvm_mutate.build import Kernel
+from tvm_mutate.evaluate.keys import KEY_BYTES, Key, content_key
+from tvm_mutate.program import KernelCall, Program, ValueType, View
+
+_ALIGNMENT = 64  # what TVM's kernels expect of their buffers
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The golden values of one program on one device for some inputs.
+
+    ``path`` is a file with one record an input, ``record_bytes`` long; ``offsets`` says where in a record a value is.
+    Beside it, in a file with the suffix ``.keys``, are the keys of the values' bytes, in the order of ``offsets``.
+    Inputs beyond ``stored`` have no record: their values are calculated again when they are needed.
+    """
+
+    path: str
+    record_bytes: int
+    offsets: dict[int, int]
+    stored: int
+
+    def contents(self, position: int) -> dict[Key, int]:
+        """The numbers of the values of one stored input, by the keys of their bytes."""
+        length = len(self.offsets) * KEY_BYTES
+        with Path(f"{self.path}.keys").open("rb") as file:
+            file.seek(position * length)
+            keys = file.read(length)
+        return {keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]: number for i, number in enumerate(self.offsets)}
+
+    def values(self, program: Program, position: int) -> dict[int, np.ndarray]:
+        """The values of one stored input by number, mapped so that writing to them changes no file."""
+        record = np.memmap(
+            self.path, np.uint8, mode="c", offset=position * self.record_bytes, shape=(self.record_bytes,)
+        )
+        return {number: _typed(record, offset, program.types[number]) for number, offset in self.offsets.items()}
+
+
+def layout(program: Program) -> tuple[dict[int, int], int]:
+    """Where in a record each value that a kernel writes is, and how long a record is, in bytes."""
+    offsets: dict[int, int] = {}
+    end = 0
+    for step in program.steps:
+        for number in step.results if isinstance(step, KernelCall) else ():
+            offsets[number] = end
+            end += -(-byte_count(program.types[number]) // _ALIGNMENT) * _ALIGNMENT
+    return offsets, -(-end // 4096) * 4096  # records begin at pages, where a file can be mapped
+
+
+def record_golden(
+    program: Program, kernels: Mapping[str, Kernel], inputs: np.ndarray, path: Path, limit_bytes: int
+) -> tuple[Golden, np.ndarray]:
+    """Runs the unmutated program on all inputs: its golden values, and its scores of shape [inputs, classes].
+
+    Values are written to ``path`` for as many inputs as ``limit_bytes`` has room for.
+    """
+    offsets, record_bytes = layout(program)
+    stored = min(len(inputs), limit_bytes // max(record_bytes, 1))
+    rows = []
+    with path.open("wb") as file, Path(f"{path}.keys").open("wb") as keys:
+        for position, data in enumerate(inputs):
+            values = run_steps(program, kernels, data)
+            rows.append(values[program.outputs[0]].reshape(-1).copy())
+            if position < stored:
+                record = np.zeros(record_bytes, np.uint8)
+                for number, offset in offsets.items():
+                    _typed(record, offset, program.types[number])[...] = values[number]
+                file.write(record.data)
+                keys.write(b"".join(content_key(values[number]) for number in offsets))
+    return Golden(str(path), record_bytes, offsets, stored), np.stack(rows)
+
+
+def run_steps(program: Program, kernels: Mapping[str, Kernel], data: np.ndarray) -> dict[int, np.ndarray]:
+    """All values of a program for one input (without its batch axis), by number."""
+    tensors = {number: tvm.runtime.tensor(data[np.newaxis]) for number in program.inputs}
+    tensors.update(program.constants)
+    for step in program.steps:
+        if isinstance(step, View):
+            tensors[step.result] = viewed(tensors[step.argument], program.types[step.result])
+        else:
+            results = [empty(program.types[number]) for number in step.results]
+            kernels[step.kernel].run(*(tensors[number] for number in step.arguments), *results)
+            tensors.update(zip(step.results, results, strict=True))
+    return {number: np.from_dlpack(tensor) for number, tensor in tensors.items()}
+
+
+def empty(kind: ValueType) -> tvm.runtime.Tensor:
+    """A tensor of the value's type whose content is undefined."""
+    return tvm.runtime.empty(kind.shape, kind.dtype)
+
+
+def viewed(tensor: tvm.runtime.Tensor, kind: ValueType) -> tvm.runtime.Tensor:
+    """The tensor's bytes under another shape."""
+    return tvm.runtime.from_dlpack(np.from_dlpack(tensor).reshape(kind.shape))
+
+
+def byte_count(kind: ValueType) -> int:
+    """The length of a value in bytes."""
+    return int(np.prod(kind.shape, dtype=np.int64)) * np.dtype(kind.dtype).itemsize
+
+
+def _typed(record: np.ndarray, offset: int, kind: ValueType) -> np.ndarray:
+    return record[offset : offset + byte_count(kind)].view(kind.dtype).reshape(kind.shape)
