@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tvm
-import tvm_ffi
 from tvm import relax
+from tvm.ir import GenericConst
 from tvm.relax import vm_build
 from tvm.target import Target
 from tvm.tirx import PrimFunc
@@ -39,11 +41,23 @@ class Program:
 
 
 def _calls_digest(lowered: tvm.IRModule) -> str:
-    """The digest of the functions that call the kernels, with the bytes of their constants."""
-    calling = {
-        each.name_hint: function for each, function in lowered.functions.items() if not isinstance(function, PrimFunc)
-    }
-    return " ".join(f"{name}:{tvm_ffi.structural_hash(calling[name])}" for name in sorted(calling))
+    """The digest of the functions that call the kernels: their text, and the bytes of their constants.
+
+    Not TVM's structural hash, which differs from process to process for functions that refer to others.
+    """
+    content = hashlib.sha256()
+    for name, function in sorted((each.name_hint, function) for each, function in lowered.functions.items()):
+        if not isinstance(function, PrimFunc):
+            content.update(f"{name}\n{function.script(show_meta=False)}".encode())
+            relax.analysis.post_order_visit(function, functools.partial(_add_constant, content))
+    return content.hexdigest()
+
+
+def _add_constant(content: Any, node: Any) -> None:
+    if isinstance(node, GenericConst) and isinstance(node.value, tvm.runtime.Tensor):  # others are in the text
+        array = node.value.numpy()
+        content.update(f"{array.dtype}{array.shape}".encode())
+        content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def first_output(result: object) -> np.ndarray:

@@ -1,0 +1,61 @@
+"""The digest of a whole program: equal wherever it is built, different for whatever decides what it computes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tvm_mutate
+from tvm_mutate.build import parse_target
+from tvm_mutate.device import Device
+from tvm_mutate.evaluate import RebuildEvaluator
+from tvm_mutate.model import load_inputs, load_model
+from tvm_mutate.operators import builtin_catalogue
+from tvm_mutate.pipeline import Stages
+
+BUILD = """
+import os, pathlib, sys, tempfile
+from tvm_mutate.build import Program, parse_target
+from tvm_mutate.model import load_model
+from tvm_mutate.mutant import Slot
+from tvm_mutate.pipeline import Stages
+stages = Stages(load_model("zoo://alexnet").module, parse_target(sys.argv[1]))
+folder = pathlib.Path(tempfile.mkdtemp())
+print(Program(stages.runnable(stages.at(Slot.KERNEL)), stages.target, folder).digest)
+"""
+
+
+@pytest.mark.parametrize("target", ["llvm", "c"])
+def test_the_same_model_has_the_same_digest_in_every_process(target: str):
+    folder = str(Path(tvm_mutate.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": folder}
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", BUILD, target], capture_output=True, text=True, check=True, env=environment
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(digests) == 1
+    assert len(digests.pop().strip()) == 64
+
+
+@pytest.mark.parametrize(
+    ("mutant", "same"),
+    [
+        ("tir.scale-store{epsilon=1e-08}@*#*", True),
+        ("graph.insert-transpose{argument=1,before=conv2d}@main#*", False),
+        ("tir.offset-store@*#*", False),
+    ],
+)
+def test_a_mutant_has_the_digest_of_the_unmutated_model_only_if_code_and_weights_are_the_same(mutant: str, same: bool):
+    model = load_model("zoo://alexnet")
+    device = Device.parse("llvm")
+    catalogue = builtin_catalogue()
+    inputs = load_inputs("zoo://digits", model, limit=2).data
+    evaluator = RebuildEvaluator(Stages(model.module, parse_target("llvm")), inputs, device, catalogue)
+    unmutated, mutated = (evaluator.evaluate(each, 120).value.digest for each in (None, catalogue.parse(mutant)))
+    assert (unmutated == mutated) == same
