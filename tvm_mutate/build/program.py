@@ -22,9 +22,9 @@ from tvm_mutate.pipeline import kernels_of
 class Program:
     """A model built for a target, ready to be loaded on a device.
 
-    ``digest`` is of all that decides what it computes: the generated code of its kernels, the order of their calls, and
-    the constants, which a mutation of weights changes and nothing else. The constants of the module are referred to, not copied: a process forked from the one that imported the
-    model shares its weights.
+    ``digest`` is of all that decides what it computes: the generated code of its kernels, the order of their calls,
+    and the constants, which a mutation of weights changes and nothing else. The constants of the module are referred
+    to, not copied: a process forked from the one that imported the model shares its weights.
     """
 
     def __init__(self, lowered: tvm.IRModule, target: Target, folder: Path, tir_pipeline: str = "default") -> None:
