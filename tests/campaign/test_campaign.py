@@ -64,10 +64,16 @@ def test_a_mutant_whose_code_did_not_change_is_equivalent_and_was_not_run(subjec
 
 def test_a_mutant_that_changes_only_weights_is_not_taken_for_the_unmutated_model(subject: Subject, tmp_path: Path):
     transposed = "graph.insert-transpose{argument=1,before=conv2d}@main#*"
-    (row,) = campaign(subject, tmp_path / "out", transposed).run().mutants
-    assert row["outcome"] == "completed", row["reason"]
-    assert row["max_abs_diff"] > 0.1
-    assert row["verdict"] != "equivalent"
+    by_content, rebuilt = (
+        campaign(subject, tmp_path / str(rebuild), transposed, specification={"rebuild": rebuild}).run().mutants[0]
+        for rebuild in (False, True)
+    )
+    assert (by_content["evaluation"], rebuilt["evaluation"]) == ("content", "rebuild")
+    for row in (by_content, rebuilt):
+        assert row["outcome"] == "completed", row["reason"]
+        assert row["max_abs_diff"] > 0.1
+        assert row["verdict"] != "equivalent"
+    assert by_content["max_abs_diff"] == rebuilt["max_abs_diff"]
 
 
 def test_discrepancies_pair_every_two_devices_with_the_unmutated_share(subject: Subject, tmp_path: Path):

@@ -24,9 +24,7 @@ def onnxruntime_labels(model: Path, subject: Subject) -> list[int]:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("model", "images"),
-)
+@pytest.mark.parametrize(("model", "images"), [("cifar10_resnet8", "cifar10-test-1000")])
 def test_the_unmutated_labels_are_those_of_onnxruntime_and_relu_turned_around_is_noticed(
     real_data: Path, tmp_path: Path, model: str, images: str
 ):

@@ -19,7 +19,8 @@ from .conftest import Tool, command
 
 SURVIVOR = "tir.swap-compare{from=gt,to=ge}@*#*"
 # None of these can read outside its buffers: their results are the same in every run.
-SEVERAL = ("--operators", "tir.store-through", "--sites", "each")
+# Rebuilt as a whole, so that there is time to interrupt.
+SEVERAL = ("--operators", "tir.store-through,tir.offset-store", "--sites", "each", "--rebuild")
 TIMED = ("build_seconds", "run_seconds", "latency")
 
 

@@ -166,7 +166,7 @@ class _Line:
         """The scores of the input, shape [classes]."""
         program = self._program
         for number in program.inputs:
-            self._values[number] = np.ascontiguousarray(data[np.newaxis])
+            self._values[number] = np.array(data[np.newaxis])  # a copy: inputs are mapped read-only
         needed = self._needed()
         for number, step in enumerate(program.steps):
             if number not in needed:
