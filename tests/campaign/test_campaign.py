@@ -68,7 +68,7 @@ def test_a_mutant_that_changes_only_weights_is_not_taken_for_the_unmutated_model
         campaign(subject, tmp_path / str(rebuild), transposed, specification={"rebuild": rebuild}).run().mutants[0]
         for rebuild in (False, True)
     )
-    assert (by_content["evaluation"], rebuilt["evaluation"]) == ("content", "rebuild")
+    assert (by_content["evaluation"], rebuilt["evaluation"]) == ("content", "rebuild"), by_content
     for row in (by_content, rebuilt):
         assert row["outcome"] == "completed", row["reason"]
         assert row["max_abs_diff"] > 0.1

@@ -166,7 +166,8 @@ class _Line:
         """The scores of the input, shape [classes]."""
         program = self._program
         for number in program.inputs:
-            self._values[number] = np.array(data[np.newaxis])  # a copy: inputs are mapped read-only
+            # A copy, aligned as kernels expect: inputs are mapped read-only, wherever they lie in their file.
+            self._values[number] = np.from_dlpack(tvm.runtime.tensor(data[np.newaxis]))
         needed = self._needed()
         for number, step in enumerate(program.steps):
             if number not in needed:
