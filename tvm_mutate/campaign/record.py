@@ -129,7 +129,8 @@ def _judgement(
 ) -> dict[str, Any]:
     outcome = _outcome(ending)
     code_differs = run.digest != baseline.digest if run else None
-    if not applied and ending.stage != COMPILING:  # while compiling it is not yet known what was applied
+    known = run is not None or ending.note is not None  # not where the worker itself died
+    if known and not applied and ending.stage != COMPILING:  # while compiling, more may yet be applied
         return {"outcome": str(outcome), "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
     judgement = judge(
         outcome,
