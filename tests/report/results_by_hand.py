@@ -83,6 +83,10 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
         "kernel_runs": None,
         "masked_by": None,
         "undefined": None,
+        "code_digest": None,
+        "outputs_digest": None,
+        "proof": None,
+        "duplicate_of": None,
     }
 
 

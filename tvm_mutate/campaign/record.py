@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import Ending
@@ -83,6 +85,7 @@ def mutant_row(
     row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
     row.update(_figures(comparison))
     row.update(_course(run, path_reason))
+    row.update(_digests(run, baseline, row))
     # The time of a whole run is known only where the whole model ran.
     seconds = run.run_seconds if run and run.kernel_runs is None else ()
     row["latency"] = asdict(latency_difference(baseline.run_seconds, seconds)) if seconds else None
@@ -155,6 +158,19 @@ def _course(run: Run | None, path_reason: str) -> dict[str, Any]:
         "kernel_runs": run.kernel_runs if run else None,
         "masked_by": list(run.masked_by) if run and by_content else None,
         "undefined": list(run.undefined) if run and run.undefined is not None else None,
+    }
+
+
+def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells equal code and equal outputs; ``duplicate_of`` is known only when all mutants are."""
+    outputs = None
+    if run is not None:
+        outputs = xxhash.xxh3_128_hexdigest((np.load(baseline.outputs) if run.outputs is None else run.outputs).tobytes())
+    return {
+        "code_digest": run.digest if run else None,
+        "outputs_digest": outputs,
+        "proof": row["reason"] if row["verdict"] == "equivalent" else None,
+        "duplicate_of": None,
     }
 
 

@@ -47,6 +47,10 @@ MUTANT_COLUMNS = (
     "kernel_runs",
     "masked_by",
     "undefined",
+    "code_digest",
+    "outputs_digest",
+    "proof",
+    "duplicate_of",
 )
 LATENCY_COLUMNS = ("golden_median", "mutant_median", "ratio", "p_value", "significant")
 DISCREPANCY_COLUMNS = (
