@@ -44,6 +44,7 @@ class BaselineRequest:
     """Asks for the unmutated build, run twice; golden scores go into ``folder``.
 
     With ``golden_bytes`` the values of every step go there, too, for as many inputs as fit into so many bytes.
+    ``fast_kernels`` allows faster schedules with the same bits where kernels are run one by one.
     """
 
     subject: Subject
@@ -51,11 +52,15 @@ class BaselineRequest:
     folder: str
     seconds: float
     golden_bytes: int = 0
+    fast_kernels: bool = True
 
 
 @dataclass(frozen=True)
 class MutantRequest:
-    """Asks for the row of one mutant."""
+    """Asks for the row of one mutant.
+
+    ``until`` and ``precision`` say when its inputs may end early, as in the specification.
+    """
 
     subject: Subject
     device: Device
@@ -63,6 +68,8 @@ class MutantRequest:
     baseline: Baseline
     oracle: str
     seconds: float
+    until: str = ""
+    precision: float | None = None
 
 
 Request = SurveyRequest | BaselineRequest | MutantRequest
