@@ -10,17 +10,16 @@ import os
 os.environ["TVM_NUM_THREADS"] = "1"
 
 import collections
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import tvm
+from measuring.machine import processor
 from tvm import relax, tirx
 from tvm.target import Target
 
@@ -50,14 +49,6 @@ class Row:
     plain_build: float
     fast_build: float
     schedule: float
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def kernels_and_calls(module: tvm.IRModule) -> Iterator[tuple[str, tirx.PrimFunc, int]]:
