@@ -102,13 +102,13 @@ def test_rows_that_are_in_the_journal_are_not_evaluated_again(
 ):
     first = campaign(subject, tmp_path / "out", *MUTANTS).run()
     asked: list[str] = []
-    plain = WorkerPool.answers
+    plain = WorkerPool.submit
 
-    def noted(self, groups):
-        asked.extend(getattr(request, "mutant", "") for group in groups.values() for request in group)
-        return plain(self, groups)
+    def noted(self, jobs):
+        asked.extend(getattr(job.request, "mutant", "") for job in jobs)
+        return plain(self, jobs)
 
-    monkeypatch.setattr(WorkerPool, "answers", noted)
+    monkeypatch.setattr(WorkerPool, "submit", noted)
     second = campaign(subject, tmp_path / "out", *MUTANTS).run()
     assert second.mutants == first.mutants
     assert {mutant for mutant in asked if mutant} == {canary.mutant for canary in CANARIES}
@@ -124,7 +124,7 @@ Campaign([subject], [Device.parse("llvm")], specification, pathlib.Path(sys.argv
 
 
 def test_a_campaign_killed_in_the_middle_resumes_to_the_results_of_an_undisturbed_one(subject: Subject, tmp_path: Path):
-    specification = Specification(operators=("tir.store-through", "tir.offset-store"), sites="sample:12")
+    specification = Specification(operators=("tir.store-through", "tir.offset-store"), sites="sample:12", rebuild=True)
     arguments, journal = tmp_path / "arguments", tmp_path / "out" / "journal.sqlite"
     arguments.write_bytes(pickle.dumps((subject, specification)))
     process = subprocess.Popen([sys.executable, "-c", RUN, str(arguments), str(journal.parent)])
@@ -223,6 +223,6 @@ def test_each_site_alone_and_all_sites_at_once_are_counted_alike(subject: Subjec
 
 def test_workers_do_not_outlive_a_killed_campaign(subject: Subject, tmp_path: Path):
     with WorkerPool(1) as pool:
-        worker = pool._processes[0].process.pid
+        (worker,) = pool.process_ids()
         assert Path(f"/proc/{worker}").exists()
     assert not Path(f"/proc/{worker}").exists()

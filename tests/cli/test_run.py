@@ -40,13 +40,13 @@ def test_the_same_command_again_evaluates_no_mutant_and_gives_the_same_files(
     assert tool(*arguments).code == 0
     first = read_json(tmp_path / "out")
     asked: list[str] = []
-    plain = WorkerPool.answers
+    plain = WorkerPool.submit
 
-    def noted(self, groups):
-        asked.extend(getattr(request, "mutant", "") for group in groups.values() for request in group)
-        return plain(self, groups)
+    def noted(self, jobs):
+        asked.extend(getattr(job.request, "mutant", "") for job in jobs)
+        return plain(self, jobs)
 
-    monkeypatch.setattr(WorkerPool, "answers", noted)
+    monkeypatch.setattr(WorkerPool, "submit", noted)
     assert tool(*arguments).code == 0
     assert {mutant for mutant in asked if not mutant.startswith("canary.")} == {""}
     assert read_json(tmp_path / "out").mutants == first.mutants

@@ -87,6 +87,8 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
         "outputs_digest": None,
         "proof": None,
         "duplicate_of": None,
+        "place_digest": "0123",
+        "carried": False,
     }
 
 

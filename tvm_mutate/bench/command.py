@@ -24,13 +24,12 @@ from tvm_mutate.campaign import Specification, make_reporter
 from tvm_mutate.cli.door import progress_console, run_command
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
-    REBUILD_HELP,
-    SITES_HELP,
-    SLOTS_HELP,
+    campaign_options,
+    course_of,
     quiet_option,
+    site_options,
     specification_of,
     words,
-    workers_option,
 )
 from tvm_mutate.cli.publication import publish
 from tvm_mutate.zoo import ZOO_NAMES
@@ -50,13 +49,9 @@ _TARGETS = ", ".join(TARGETS)
 @click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")
 @click.option("--images", help="Images in place of the zoo's digits; --real needs them: a folder of photographs.")
 @click.option("--labels", help="With --images: a CSV file with the columns file and class_index.")
-@click.option("--sites", default="all", show_default=True, help=SITES_HELP)
-@click.option("--slots", default="", help=SLOTS_HELP)
-@click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones.")
-@click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N.")
-@click.option("--rebuild", is_flag=True, help=REBUILD_HELP)
+@site_options
 @click.option("--output", help=f"{OUTPUT_HELP} Default: tvm_mutate.bench, or tvm_mutate.bench.quick.")
-@workers_option
+@campaign_options
 @click.option("--quick", is_flag=True, help="Two models, four operators, two targets: under a minute.")
 @quiet_option
 def bench(**options: Any) -> None:
@@ -67,10 +62,10 @@ def bench(**options: Any) -> None:
     """
     quick = options["quick"]
     output = Path(options["output"] or ("tvm_mutate.bench.quick" if quick else "tvm_mutate.bench"))
-    experiment = experiment_of(options)
+    experiment, course = experiment_of(options), course_of(options)
     reporter = make_reporter(options["quiet"], progress_console())
     with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
-        results, seconds = run_experiment(experiment, Path(folder), output, options["workers"], reporter)
+        results, seconds = run_experiment(experiment, Path(folder), output, reporter, **course)
     publish(results, output)
     click.echo(f"time: {seconds:.0f} s")
 

@@ -67,13 +67,31 @@ class Experiment:
 
 
 def run_experiment(
-    experiment: Experiment, folder: Path, output: Path, workers: int, reporter: Reporter
+    experiment: Experiment,
+    folder: Path,
+    output: Path,
+    reporter: Reporter,
+    workers: int = 0,
+    memory: int | None = None,
+    iterate: Path | None = None,
 ) -> tuple[Results, float]:
-    """The results of the experiment and its time in seconds; the journal is in ``output``."""
+    """The results of the experiment and its time in seconds; the journal is in ``output``.
+
+    The inputs are written into ``folder``; the rest is as for :class:`tvm_mutate.campaign.Campaign`.
+    """
     started = time.monotonic()
     devices = parse_devices(list(experiment.targets))
     for device in devices:
         device.runtime()
     subjects: Sequence[Subject] = experiment.subjects(folder)
-    campaign = Campaign(subjects, devices, experiment.specification, output, workers=workers, reporter=reporter)
+    campaign = Campaign(
+        subjects,
+        devices,
+        experiment.specification,
+        output,
+        workers=workers,
+        reporter=reporter,
+        memory=memory,
+        iterate=iterate,
+    )
     return campaign.run(), time.monotonic() - started

@@ -1,12 +1,15 @@
-"""The journal of a campaign: an SQLite file that is written as outcomes come, and that resumes."""
+"""The journal of a campaign: an SQLite file with the plan, written first, and outcomes as they come; it resumes."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from tvm_mutate.errors import CampaignInterruptedError, UsageError
 FILE_NAME = "journal.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS campaign (digest TEXT NOT NULL, plan TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS planned (
+  model TEXT NOT NULL, device TEXT NOT NULL, mutants TEXT NOT NULL, PRIMARY KEY (model, device)
+);
 CREATE TABLE IF NOT EXISTS outcome (
   model TEXT NOT NULL, device TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL,
   PRIMARY KEY (model, device, mutant)
@@ -25,6 +31,7 @@ CREATE TABLE IF NOT EXISTS outcome (
 class Journal:
     """The journal in an output folder; one process writes it at a time.
 
+    ``plan`` is what the campaign was asked to do, as JSON can hold it, and ``digest`` tells campaigns apart.
     Raises UsageError where the folder cannot be written, holds another campaign, or is in use by another process.
     """
 
@@ -37,6 +44,10 @@ class Journal:
             self._check_ours(folder)
             self._connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=0)
             self._connection.execute("PRAGMA journal_mode=WAL")
+            # What is committed survives the end of this process in any way: it is in the file's pages in memory. Only
+            # when the machine itself stops may the last rows be lost, and these are evaluated again; the file stays
+            # whole. FULL would wait for the disk at every row.
+            self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("BEGIN EXCLUSIVE")
         except (OSError, sqlite3.OperationalError, sqlite3.DatabaseError) as error:
@@ -80,14 +91,34 @@ class Journal:
         if tables and not tables >= {"campaign", "outcome"}:
             raise UsageError(f"output folder {folder} holds a {FILE_NAME} of another program; name an empty folder")
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Writes the row of one mutant on one device; it is on disk when this returns.
+    def add_planned(self, model: str, device: str, mutants: Sequence[str]) -> None:
+        """Writes which mutants a pair has, in order, before the first of them is evaluated.
 
-        Raises CampaignInterruptedError where the disk is full: what was written before stays good.
+        Raises UsageError where the journal has others for the pair: then rows of two campaigns would be mixed.
         """
+        query = "SELECT mutants FROM planned WHERE model = ? AND device = ?"
+        found = self._connection.execute(query, (model, device)).fetchone()
+        if found is None:
+            self._write("INSERT INTO planned VALUES (?, ?, ?)", (model, device, json.dumps(list(mutants))))
+            return
+        before = json.loads(found[0])
+        if before != list(mutants):
+            pairs = zip_longest(before, mutants, fillvalue="nothing")
+            number, (old, new) = next((number, pair) for number, pair in enumerate(pairs) if pair[0] != pair[1])
+            raise UsageError(
+                f"output folder {self.folder} was planned with other mutants of {model} on {device} (number {number} "
+                f"was {old}, and is {new} now): has an operator changed since? name another folder with --output"
+            )
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Writes the row of one mutant on one device; whatever ends this process, it is not lost after that."""
         values = (row["model"], row["device"], row["id"], json.dumps(row, allow_nan=False))
+        self._write("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", values)
+
+    def _write(self, statement: str, values: tuple[str, ...]) -> None:
+        """Raises CampaignInterruptedError where the disk is full: what was written before stays good."""
         try:
-            self._connection.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", values)
+            self._connection.execute(statement, values)
         except sqlite3.OperationalError as error:
             raise CampaignInterruptedError(
                 f"output folder {self.folder} cannot be written any more ({error}); "
@@ -116,6 +147,27 @@ class Journal:
     def close(self) -> None:
         """Gives the folder back."""
         self._connection.close()
+
+
+def read_journal(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The plan and the rows of the campaign in an output folder, which is left as it is.
+
+    Read from a copy: reading it in place would write beside it. Raises UsageError where there is none that can be read.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="tvm_mutate-journal-") as copy:
+            for name in (FILE_NAME, f"{FILE_NAME}-wal"):
+                if name == FILE_NAME or (folder / name).exists():
+                    shutil.copyfile(folder / name, Path(copy) / name)
+            with contextlib.closing(sqlite3.connect(Path(copy) / FILE_NAME)) as connection:
+                (plan,) = connection.execute("SELECT plan FROM campaign").fetchone()
+                rows = [json.loads(row) for (row,) in connection.execute("SELECT row FROM outcome ORDER BY rowid")]
+        mapping = json.loads(plan)
+        if not mapping.keys() >= {"subjects", "devices", "specification", "versions"}:
+            raise ValueError("it has no whole plan")
+    except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{folder} holds no journal of a campaign that can be read ({_why(error)})") from None
+    return mapping, rows
 
 
 def _why(error: Exception) -> str:

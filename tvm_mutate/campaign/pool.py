@@ -1,124 +1,204 @@
-"""The workers of a campaign as processes: requests go out, answers come back as they are ready."""
+"""The workers of a campaign as processes of this machine: jobs go out, futures get the answers."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import subprocess
 import sys
+import threading
+import time
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from tvm_mutate.campaign.worker import Request
-from tvm_mutate.errors import MutateError
+from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
+from tvm_mutate.campaign.work_order import WorkOrder
 
 # One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
 _ENVIRONMENT = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _ATTEMPTS = 2
+# A request that is sent to a busy worker must fit into the socket's buffer: if it did not, worker and pool could wait
+# for each other, each to be read by the other.
+_SENT_AHEAD_BYTES = 32 * 1024
 # Not `-m`: the module would be loaded twice, and its requests be of other classes than ours. Ctrl-C reaches workers
 # too, and is the campaign's business, from the first moment on.
-_WORKER = (
+WORKER_PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "from tvm_mutate.campaign.worker import main; main(int(sys.argv[1]))"
 )
-
-
-class WorkerDeathError(MutateError):
-    """A worker process itself was killed, twice, over one request."""
 
 
 @dataclass
 class _Process:
     connection: Connection
     process: subprocess.Popen[bytes]
-    group: Hashable = None
-    job: tuple[Hashable, Request] | None = None
+    jobs: deque[Job] = field(default_factory=deque)  # sent and not answered, oldest first
+    since: float = 0.0  # when the oldest was begun
 
 
-@dataclass
 class WorkerPool:
-    """Worker processes that answer requests; a context manager, which ends them.
+    """An engine of ``count`` worker processes; a context manager, which ends them.
 
-    Requests come in groups that share a lowered model; a worker stays with its group while it has requests.
+    A worker has its next request at hand while it is at one, so that it never waits for what the campaign does with an
+    answer. When a worker dies, the request that it was at is tried once more, in a new process; over a second death its
+    future gets a WorkerDeathError. The request at hand goes back unharmed. ``program`` is the Python text that a worker
+    runs; it finds the descriptor of its connection in ``sys.argv[1]``.
     """
 
-    count: int
-    _processes: list[_Process] = field(default_factory=list)
+    def __init__(self, count: int, observer: Observer | None = None, program: str = WORKER_PROGRAM) -> None:
+        self._observer = observer or (lambda _worker, _request: None)
+        self._program = program
+        self._count = count
+        self._order = WorkOrder(count)
+        self._processes: list[_Process] = []
+        self._attempts: dict[Job, int] = {}
+        self._lock = threading.Lock()
+        self._new: list[Job] = []
+        self._closing = False
+        self._failure: BaseException | None = None
+        self._heard, self._alarm = Pipe(duplex=False)
+        self._thread = threading.Thread(target=self._serve, name="worker pool", daemon=True)
 
     def __enter__(self) -> WorkerPool:
-        self._processes = [_start() for _ in range(self.count)]
+        # By this thread, which outlives them: the kernel kills a worker with the thread that started it.
+        self._processes = [_start(self._program) for _ in range(self._count)]
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing = True
+        self._kill()  # first, which frees the thread where it is sending
+        self._alarm.send_bytes(b"!")
+        self._thread.join()
+        self._kill()  # and what it started meanwhile
+        for each in self._processes:
+            each.connection.close()
+        for job in self._unanswered():
+            job.future.cancel()
+
+    def submit(self, jobs: Iterable[Job]) -> list[Future[Any]]:
+        """The futures of the jobs, in order; refusals of a worker are their exceptions."""
+        new = list(jobs)
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            self._new += new
+            self._alarm.send_bytes(b"!")
+        return [job.future for job in new]
+
+    def process_ids(self) -> list[int]:
+        """The ids of the worker processes that are there now."""
+        return [each.process.pid for each in self._processes]
+
+    def _kill(self) -> None:
         for each in self._processes:
             each.process.kill()
             each.process.wait()
-            each.connection.close()
 
-    def answers(self, groups: Mapping[Any, Sequence[Request]]) -> Iterator[tuple[Request, Any]]:
-        """Each request with its answer, as they come; raises the MutateError with which a worker refused one.
+    def _unanswered(self) -> list[Job]:
+        sent = [job for each in self._processes for job in each.jobs]
+        with self._lock:
+            new, self._new = self._new, []
+        return sent + list(self._order.drain()) + new
 
-        The answer to a request over which the worker died, twice, is a WorkerDeathError.
-        """
-        waiting: dict[Hashable, deque[Request]] = {
-            group: deque(requests) for group, requests in groups.items() if requests
-        }
-        attempts: dict[int, int] = {}
-        for index in range(len(self._processes)):
-            self._give_work(index, waiting)
-        while busy := [each for each in self._processes if each.job is not None]:
-            for connection in wait([each.connection for each in busy]):
-                index = next(i for i, each in enumerate(self._processes) if each.connection is connection)
-                yield from self._collect(index, waiting, attempts)
-                self._give_work(index, waiting)
+    def _serve(self) -> None:
+        """What the pool's thread does until the pool closes."""
+        try:
+            while not self._closing:
+                self._hand_out()
+                busy = {each.connection: worker for worker, each in enumerate(self._processes) if each.jobs}
+                for connection in wait([self._heard, *busy]):
+                    if connection is self._heard:
+                        self._heard.recv_bytes()
+                    elif not self._closing:
+                        self._receive(busy[connection])  # type: ignore[index]
+        except BaseException as error:  # an error of ours: the campaign must hear of it, and not wait for ever
+            with self._lock:
+                self._failure = error
+            for job in self._unanswered():
+                if not job.future.done():
+                    job.future.set_exception(error)
 
-    def _collect(
-        self, index: int, waiting: dict[Hashable, deque[Request]], attempts: dict[int, int]
-    ) -> Iterator[tuple[Request, Any]]:
-        each = self._processes[index]
-        assert each.job is not None
-        (group, request), each.job = each.job, None
+    def _hand_out(self) -> None:
+        with self._lock:
+            new, self._new = self._new, []
+        for job in new:
+            self._order.add(job)
+        for worker, each in enumerate(self._processes):
+            while not each.jobs and (next_job := self._order.take(worker)) is not None:
+                self._send(worker, next_job)
+        for worker, each in enumerate(self._processes):
+            if len(each.jobs) == 1 and (next_job := self._order.take_ahead(worker)) is not None:
+                self._send(worker, next_job)
+
+    def _send(self, worker: int, job: Job) -> None:
+        if not job.future.running() and not job.future.set_running_or_notify_cancel():
+            return  # it was cancelled
+        each = self._processes[worker]
+        payload = pickle.dumps(job.request, pickle.HIGHEST_PROTOCOL)
+        if each.jobs and len(payload) > _SENT_AHEAD_BYTES:
+            self._order.add(job, first=True)
+            return
+        each.jobs.append(job)
+        if len(each.jobs) == 1:
+            self._begin(worker)
+        with contextlib.suppress(OSError):  # a worker that has died is found out where its answers are read
+            each.connection.send_bytes(payload)
+
+    def _begin(self, worker: int) -> None:
+        """Notes that a worker is at the oldest of its jobs now, or at none."""
+        each = self._processes[worker]
+        each.since = time.monotonic()
+        self._observer(worker, each.jobs[0].request if each.jobs else None)
+
+    def _receive(self, worker: int) -> None:
+        each = self._processes[worker]
         try:
             kind, answer = each.connection.recv()
         except (EOFError, OSError):
-            each.process.kill()
-            code = each.process.wait()
-            self._processes[index] = _start()
-            attempts[id(request)] = attempts.get(id(request), 0) + 1
-            if attempts[id(request)] < _ATTEMPTS:
-                waiting.setdefault(group, deque()).appendleft(request)
-            else:
-                yield request, WorkerDeathError(f"the worker process died with exit code {code}")
+            self._bury(worker)
             return
+        job = each.jobs.popleft()
+        self._order.took(job, time.monotonic() - each.since)
+        self._attempts.pop(job, None)
+        self._begin(worker)
         if kind == "refusal":
-            raise answer
-        yield request, answer
+            job.future.set_exception(answer)
+        else:
+            job.future.set_result(answer)
 
-    def _give_work(self, index: int, waiting: dict[Hashable, deque[Request]]) -> None:
-        each = self._processes[index]
-        if not waiting.get(each.group):
-            each.group = _next_group(waiting, {other.group for other in self._processes if other.job is not None})
-        if each.group is not None and waiting.get(each.group):
-            request = waiting[each.group].popleft()
-            each.job = (each.group, request)
-            each.connection.send(request)
+    def _bury(self, worker: int) -> None:
+        """Puts a new process in the place of a dead one; the job that it was at is to blame, the next one is not."""
+        each = self._processes[worker]
+        each.process.kill()
+        code = each.process.wait()
+        each.connection.close()
+        if self._closing:
+            return
+        self._processes[worker] = _start(self._program)
+        self._order.forget(worker)
+        culprit, *others = each.jobs
+        for job in reversed(others):
+            self._order.add(job, first=True)
+        self._attempts[culprit] = self._attempts.get(culprit, 0) + 1
+        if self._attempts[culprit] < _ATTEMPTS:
+            self._order.add(culprit, first=True)
+        else:
+            culprit.future.set_exception(WorkerDeathError(f"the worker process died with exit code {code}"))
+        self._begin(worker)
 
 
-def _next_group(waiting: dict[Hashable, deque[Request]], taken: set[Hashable]) -> Hashable:
-    """The next group that no other worker is at, or else the one with most left to do."""
-    left = {group: len(requests) for group, requests in waiting.items() if requests}
-    free = [group for group in left if group not in taken]
-    return free[0] if free else max(left, key=lambda group: left[group], default=None)
-
-
-def _start() -> _Process:
+def _start(program: str) -> _Process:
     ours, theirs = Pipe()
     descriptor = theirs.fileno()
     process = subprocess.Popen(
-        [sys.executable, "-c", _WORKER, str(descriptor)],
+        [sys.executable, "-c", program, str(descriptor)],
         pass_fds=[descriptor],
         env={**os.environ, **_ENVIRONMENT},
         stdin=subprocess.DEVNULL,

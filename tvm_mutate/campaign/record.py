@@ -162,15 +162,22 @@ def _course(run: Run | None, path_reason: str) -> dict[str, Any]:
 
 
 def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells equal code and equal outputs; ``duplicate_of`` is known only when all mutants are."""
+    """What tells equal code and equal outputs; ``duplicate_of`` is known only when all mutants are.
+
+    So are the digest of the place and whether the row is carried over to the campaign only, which fills them in.
+    """
     outputs = None
     if run is not None:
-        outputs = xxhash.xxh3_128_hexdigest((np.load(baseline.outputs) if run.outputs is None else run.outputs).tobytes())
+        outputs = xxhash.xxh3_128_hexdigest(
+            (np.load(baseline.outputs) if run.outputs is None else run.outputs).tobytes()
+        )
     return {
         "code_digest": run.digest if run else None,
         "outputs_digest": outputs,
         "proof": row["reason"] if row["verdict"] == "equivalent" else None,
         "duplicate_of": None,
+        "place_digest": None,
+        "carried": False,
     }
 
 

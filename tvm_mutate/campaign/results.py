@@ -41,6 +41,24 @@ class Results:
         return killed / (killed + survived) if killed + survived else None
 
 
+def mark_duplicates(rows: Iterable[Row]) -> list[Row]:
+    """The rows with ``duplicate_of`` set: the first row of the model and device with the same code, if it is another.
+
+    Which is first depends on the order of the rows alone, and not on which mutant a worker happened to evaluate first.
+    Only single kernels tell code apart well enough: they are named by place in a rebuilt model.
+    """
+    first: dict[tuple[str, str, str], str] = {}
+    marked = []
+    for row in rows:
+        of = None
+        compared = row["evaluation"] == "content" and row["outcome"] == "completed" and row["verdict"] != "equivalent"
+        if compared and row["code_digest"] is not None:
+            earliest = first.setdefault((row["model"], row["device"], row["code_digest"]), row["id"])
+            of = None if earliest == row["id"] else earliest
+        marked.append({**row, "duplicate_of": of})
+    return marked
+
+
 def find_discrepancies(
     rows: Iterable[Row], golden_labels: Mapping[tuple[str, str], Sequence[int]], devices: Sequence[str]
 ) -> list[Row]:

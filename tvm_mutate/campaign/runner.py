@@ -1,46 +1,40 @@
-"""Runs a campaign: survey, baselines, canaries, mutants; the journal is written as it goes."""
+"""Runs a campaign: survey, plan, baselines, canaries, mutants; the journal is written as it goes."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tvm_mutate.campaign.earlier import Earlier
+from tvm_mutate.campaign.engine import Engine, EngineFactory, Job, WorkerDeathError
 from tvm_mutate.campaign.environment import environment, package_versions
 from tvm_mutate.campaign.journal import Journal
-from tvm_mutate.campaign.pool import WorkerDeathError, WorkerPool
+from tvm_mutate.campaign.memory import golden_bytes
+from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.progress import QuietReporter, Reporter
 from tvm_mutate.campaign.record import Baseline, lost_row
-from tvm_mutate.campaign.results import Results, Row, find_discrepancies
+from tvm_mutate.campaign.results import Results, Row, find_discrepancies, mark_duplicates
+from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
-from tvm_mutate.campaign.survey import Survey, check_sites
+from tvm_mutate.campaign.survey import Survey, check_specification
+from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
 from tvm_mutate.campaign.worker import BaselineRequest, MutantRequest, Request, SurveyRequest
 from tvm_mutate.device import Device
-from tvm_mutate.errors import CampaignInterruptedError, UntrustedError
+from tvm_mutate.errors import CampaignInterruptedError, UsageError
+from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle
 
 LEAST_SECONDS = 20.0
 TIMES_UNMUTATED = 5.0
 _BASELINE_SECONDS = 1800.0
-
-
-@dataclass(frozen=True)
-class Canary:
-    """A mutant whose verdict is known beforehand; if it comes out otherwise, no verdict can be believed."""
-
-    name: str
-    mutant: str
-    verdict: str
-
-
-CANARIES = (
-    Canary("no-op", "canary.reverse-loop@*#*", "survived"),
-    Canary("sure kill", "canary.negate-output@main#*", "killed"),
-)
+_CRASHES = ("crash", "timeout", "exception")
+Key = tuple[str, str, str]
 
 
 @dataclass
@@ -48,7 +42,10 @@ class Campaign:
     """A plan of mutants on subjects and devices, run by workers, journaled in ``output``.
 
     ``workers`` is the number of processes (0: one a core). ``least_seconds`` is the shortest time limit of a mutant;
-    five times the unmutated time, where that is longer.
+    five times the unmutated time, where that is longer. ``memory`` bounds the bytes of the campaign (None: a quarter of
+    the machine's). ``iterate`` is the output folder of an earlier campaign, whose verdicts are carried over where
+    nothing has changed. ``engine`` makes what answers the requests in place of worker processes of this machine; it is
+    given an observer that wants to know what each worker is at.
     """
 
     subjects: Sequence[Subject]
@@ -58,6 +55,9 @@ class Campaign:
     workers: int = 0
     least_seconds: float = LEAST_SECONDS
     reporter: Reporter | None = None
+    memory: int | None = None
+    iterate: Path | None = None
+    engine: EngineFactory | None = None
 
     def run(self) -> Results:
         """The results, when all is done.
@@ -65,22 +65,17 @@ class Campaign:
         Raises UntrustedError where an unmutated build or a canary fails, CampaignInterruptedError on Ctrl-C (the same
         campaign then goes on where it was), and UsageError for what the user can mend.
         """
-        check_sites(self.specification.sites)
-        parse_oracle(self.specification.oracle)
-        self.reporter = self.reporter or QuietReporter()
-        plan = Plan(
-            tuple(self.subjects),
-            tuple((device.name, device.target) for device in self.devices),
-            self.specification,
-            package_versions(),
-        )
-        journal = Journal(self.output, plan.digest(), {"subjects": [each.identity() for each in self.subjects]})
+        check_specification(self.specification)
+        self._worker_count = self.workers or os.cpu_count() or 1
+        self._golden_bytes = golden_bytes(self.memory, self._worker_count)
+        self._reporter = self.reporter or QuietReporter()
+        devices = tuple((device.name, device.target) for device in self.devices)
+        plan = Plan(tuple(self.subjects), devices, self.specification, package_versions())
+        self._earlier = self._earlier_of(plan)
+        journal = Journal(self.output, plan.digest(), plan.mapping())
         try:
-            with (
-                tempfile.TemporaryDirectory(prefix="tvm_mutate-golden-") as golden,
-                WorkerPool(self.workers or os.cpu_count() or 1) as pool,
-            ):
-                return self._run(journal, pool, golden)
+            with tempfile.TemporaryDirectory(prefix="tvm_mutate-golden-") as golden, self._engine() as engine:
+                return self._run(journal, engine, golden)
         except Exception:
             journal.discard_unused()
             raise
@@ -89,21 +84,36 @@ class Campaign:
                 f"interrupted; what was decided is in {self.output}, and the same command goes on from there"
             ) from None
         finally:
-            self.reporter.close()
+            self._reporter.close()
             journal.close()
 
-    def _run(self, journal: Journal, pool: WorkerPool, golden: str) -> Results:
-        surveys = self._surveys(pool)
-        baselines = self._baselines(pool, golden)
-        canaries = self._canaries(pool, baselines)
-        rows = self._mutants(pool, journal, surveys, baselines)
+    def _engine(self) -> Engine:
+        def observe(worker: int, request: Request | None) -> None:
+            self._reporter.working(worker, "" if request is None else _described(request))
+
+        return self.engine(observe) if self.engine else WorkerPool(self._worker_count, observe)
+
+    def _earlier_of(self, plan: Plan) -> Earlier | None:
+        if self.iterate is None:
+            return None
+        if self.iterate.resolve() == self.output.resolve():
+            raise UsageError(f"--iterate names the output folder itself, {self.output}; the same command resumes that")
+        return Earlier(self.iterate, plan)
+
+    def _run(self, journal: Journal, engine: Engine, golden: str) -> Results:
+        surveys = take_shard(self._surveys(engine), self.specification.shard)
+        for pair, survey in surveys.items():
+            journal.add_planned(pair.subject, pair.device, survey.mutants)
+        baselines = self._baselines(engine, golden)
+        canaries = self._canaries(engine, baselines)
+        rows = mark_duplicates(self._mutants(engine, journal, surveys, baselines))
         labels = {(pair.subject, pair.device): baseline.labels for pair, baseline in baselines.items()}
         names = [device.name for device in self.devices]
         return Results(
             environment=environment(),
             models=tuple({**subject.identity(), "reference": subject.reference} for subject in self.subjects),
             devices=tuple(asdict(device) for device in self.devices),
-            baselines=tuple(_baseline_row(baseline) for baseline in baselines.values()),
+            baselines=tuple(baseline_row(baseline) for baseline in baselines.values()),
             canaries=tuple(canaries),
             mutants=tuple(rows),
             absent=tuple(_absent_rows(surveys)),
@@ -113,41 +123,39 @@ class Campaign:
     def _pairs(self) -> list[tuple[Subject, Device]]:
         return [(subject, device) for subject in self.subjects for device in self.devices]
 
-    def _answers(self, pool: WorkerPool, name: str, requests: Iterable[Request]) -> Iterable[tuple[Request, Any]]:
-        groups: dict[Pair, list[Request]] = {}
-        for request in requests:
-            groups.setdefault(_pair(request), []).append(request)
-        assert self.reporter is not None
-        self.reporter.phase(name, sum(map(len, groups.values())))
-        for request, answer in pool.answers(groups):
-            self.reporter.step(_word(answer))
-            yield request, answer
+    def _answers(self, engine: Engine, name: str, requests: Iterable[Request]) -> Iterator[tuple[Any, Any]]:
+        """Each request with its answer or a WorkerDeathError, as they come; raises what a worker refuses one with."""
+        jobs = [Job(request, _pair(request), _group(request)) for request in requests]
+        self._reporter.phase(name, len(jobs))
+        by_future = dict(zip(engine.submit(jobs), jobs, strict=True))
+        for future in as_completed(by_future):
+            try:
+                answer = future.result()
+            except WorkerDeathError as error:
+                answer = error
+            self._reporter.step(_word(answer))
+            yield by_future[future].request, answer
 
-    def _surveys(self, pool: WorkerPool) -> dict[Pair, Survey]:
+    def _surveys(self, engine: Engine) -> dict[Pair, Survey]:
         requests = [SurveyRequest(subject, device, self.specification) for subject, device in self._pairs()]
-        answers = {_pair(request): answer for request, answer in self._answers(pool, "finding sites", requests)}
-        return {_pair(request): _trusted(answers[_pair(request)]) for request in requests}
+        answers = {_pair(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
+        return {_pair(request): trusted(answers[_pair(request)]) for request in requests}
 
-    def _baselines(self, pool: WorkerPool, golden: str) -> dict[Pair, Baseline]:
-        room = self._golden_bytes()
+    def _baselines(self, engine: Engine, golden: str) -> dict[Pair, Baseline]:
+        # Single sites change few kernels; for all sites at once golden values are not worth their time.
+        room = self._golden_bytes // max(len(self._pairs()), 1) if self.specification.by_content else 0
+        fast = self.specification.fast_kernels
         requests = [
-            BaselineRequest(subject, device, golden, _BASELINE_SECONDS, room) for subject, device in self._pairs()
+            BaselineRequest(subject, device, golden, _BASELINE_SECONDS, room, fast) for subject, device in self._pairs()
         ]
-        answers = {_pair(request): answer for request, answer in self._answers(pool, "unmutated builds", requests)}
-        return {_pair(request): _trusted(answers[_pair(request)]) for request in requests}
-
-    def _golden_bytes(self) -> int:
-        """The room for golden values of each pair: a quarter of the machine's memory in all, or none if unused."""
-        if not self.specification.by_content:
-            return 0
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return memory // 4 // max(len(self._pairs()), 1)
+        answers = {_pair(request): answer for request, answer in self._answers(engine, "unmutated builds", requests)}
+        return {_pair(request): trusted(answers[_pair(request)]) for request in requests}
 
     def _request(self, subject: Subject, device: Device, mutant: str, baseline: Baseline) -> MutantRequest:
         seconds = max(self.least_seconds, TIMES_UNMUTATED * baseline.seconds)
         return MutantRequest(subject, device, mutant, baseline, self.specification.oracle, seconds)
 
-    def _canaries(self, pool: WorkerPool, baselines: dict[Pair, Baseline]) -> list[Row]:
+    def _canaries(self, engine: Engine, baselines: dict[Pair, Baseline]) -> list[Row]:
         expected = {canary.mutant: canary for canary in CANARIES}
         requests = [
             self._request(subject, device, canary.mutant, baselines[Pair(subject.name, device.name)])
@@ -155,75 +163,82 @@ class Campaign:
             for canary in CANARIES
         ]
         rows: dict[tuple[Pair, str], Row] = {}
-        for request, answer in self._answers(pool, "canaries", requests):
-            row = _trusted(answer)
-            canary = expected[row["id"]]
-            ok = row["verdict"] == canary.verdict
-            rows[_pair(request), row["id"]] = {
-                "device": row["device"],
-                "model": row["model"],
-                "canary": canary.name,
-                "id": row["id"],
-                "verdict": row["verdict"],
-                "ok": ok,
-                "reason": row["reason"],
-            }
-            if not ok:
-                raise UntrustedError(
-                    f"the {canary.name} canary of {row['model']} on {row['device']} came out {row['verdict']}, not "
-                    f"{canary.verdict} ({row['reason']}); no verdict of this campaign could be believed"
-                )
+        for request, answer in self._answers(engine, "canaries", requests):
+            rows[_pair(request), request.mutant] = canary_row(expected[request.mutant], trusted(answer))
         return [rows[_pair(request), request.mutant] for request in requests]
 
     def _mutants(
-        self, pool: WorkerPool, journal: Journal, surveys: dict[Pair, Survey], baselines: dict[Pair, Baseline]
+        self, engine: Engine, journal: Journal, surveys: dict[Pair, Survey], baselines: dict[Pair, Baseline]
     ) -> list[Row]:
-        known = {(row["model"], row["device"], row["id"]): row for row in journal.rows()}
+        known = self._known(journal, surveys)
         wanted = [
             (subject, device, mutant)
             for subject, device in self._pairs()
             for mutant in surveys[Pair(subject.name, device.name)].mutants
         ]
+        until, precision = self.specification.until, self.specification.precision
         requests = [
-            self._request(subject, device, mutant, baselines[Pair(subject.name, device.name)])
+            replace(
+                self._request(subject, device, mutant, baselines[Pair(subject.name, device.name)]),
+                until=until,
+                precision=precision,
+            )
             for subject, device, mutant in wanted
             if (subject.name, device.name, mutant) not in known
         ]
-        for request, answer in self._answers(pool, "mutants", requests):
-            row = answer if isinstance(answer, dict) else self._lost(request, str(answer))
+        for request, answer in self._answers(engine, "mutants", requests):
+            row = answer if isinstance(answer, dict) else _lost(request, str(answer))
+            row["place_digest"] = surveys[_pair(request)].places.get(request.mutant)
             journal.add(row)
             known[row["model"], row["device"], row["id"]] = row
         return [known[subject.name, device.name, mutant] for subject, device, mutant in wanted]
 
-    def _lost(self, request: Request, reason: str) -> Row:
-        assert isinstance(request, MutantRequest)
-        catalogue = load_catalogue()
-        mutant = catalogue.parse(request.mutant)
-        return lost_row(mutant, request.baseline, reason, parse_oracle(request.oracle), catalogue)
+    def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Row]:
+        """The rows that need no evaluation: those in the journal, and those carried over, which are written there."""
+        known = {(row["model"], row["device"], row["id"]): row for row in journal.rows()}
+        if known:
+            self._reporter.note(f"{len(known)} rows are in the journal already")
+        if self._earlier is None:
+            return known
+        carried = 0
+        for subject, device in self._pairs():
+            survey = surveys[Pair(subject.name, device.name)]
+            rows = self._earlier.carried(subject, device, survey)
+            for mutant in survey.mutants:
+                if mutant in rows and (subject.name, device.name, mutant) not in known:
+                    journal.add(rows[mutant])
+                    known[subject.name, device.name, mutant] = rows[mutant]
+                    carried += 1
+        why = f": {self._earlier.obstacle}" if self._earlier.obstacle else ""
+        self._reporter.note(f"{carried} rows are carried over from {self._earlier.folder}{why}")
+        return known
+
+
+def _lost(request: MutantRequest, reason: str) -> Row:
+    catalogue = load_catalogue()
+    mutant = catalogue.parse(request.mutant)
+    return lost_row(mutant, request.baseline, reason, parse_oracle(request.oracle), catalogue)
 
 
 def _pair(request: Request) -> Pair:
     return Pair(request.subject.name, request.device.name)
 
 
-def _trusted(answer: Any) -> Any:
-    if isinstance(answer, WorkerDeathError):
-        raise UntrustedError(f"{answer} over an unmutated build or a canary; is there enough memory?")
-    return answer
+def _group(request: Request) -> str:
+    """The kernel that a mutant changes first: mutants of one kernel share what is compiled and calculated for it."""
+    return Mutant.parse(request.mutant).mutations[0].function if isinstance(request, MutantRequest) else ""
+
+
+def _described(request: Request) -> str:
+    what = request.mutant if isinstance(request, MutantRequest) else ""
+    return f"{request.subject.name} {request.device.name} {what}".rstrip()
 
 
 def _word(answer: Any) -> str:
     """The word under which progress counts an answer."""
-    return str(answer["verdict"] or answer["outcome"]) if isinstance(answer, dict) else ""
-
-
-def _baseline_row(baseline: Baseline) -> Row:
-    row = asdict(baseline)
-    pair = row.pop("pair")
-    del row["outputs"]
-    row["run_seconds"] = sum(baseline.run_seconds)
-    row["golden"] = None if baseline.golden is None else baseline.golden.stored
-    return {"model": pair["subject"], "device": pair["device"], **row}
+    if not isinstance(answer, dict):
+        return ""
+    return "crashed" if answer["outcome"] in _CRASHES else str(answer["verdict"] or answer["outcome"])
 
 
 def _absent_rows(surveys: dict[Pair, Survey]) -> Iterable[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -38,7 +38,10 @@ class Specification:
 
     ``mutants`` are ids to take as they are; otherwise every variant of the operators that the globs name is
     taken, in the slots named (empty: each operator's default slot), at ``sites``: ``all`` at once, ``each``,
-    ``first``, or ``sample:N`` single sites a model. With ``rebuild`` the whole model is built and run for every mutant.
+    ``first``, or ``sample:N`` single sites a model; of these the ``shard`` k of n. With ``rebuild`` the whole model is
+    built and run for every mutant; without ``fast_kernels`` kernels are run in their own schedules only. A mutant's
+    inputs end early where ``until`` is ``killed`` and the oracle has noticed one, and where the 95 % interval of its
+    dissimilarity is narrower than ``precision``.
     """
 
     operators: tuple[str, ...] = ("graph.*", "tir.*")
@@ -49,6 +52,10 @@ class Specification:
     oracle: str = "top-1"
     all_variants: bool = False
     rebuild: bool = False
+    shard: tuple[int, int] = (1, 1)
+    until: str = ""
+    precision: float | None = None
+    fast_kernels: bool = True
 
     @property
     def by_content(self) -> bool:
@@ -66,25 +73,25 @@ class Pair:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a campaign will do, decided before anything is built.
+    """All that a campaign was asked to do, before anything is looked at.
 
-    ``mutants`` maps each pair to the ids of its mutants in order; ``absent`` says for each pair why a variant of
-    an operator has no mutant there.
+    ``devices`` are names with targets. Which mutants that comes to, the survey says.
     """
 
     subjects: tuple[Subject, ...]
     devices: tuple[tuple[str, str], ...]
     specification: Specification
     versions: dict[str, str]
-    mutants: dict[Pair, tuple[str, ...]] = field(default_factory=dict)
-    absent: dict[Pair, dict[str, str]] = field(default_factory=dict)
 
-    def digest(self) -> str:
-        """SHA-256 of what the user asked for: equal campaigns have equal digests, wherever they run."""
-        asked = {
+    def mapping(self) -> dict[str, Any]:
+        """The plan as what JSON can hold: equal campaigns have equal ones, wherever they run."""
+        return {
             "subjects": [subject.identity() for subject in self.subjects],
             "devices": self.devices,
             "specification": asdict(self.specification),
             "versions": self.versions,
         }
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    def digest(self) -> str:
+        """SHA-256 of the plan."""
+        return hashlib.sha256(json.dumps(self.mapping(), sort_keys=True).encode()).hexdigest()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import tvm
 
+from tvm_mutate.campaign.place import Places
 from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot
+from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.passes import Selection, count_sites
 from tvm_mutate.pipeline import Stages
 
@@ -20,10 +22,14 @@ NO_SITE = "no site"
 
 @dataclass(frozen=True)
 class Survey:
-    """The mutants of one model on one device, by id, and why variants without a mutant have none."""
+    """The mutants of one model on one device, by id, and why variants without a mutant have none.
+
+    ``places`` has for each mutant the digest of the unmutated functions that it is for.
+    """
 
     mutants: tuple[str, ...]
     absent: dict[str, str]
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def check_sites(sites: str) -> str:
@@ -33,13 +39,34 @@ def check_sites(sites: str) -> str:
     raise UsageError(f"--sites {sites!r} is not known; write all, each, first or sample:N with N at least 1")
 
 
+def check_specification(specification: Specification) -> None:
+    """Raises UsageError for what no campaign can do."""
+    check_sites(specification.sites)
+    parse_oracle(specification.oracle)
+    number, count = specification.shard
+    if not 1 <= number <= count:
+        raise UsageError(f"there is no shard {number} of {count}; write k and n with k from 1 to n")
+    if specification.until not in ("", "killed"):
+        raise UsageError(f"until {specification.until!r} is not known; write 'killed' or nothing")
+    if specification.precision is not None and not 0 < specification.precision < 1:
+        raise UsageError(f"precision {specification.precision} is no width of an interval between 0 and 1")
+
+
 def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -> Survey:
     """The survey of one lowered model; nothing is built.
 
     Raises UsageError where an id of ``specification.mutants`` names a site or function that is not there.
     """
-    if specification.mutants:
-        return _survey_of_ids(stages, specification.mutants, catalogue)
+    find = _of_ids if specification.mutants else _of_operators
+    mutants, absent = find(stages, specification, catalogue)
+    places = Places(stages, catalogue)
+    digests = {str(mutant): places.digest(mutant) for mutant in mutants}
+    return Survey(tuple(str(mutant) for mutant in mutants), absent, digests)
+
+
+def _of_operators(
+    stages: Stages, specification: Specification, catalogue: Catalogue
+) -> tuple[list[Mutant], dict[str, str]]:
     mutants: list[Mutation] = []
     absent: dict[str, str] = {}
     for mutation in variants(specification, catalogue):
@@ -52,7 +79,7 @@ def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -
             mutants += _single_sites(mutation, counts, first_only=specification.sites == "first")
     if specification.sites.startswith("sample:"):
         mutants = _sample(mutants, int(specification.sites.partition(":")[2]), specification.seed)
-    return Survey(tuple(str(Mutant((mutation,))) for mutation in mutants), absent)
+    return [Mutant((mutation,)) for mutation in mutants], absent
 
 
 def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
@@ -78,13 +105,13 @@ def reason_without_sites(mutation: Mutation, catalogue: Catalogue) -> str:
     return f"{NO_SITE}: {operator.description}"
 
 
-def _survey_of_ids(stages: Stages, ids: Iterable[str], catalogue: Catalogue) -> Survey:
-    mutants = [catalogue.parse(text) for text in ids]
+def _of_ids(stages: Stages, specification: Specification, catalogue: Catalogue) -> tuple[list[Mutant], dict[str, str]]:
+    mutants = [catalogue.parse(text) for text in specification.mutants]
     for mutant in mutants:
         for mutation in mutant.mutations:
             counts = site_counts(stages, mutation, catalogue)
             _check_place(mutation, counts, stages.at(Selection.resolve(mutation, catalogue).slot))
-    return Survey(tuple(str(mutant) for mutant in mutants), {})
+    return mutants, {}
 
 
 def _check_place(mutation: Mutation, counts: dict[str, int], module: tvm.IRModule) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from tvm_mutate.build import parse_target
+from tvm_mutate.campaign.shard import take_shard
+from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.options import selection_options, shape_option, shapes_of, specification_of
 from tvm_mutate.model import load_model
@@ -30,7 +32,9 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
     catalogue = load_catalogue()
     parsed = parse_target(target)
     loaded = load_model(model, shape=shapes_of(options))
-    found = survey(Stages(loaded.module, parsed), specification, catalogue)
+    pair = Pair(loaded.name, target)
+    whole = {pair: survey(Stages(loaded.module, parsed), specification, catalogue)}
+    found = take_shard(whole, specification.shard)[pair]
     if as_json:
         content = {"model": loaded.name, "target": target, "mutants": found.mutants, "absent": found.absent}
         click.echo(json.dumps(content, indent=2))

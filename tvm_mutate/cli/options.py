@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import click
 
 from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.memory import golden_bytes, parse_size
+from tvm_mutate.campaign.shard import parse_shard
 from tvm_mutate.campaign.survey import check_sites
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
@@ -30,31 +34,78 @@ class Number(click.FloatRange):
         return number
 
 
-SITES_HELP = "all (at once), each (one mutant a site), first, or sample:N (N single sites)."
-REBUILD_HELP = "Rebuild and rerun the whole model for every mutant, also where single kernels would do."
-SLOTS_HELP = "graph, kernel, lowered, codegen, separated by commas. Default: each operator's first."
 shape_option = click.option(
     "--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 where a shape is symbolic; repeatable."
 )
 OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
-workers_option = click.option(
-    "--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."
-)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
 
 def selection_options(command: Command) -> Command:
-    """The options that say which mutants are meant."""
+    """The options that say which mutants are meant, by operator or by id."""
     return _with_options(
         command,
         click.option("--operators", default="graph.*,tir.*", show_default=True, help="Globs, separated by commas."),
         click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
-        click.option("--sites", default="all", show_default=True, help=SITES_HELP),
-        click.option("--slots", default="", help=SLOTS_HELP),
-        click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
-        click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N."),
-        click.option("--rebuild", is_flag=True, help=REBUILD_HELP),
+        site_options,
     )
+
+
+def site_options(command: Command) -> Command:
+    """The options that say which mutants of the operators are meant."""
+    sites = "all (at once), each (one mutant a site), first, or sample:N, as --sample N. Default: all."
+    slots = "graph, kernel, lowered, codegen, separated by commas. Default: each operator's first."
+    sample = "N single sites a model, drawn from each operator in turn."
+    shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
+    return _with_options(
+        command,
+        click.option("--sites", help=sites),
+        click.option("--sample", type=click.IntRange(min=1), metavar="N", help=sample),
+        click.option("--seed", default=0, show_default=True, help="Seed of --sample."),
+        click.option("--shard", metavar="K/N", help=shard),
+        click.option("--slots", default="", help=slots),
+        click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
+    )
+
+
+def campaign_options(command: Command) -> Command:
+    """The options that say how a campaign is run; :func:`course_of` and :func:`specification_of` read them."""
+    rebuild = "Rebuild and rerun the whole model for every mutant, also where single kernels would do."
+    iterate = (
+        "Output folder of an earlier campaign: what was killed or equivalent there and is unchanged is carried over."
+    )
+    precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
+    memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
+    return _with_options(
+        command,
+        click.option("--rebuild", is_flag=True, help=rebuild),
+        click.option(
+            "--no-fast-kernels", is_flag=True, help="Run kernels in their own schedules only, which is slower."
+        ),
+        click.option(
+            "--until", type=click.Choice(["killed"]), help="Stop a mutant at the first input that is noticed."
+        ),
+        click.option("--precision", type=Number(0, 1, min_open=True, max_open=True), metavar="WIDTH", help=precision),
+        click.option("--iterate", type=click.Path(path_type=Path), metavar="FOLDER", help=iterate),
+        click.option("--memory", metavar="SIZE", help=memory),
+        click.option("--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."),
+    )
+
+
+class Course(TypedDict):
+    """How a campaign is run, as arguments of :class:`tvm_mutate.campaign.Campaign`."""
+
+    workers: int
+    memory: int | None
+    iterate: Path | None
+
+
+def course_of(options: dict[str, Any]) -> Course:
+    """How the campaign options ask for the campaign to be run; raises UsageError."""
+    workers = options["workers"]
+    memory = None if options["memory"] is None else parse_size(options["memory"])
+    golden_bytes(memory, workers or os.cpu_count() or 1)  # refuses what is too small before a model is loaded
+    return {"workers": workers, "memory": memory, "iterate": options["iterate"]}
 
 
 def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
@@ -102,16 +153,32 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         if slot not in {each.value for each in Slot}:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(each.value for each in Slot)}")
     parse_oracle(oracle)
+    shard = options["shard"]
     return Specification(
         operators=operators,
         mutants=tuple(dict.fromkeys(str(catalogue.parse(text)) for text in options.get("mutants", ()))),
         slots=slots,
-        sites=check_sites(options["sites"]),
+        sites=_sites_of(options),
         seed=options["seed"],
         oracle=oracle,
         all_variants=options["all_variants"],
-        rebuild=options["rebuild"],
+        rebuild=options.get("rebuild", False),
+        shard=(1, 1) if shard is None else parse_shard(shard),
+        until=options.get("until") or "",
+        precision=options.get("precision"),
+        fast_kernels=not options.get("no_fast_kernels", False),
     )
+
+
+def _sites_of(options: dict[str, Any]) -> str:
+    sites, sample = options["sites"], options["sample"]
+    if sample is None:
+        return check_sites(sites or Specification.sites)
+    if options.get("mutants"):
+        raise UsageError("--sample draws from the sites of operators; --mutant names mutants: leave one of them out")
+    if sites not in (None, "each"):
+        raise UsageError(f"--sample takes single sites, and --sites is {sites!r}; leave --sites out")
+    return f"sample:{sample}"
 
 
 def devices_of(options: dict[str, Any], default: tuple[str, ...]) -> tuple[Device, ...]:

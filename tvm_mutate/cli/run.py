@@ -15,6 +15,8 @@ from tvm_mutate.cli.door import progress_console
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     Number,
+    campaign_options,
+    course_of,
     device_options,
     devices_of,
     model_options,
@@ -24,7 +26,6 @@ from tvm_mutate.cli.options import (
     selection_options,
     shapes_of,
     specification_of,
-    workers_option,
 )
 from tvm_mutate.cli.publication import publish
 from tvm_mutate.errors import ExitCode, UsageError
@@ -44,7 +45,7 @@ _ZOO_INPUTS = "zoo://digits"
 @model_options
 @oracle_option
 @click.option("--output", default="tvm_mutate.out", show_default=True, help=OUTPUT_HELP)
-@workers_option
+@campaign_options
 @click.option(
     "--timeout",
     type=Number(min=0, min_open=True),
@@ -64,6 +65,7 @@ def run(model: str, **options: Any) -> int:
     """
     devices = devices_of(options, _DEFAULT_DEVICES)
     specification = specification_of(options, options["oracle"])
+    course = course_of(options)
     inputs = _inputs_of(model, options)
     for device in devices:
         device.runtime()
@@ -83,9 +85,9 @@ def run(model: str, **options: Any) -> int:
             devices,
             specification,
             Path(options["output"]),
-            workers=options["workers"],
             least_seconds=options["timeout"],
             reporter=make_reporter(options["quiet"], progress_console()),
+            **course,
         )
         results = campaign.run()
     publish(results, campaign.output)

@@ -51,6 +51,8 @@ MUTANT_COLUMNS = (
     "outputs_digest",
     "proof",
     "duplicate_of",
+    "place_digest",
+    "carried",
 )
 LATENCY_COLUMNS = ("golden_median", "mutant_median", "ratio", "p_value", "significant")
 DISCREPANCY_COLUMNS = (

@@ -1,0 +1,154 @@
+"""The pool: futures, deaths, order at the workers, and that nothing outlives it. The workers are small fakes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import as_completed, wait
+from pathlib import Path
+
+import pytest
+
+from tvm_mutate.campaign.engine import Job, WorkerDeathError
+from tvm_mutate.campaign.pool import WorkerPool
+from tvm_mutate.errors import UsageError
+
+# Answers with its process id and the request; a request says what is to be done: ("die", file) dies unless the file is
+# there, after making it; ("die",) always dies.
+FAKE = """
+import os, pathlib, sys, time
+from multiprocessing.connection import Connection
+from tvm_mutate.errors import UsageError
+connection = Connection(int(sys.argv[1]))
+while True:
+    try:
+        request = connection.recv()
+    except EOFError:
+        break
+    what, *rest = request
+    if what == "die" and not (rest and pathlib.Path(rest[0]).exists()):
+        [pathlib.Path(each).touch() for each in rest]
+        os._exit(7)
+    if what == "sleep":
+        time.sleep(rest[0])
+    answer = ("refusal", UsageError("no")) if what == "refuse" else ("answer", (os.getpid(), request))
+    connection.send(answer)
+"""
+
+
+def jobs_of(*requests: tuple, pair: str = "p", group: str = "g") -> list[Job]:
+    return [Job(request, pair, group) for request in requests]
+
+
+def alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+def test_futures_get_the_answers_to_their_requests_in_whatever_order_they_come():
+    requests = [("echo", number) for number in range(200)]
+    with WorkerPool(2, program=FAKE) as pool:
+        jobs = jobs_of(*requests)
+        pool.submit(jobs)
+        answers = {future: future.result() for future in as_completed([job.future for job in jobs])}
+    assert [answers[job.future][1] for job in jobs] == requests
+
+
+def test_a_refusal_is_the_exception_of_its_future_alone():
+    with WorkerPool(1, program=FAKE) as pool:
+        refused, fine = pool.submit(jobs_of(("refuse",), ("echo",)))
+        with pytest.raises(UsageError, match="no"):
+            refused.result(timeout=20)
+        assert fine.result(timeout=20)[1] == ("echo",)
+
+
+def test_a_request_over_which_a_worker_dies_once_is_answered_by_the_next_worker(tmp_path: Path):
+    with WorkerPool(1, program=FAKE) as pool:
+        first, second = pool.submit(jobs_of(("echo",), ("die", str(tmp_path / "died"))))
+        assert second.result(timeout=20)[0] != first.result(timeout=20)[0]
+
+
+def test_a_request_over_which_two_workers_die_is_blamed_and_the_ones_at_hand_are_not():
+    requests = [("echo", 1), ("die",), ("echo", 2), ("die",), *(("echo", number) for number in range(3, 9))]
+    with WorkerPool(1, program=FAKE) as pool:
+        futures = pool.submit(jobs_of(*requests))
+        wait(futures, timeout=60)
+    assert [future.exception() is None for future in futures] == [request != ("die",) for request in requests]
+    with pytest.raises(WorkerDeathError, match="died with exit code 7"):
+        futures[1].result()
+
+
+def test_a_worker_has_its_next_request_at_hand_and_never_waits_for_the_one_who_reads_answers():
+    with WorkerPool(1, program=FAKE) as pool:
+        wait(pool.submit(jobs_of(("echo",))), timeout=20)
+        pool.submit(jobs_of(*[("sleep", 0.2)] * 4))
+        deadline = time.monotonic() + 5
+        while len(pool._processes[0].jobs) < 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert len(pool._processes[0].jobs) == 2
+
+
+def test_requests_and_answers_larger_than_any_buffer_do_not_block_each_other():
+    large = "x" * 3_000_000
+    with WorkerPool(1, program=FAKE) as pool:
+        futures = pool.submit(jobs_of(*[("echo", large, number) for number in range(6)]))
+        assert not wait(futures, timeout=60).not_done
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced():
+    with WorkerPool(1, program=FAKE) as pool:
+        wait(pool.submit(jobs_of(("echo",))), timeout=20)
+        os.kill(pool.process_ids()[0], signal.SIGKILL)
+        (future,) = pool.submit(jobs_of(("echo",)))
+        assert future.result(timeout=20)[1] == ("echo",)
+
+
+def test_both_workers_get_about_half_of_the_groups_of_one_pair():
+    with WorkerPool(2, program=FAKE) as pool:
+        wait(pool.submit([Job(("echo",), str(worker)) for worker in range(2)]), timeout=20)  # both have started
+        jobs = [Job(("sleep", 0.01, group), "p", group) for group in range(12) for _ in range(3)]
+        pool.submit(jobs)
+        by_worker: dict[int, Counter] = {}
+        for job in jobs:
+            process, (_, _, group) = job.future.result(timeout=60)
+            by_worker.setdefault(process, Counter())[group] += 1
+    assert len(by_worker) == 2
+    for groups in by_worker.values():
+        assert 4 <= len(groups) <= 8
+    shared = set.intersection(*map(set, by_worker.values()))
+    assert len(shared) <= 1  # the last one may be shared out
+
+
+def test_nothing_outlives_the_pool_and_what_is_unanswered_is_cancelled():
+    with WorkerPool(2, program=FAKE) as pool:
+        futures = pool.submit(jobs_of(*[("sleep", 60)] * 6))
+        processes = pool.process_ids()
+        assert all(map(alive, processes))
+    assert not any(map(alive, processes))
+    assert not any(future.done() and not future.cancelled() and future.exception() is None for future in futures)
+    assert "worker pool" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_observer_hears_what_each_worker_is_at():
+    heard: list[tuple] = []
+    with WorkerPool(1, lambda worker, request: heard.append((worker, request)), FAKE) as pool:
+        wait(pool.submit(jobs_of(("echo", 1), ("echo", 2))), timeout=20)
+        deadline = time.monotonic() + 5
+        while len(heard) < 3 and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert [request for _, request in heard if request] == [("echo", 1), ("echo", 2)]
+    assert heard[-1] == (0, None)
+
+
+def test_an_error_in_the_pool_itself_reaches_whoever_waits():
+    def broken(_worker: int, _request: object) -> None:
+        raise ZeroDivisionError
+
+    with WorkerPool(1, broken, FAKE) as pool:
+        (future,) = pool.submit(jobs_of(("echo",)))
+        with pytest.raises(ZeroDivisionError):
+            future.result(timeout=20)
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(jobs_of(("echo",)))
