@@ -113,7 +113,7 @@ def main(context: click.Context, model: str, total: int, timeout: float, workers
         listed("crashing", [told(row) for row in rows if kind_of(row["id"]) == "crash"]),
     )
     figures = dict(zip(head, row, strict=True))
-    end({**report, **figures, "wrong": wrong, "differ": [str(each) for each in differ]}, options["json_file"])
+    end({**report, **figures, "wrong": wrong, "rows that differ": [str(each) for each in differ]}, options["json_file"])
     complete = len(among.rows) == len(mixed) and len(rows) == sum(counts.values())
     context.exit(int(bool(wrong or defined or sections or not complete)))
 
