@@ -78,6 +78,18 @@ def test_a_lost_device_gives_no_verdict_but_the_rung_that_is_known():
 
 
 @pytest.mark.parametrize("outcome", Outcome)
+def test_a_static_proof_comes_before_all_else_and_is_the_reason(outcome: Outcome):
+    proof = "i <= 8 always equals i < 8"
+    expected = (Verdict.EQUIVALENT, Rung.APPLIED, proof)
+    assert judge(outcome, applied=True, code_differs=None, proof=proof) == expected
+    facts = {"reached": True, "infected": True, "comparison": RELABELLED, "oracle": TOP_ONE}
+    assert judge(outcome, applied=True, code_differs=True, proof=proof, **facts) == expected
+    assert judge(outcome, applied=True, code_differs=False, proof=proof, reached=False) == expected
+    with pytest.raises(ValueError, match="not applied"):
+        judge(outcome, applied=False, code_differs=None, proof=proof)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
 def test_a_mutant_that_was_not_applied_is_never_judged(outcome: Outcome):
     with pytest.raises(ValueError, match="not applied"):
         judge(outcome, applied=False, code_differs=True, comparison=SAME, oracle=TOP_ONE)

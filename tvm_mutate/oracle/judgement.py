@@ -22,6 +22,7 @@ def judge(
     *,
     applied: bool,
     code_differs: bool | None,
+    proof: str | None = None,
     reached: bool | None = None,
     infected: bool | None = None,
     comparison: Comparison | None = None,
@@ -33,6 +34,7 @@ def judge(
     what is known                                     verdict     rung
     ================================================ =========== ====================================
     not ``applied``                                   ValueError
+    ``proof`` given: it computes what golden does     equivalent  applied
     compile error                                     None        applied
     not ``code_differs``: the same generated code     equivalent  compiled
     not ``reached`` by any input                      no coverage at most code differs
@@ -49,7 +51,8 @@ def judge(
     A mutant that was not applied is no mutant, and must never be counted as survived. A mutant that does not
     compile tests nothing, and so has no verdict (PIT calls it non-viable), and neither has one whose device
     went away. Proofs come before observations: a device that does not repeat itself bitwise can make a
-    mutant with the golden code look killed. A program that raises, crashes or hangs where the golden one
+    mutant with the golden code look killed. A ``proof`` is a sentence, which becomes the reason; it needs no
+    build, and so says nothing of what became of one. A program that raises, crashes or hangs where the golden one
     completes was noticed, and its fault was reached.
 
     A ``completed`` mutant that neither proof settles needs ``comparison`` and ``oracle``, with the oracle
@@ -57,6 +60,8 @@ def judge(
     """
     if not applied:
         raise ValueError("a mutant that was not applied cannot be judged: its program is the golden one")
+    if proof is not None:
+        return Judgement(Verdict.EQUIVALENT, Rung.APPLIED, proof)
     if outcome is Outcome.COMPILE_ERROR:
         return Judgement(None, Rung.APPLIED, "compile error")
     if code_differs is False:

@@ -7,6 +7,7 @@ from tvm_mutate.passes.application import (
     find_sites,
     selections_by_slot,
 )
+from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.mutation_pass import mutant_passes, mutation_pass
 from tvm_mutate.passes.selection import Selection, Site
 
@@ -19,5 +20,6 @@ __all__ = [
     "find_sites",
     "mutant_passes",
     "mutation_pass",
+    "prove_equivalent",
     "selections_by_slot",
 ]

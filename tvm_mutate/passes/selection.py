@@ -44,15 +44,28 @@ class Site:
     after: str
 
 
+@dataclass(frozen=True)
+class Replacement:
+    """A node that was rewritten: the ordinal of the site, the node before, and what stands there now."""
+
+    ordinal: int
+    original: Any
+    replacement: Any
+
+
 @dataclass
 class Tally:
-    """The sites of one selection in one function: counted in walk order, with those that were rewritten."""
+    """The sites of one selection in one function: counted in walk order, with those that were rewritten.
+
+    ``descriptions`` and ``replacements`` are filled in where they are given as lists.
+    """
 
     selection: Selection
     function: str
     found: int = 0
     applied: list[int] = field(default_factory=list)
     descriptions: list[Site] | None = None
+    replacements: list[Replacement] | None = None
 
     def visit(self, original: Any, rebuilt: Any) -> Any:
         """``rebuilt``, or its replacement where this is a selected site.
@@ -71,10 +84,15 @@ class Tally:
             self.descriptions.append(Site(self.function, ordinal, one_line(original), one_line(candidate)))
         if ordinal not in self.selection.mutation.sites:
             return rebuilt
-        replacement = candidate if rebuilt is original else rule.rewrite(rebuilt, parameters)
-        if replacement is None:  # another mutation of the same mutant took the site away
+        replacement = candidate
+        if rebuilt is not original:  # another mutation of the same mutant may have taken the site away
+            offered = isinstance(rule, GraphRule) or isinstance(rebuilt, rule.node_types)
+            replacement = rule.rewrite(rebuilt, parameters) if offered else None
+        if replacement is None:
             return rebuilt
         self.applied.append(ordinal)
+        if self.replacements is not None:
+            self.replacements.append(Replacement(ordinal, original, replacement))
         return replacement
 
 

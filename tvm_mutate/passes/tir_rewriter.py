@@ -47,6 +47,22 @@ def rewrite_prim_func(function: tirx.PrimFunc, tallies: Sequence[Tally]) -> tirx
     return tvm_ffi.structural_mutate(function, callbacks)
 
 
+def parts_with_sites(function: tirx.PrimFunc) -> list[Any]:
+    """The parts of a function in which nodes are numbered: the whole of it, or what is under ``compute_scope``."""
+    if _is_whole(function):
+        return [function]
+    parts: list[Any] = []
+
+    def on_attribute(node: tirx.AttrStmt, visitor: Any) -> None:
+        if node.attr_key == COMPUTE_SCOPE:
+            parts.append(node)
+        else:
+            visitor.default_visit(node)
+
+    tvm_ffi.structural_visit(function, [(tirx.AttrStmt, on_attribute)])
+    return parts
+
+
 def _leave_alone(node: Any, _mutator: Any) -> Any:
     """The node: what blocks declare to read and write repeats what their bodies do, and has no effect of its own."""
     return node
