@@ -12,16 +12,16 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .phases import Phases
+
 ROOT = Path(__file__).resolve().parents[2]
 MUTANTS = "mutants"
-_BEGIN = re.compile(r"(?P<name>[^:]+): (?P<total>\d+) to do$")
-_STEP = re.compile(r"(?P<name>[^:]+): (?P<done>\d+)/(?P<total>\d+)\b")
 _KEPT_LINES = 20
 
 Process = subprocess.Popen[str]
@@ -48,25 +48,6 @@ class Subject:
     def arguments(self, inputs: int) -> list[str]:
         """The arguments of ``run`` for this subject with so many inputs."""
         return [self.model, *(["--inputs", self.images] if self.images else []), "--limit", str(inputs)]
-
-
-@dataclass
-class Phases:
-    """When each phase of a campaign began and ended, told from its plain progress lines as they come."""
-
-    clock: Callable[[], float] = time.monotonic
-    seconds: dict[str, float] = field(default_factory=dict)
-    totals: dict[str, int] = field(default_factory=dict)
-    _began: dict[str, float] = field(default_factory=dict)
-
-    def read(self, line: str) -> None:
-        """Takes note of one line."""
-        if begun := _BEGIN.match(line):
-            self._began[begun["name"]] = self.clock()
-            self.totals[begun["name"]] = int(begun["total"])
-            self.seconds[begun["name"]] = 0.0
-        elif (step := _STEP.match(line)) and step["name"] in self._began:
-            self.seconds[step["name"]] = self.clock() - self._began[step["name"]]
 
 
 @dataclass(frozen=True)

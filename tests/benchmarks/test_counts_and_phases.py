@@ -6,9 +6,10 @@ import importlib
 import itertools
 
 import pytest
-from measuring.campaigns import Phases, Subject
+from measuring.campaigns import Subject
 from measuring.counts import census, maskers, times
 from measuring.output import listed, table
+from measuring.phases import Phases
 from rows_by_hand import row
 
 ROWS = [
