@@ -25,13 +25,18 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def commands() -> list[tuple[str, str]]:
-    """Each ``$ command`` of the console blocks, with the output that is shown below it."""
+def commands() -> list[tuple[str, str, str]]:
+    """Each ``$ command`` of the console blocks, with the output that is shown below it.
+
+    The third is the command before it, where it goes on from what that one has left.
+    """
     found = []
     for block in blocks("console"):
+        before = ""
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, shown = part.partition("\n")
-            found.append((command, shown))
+            found.append((command, shown, before if "--iterate" in command else ""))
+            before = command
     return found
 
 
@@ -48,8 +53,11 @@ def shape(line: str) -> str:
     return re.sub(r"[─\s-]+", " ", re.sub(r"\d+(\.\d+)?", "#", line)).strip()
 
 
-@pytest.mark.parametrize(("command", "shown"), commands(), ids=[command[:60] for command, _ in commands()])
-def test_a_command_of_the_readme_works_and_prints_lines_like_those_shown(command: str, shown: str, tmp_path: Path):
+@pytest.mark.parametrize(("command", "shown", "before"), commands(), ids=[command[:60] for command, *_ in commands()])
+def test_a_command_of_the_readme_works_and_prints_lines_like_those_shown(
+    command: str, shown: str, before: str, tmp_path: Path
+):
+    assert not before or run(before, tmp_path).returncode == 0
     finished = run(command, tmp_path)
     assert finished.returncode == 0, finished.stderr
     printed = {shape(line) for line in finished.stdout.splitlines()}

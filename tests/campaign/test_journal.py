@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
+import sqlite3
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tvm_mutate.campaign import Journal
+from tvm_mutate.campaign.journal import read_journal
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 
 
@@ -72,3 +79,70 @@ def test_a_journal_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Pa
     with pytest.raises(UsageError, match="cannot be used"):
         Journal(tmp_path, "digest", {})
     assert (tmp_path / "journal.sqlite").read_text() == "not a database, but somebody's notes"
+
+
+PLAN = {"subjects": [], "devices": [], "specification": {}, "versions": {}}
+
+
+def test_the_plan_and_the_mutants_of_a_pair_are_on_disk_before_any_outcome(tmp_path: Path):
+    journal = Journal(tmp_path / "out", "digest", PLAN)
+    journal.add_planned("m", "d", ["a", "b"])
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy" / "journal.sqlite")) as connection:
+        assert connection.execute("SELECT * FROM planned").fetchall() == [("m", "d", '["a", "b"]')]
+        assert json.loads(connection.execute("SELECT plan FROM campaign").fetchone()[0]) == PLAN
+        assert connection.execute("SELECT count(*) FROM outcome").fetchone() == (0,)
+    journal.close()
+
+
+def test_a_resumed_campaign_with_other_mutants_is_refused_and_told_the_first_difference(tmp_path: Path):
+    journal = Journal(tmp_path / "out", "digest", PLAN)
+    journal.add_planned("m", "d", ["a", "b"])
+    journal.add_planned("m", "d", ["a", "b"])
+    with pytest.raises(UsageError, match=r"other mutants of m on d \(number 1 was b, and is c now\)"):
+        journal.add_planned("m", "d", ["a", "c"])
+    with pytest.raises(UsageError, match=r"number 2 was nothing, and is c now"):
+        journal.add_planned("m", "d", ["a", "b", "c"])
+
+
+def test_a_journal_is_read_from_outside_while_it_is_written_and_left_as_it_is(tmp_path: Path):
+    journal = Journal(tmp_path / "out", "digest", PLAN)
+    journal.add(row("a"))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert read_journal(tmp_path / "out") == (PLAN, [row("a")])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    journal.close()
+    assert read_journal(tmp_path / "out") == (PLAN, [row("a")])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database"])
+def test_a_folder_without_a_journal_that_can_be_read_is_refused(tmp_path: Path, content: bytes | None):
+    if content is not None:
+        (tmp_path / "journal.sqlite").write_bytes(content)
+    with pytest.raises(UsageError, match="holds no journal of a campaign that can be read"):
+        read_journal(tmp_path)
+
+
+WRITE = """
+import os, pathlib, signal, sys
+from tvm_mutate.campaign import Journal
+journal = Journal(pathlib.Path(sys.argv[1]), "digest", {})
+for number in range(500):
+    journal.add({"model": "m", "device": "d", "id": str(number)})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_every_row_is_there_after_a_kill_although_no_row_waits_for_the_disk(tmp_path: Path):
+    subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / "out")], check=False)
+    assert [each["id"] for each in Journal(tmp_path / "out", "digest", {}).rows()] == [str(n) for n in range(500)]
+
+
+def test_a_row_of_a_thousand_labels_takes_less_than_two_milliseconds(tmp_path: Path):
+    journal = Journal(tmp_path / "out", "digest", {})
+    times = []
+    for number in range(200):
+        started = time.process_time()
+        journal.add(row(str(number), labels=list(range(1000)), reason="x" * 2000))
+        times.append(time.process_time() - started)
+    assert statistics.median(times) < 0.002

@@ -57,6 +57,17 @@ SELECTION = ("--operators", "tir.swap-compare", "--limit", "2", "--quiet")
         (["run", ZOO, "--labels", "labels.csv"], "--labels needs --inputs"),
         (["run", ZOO, "--inputs", "nowhere"], "nowhere: there is no such file or folder"),
         (["run", "model.onnx"], "--inputs is missing"),
+        (["list", ZOO, "--sample", "0"], "0 is not in the range"),
+        (["list", ZOO, "--sample", "5", "--sites", "all"], "--sample takes single sites"),
+        (["list", ZOO, "--sample", "5", "--mutant", "tir.store-through@*#*"], "--mutant names mutants"),
+        (["list", ZOO, "--shard", "3/2"], "--shard '3/2' is not a shard; write k/n with k from 1 to n"),
+        (["run", ZOO, "--memory", "4X"], "--memory '4X' is not a size"),
+        (["run", ZOO, "--memory", "100M"], "--memory 100M is too small: "),
+        (["run", ZOO, "--until", "survived"], "'survived' is not 'killed'"),
+        (["run", ZOO, "--precision", "0"], "0.0 is not in the range"),
+        (["run", ZOO, "--precision", "1"], "1.0 is not in the range"),
+        (["run", ZOO, "--precision", "nan"], "'nan' is not a finite number"),
+        (["run", ZOO, "--limit", "1", "--iterate", "nowhere"], "nowhere holds no journal of a campaign"),
     ],
 )
 def test_a_bad_argument_is_refused_in_one_sentence(

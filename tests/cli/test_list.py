@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -45,6 +46,22 @@ def test_a_sample_is_a_part_of_each_and_another_seed_takes_another(tool: Tool):
         assert len(sample) == len(set(sample)) == 7
         assert set(sample) <= set(each)
     assert samples[0] != samples[1]
+
+
+def test_a_sample_takes_from_every_operator_alike_however_many_sites_it_has(tool: Tool):
+    each, sample = (tool("list", MODEL, *more).out.splitlines() for more in (["--sites", "each"], ["--sample", "40"]))
+    sizes, drawn = (Counter(Mutant.parse(text).mutations[0].operator for text in ids) for ids in (each, sample))
+    assert max(sizes.values()) > 5 * min(sizes.values())
+    share = max(drawn.values())
+    assert all(drawn[operator] >= min(size, share - 1) for operator, size in sizes.items())
+    assert sample == tool("list", MODEL, "--sites", "sample:40").out.splitlines()
+
+
+def test_the_shards_of_a_sample_are_together_the_sample(tool: Tool):
+    sample = tool("list", MODEL, "--sample", "10").out.splitlines()
+    shards = [tool("list", MODEL, "--sample", "10", "--shard", f"{k}/3").out.splitlines() for k in (1, 2, 3)]
+    assert sorted(text for shard in shards for text in shard) == sorted(sample)
+    assert [len(shard) for shard in shards] == [4, 3, 3]
 
 
 def test_first_takes_one_site_of_every_variant(tool: Tool):

@@ -1,0 +1,75 @@
+"""Digests of places: equal in every process, different for what is structurally different."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tvm import relax
+from tvm.script import tirx as T  # noqa: N812
+
+from tvm_mutate.campaign.place import function_digest
+
+SURVEY = """
+import json, sys
+from tvm_mutate.build import parse_target
+from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.survey import survey
+from tvm_mutate.model import load_model
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.pipeline import Stages
+specification = Specification(
+    mutants=(
+        "tir.swap-compare{from=lt,to=gt,slot=kernel}@*#*",
+        "tir.swap-compare{from=lt,to=gt,slot=lowered}@*#*",
+        "tir.swap-compare{from=lt,to=gt,slot=codegen}@*#*",
+        "graph.replace-activation{to=tanh}@main#0",
+    )
+)
+stages = Stages(load_model("zoo://alexnet").module, parse_target(sys.argv[1]))
+print(json.dumps(survey(stages, specification, load_catalogue()).places))
+"""
+
+
+@pytest.mark.parametrize("target", ["llvm", "c"])
+def test_kernels_of_all_slots_and_the_graph_have_the_same_digests_in_every_process(target: str):
+    command = [sys.executable, "-c", SURVEY, target]
+    environments = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    printed = [
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+        for environment in environments
+    ]
+    assert printed[0] == printed[1]
+    places = json.loads(printed[0])
+    assert len(places) == len(set(places.values())) == 4
+    assert {len(digest) for digest in places.values()} == {64}
+
+
+def kernel(limit: int):
+    @T.prim_func(s_tir=True)
+    def main(a: T.Buffer((8,), "float32")):
+        for i in range(8):
+            a[i] = T.if_then_else(i < limit, a[i], T.float32(0))
+
+    return main
+
+
+def network(weights: np.ndarray):
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 4), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            out = builder.emit_output(relax.op.matmul(x, relax.const(weights)))
+        builder.emit_func_output(out)
+    return builder.get()["main"]
+
+
+def test_a_digest_is_of_structure_and_weights_and_of_no_object():
+    assert function_digest(kernel(3)) == function_digest(kernel(3)) != function_digest(kernel(4))
+    weights = np.ones((4, 2), "float32")
+    others = weights + np.eye(4, 2, dtype="float32")
+    assert function_digest(network(weights)) == function_digest(network(weights)) != function_digest(network(others))

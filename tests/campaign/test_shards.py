@@ -1,0 +1,55 @@
+"""Shards: together the whole, apart disjoint, the same wherever they are taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_mutate.campaign.shard import parse_shard, take_shard
+from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign.survey import Survey
+from tvm_mutate.errors import UsageError
+
+MUTANTS = st.lists(st.integers(0, 30).map("m{}".format), unique=True, max_size=20)
+SURVEYS = st.dictionaries(
+    st.builds(Pair, st.sampled_from(("alexnet", "resnet")), st.sampled_from(("llvm", "c"))),
+    MUTANTS.map(lambda mutants: Survey(tuple(mutants), {})),
+    max_size=4,
+)
+
+
+@given(SURVEYS, st.integers(1, 7))
+def test_the_union_of_all_shards_is_the_whole_and_no_mutant_is_in_two(surveys, count):
+    shards = [take_shard(surveys, (number, count)) for number in range(1, count + 1)]
+    for pair, survey in surveys.items():
+        dealt = Counter(mutant for shard in shards for mutant in shard[pair].mutants)
+        assert dealt == Counter(survey.mutants)
+        for shard in shards:
+            mine = set(shard[pair].mutants)
+            assert shard[pair].mutants == tuple(mutant for mutant in survey.mutants if mutant in mine)
+
+
+@given(SURVEYS, st.integers(1, 7))
+def test_a_mutant_is_in_one_shard_on_all_devices_and_shards_differ_by_one_mutant_at_most(surveys, count):
+    sizes = []
+    seen: dict[tuple[str, str], int] = {}
+    for number in range(1, count + 1):
+        shard = take_shard(surveys, (number, count))
+        mutants = {(pair.subject, mutant) for pair, survey in shard.items() for mutant in survey.mutants}
+        assert not seen.keys() & mutants
+        seen.update(dict.fromkeys(mutants, number))
+        sizes.append(len(mutants))
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", ""])
+def test_what_is_no_shard_is_refused(text: str):
+    with pytest.raises(UsageError, match="k from 1 to n"):
+        parse_shard(text)
+
+
+def test_a_shard_is_read_from_its_text():
+    assert parse_shard("2/8") == (2, 8)
