@@ -10,7 +10,7 @@ import pytest
 from tvm.target import codegen
 
 from tvm_mutate.build import parse_target
-from tvm_mutate.campaign.runner import CANARIES, Canary
+from tvm_mutate.campaign.trust import CANARIES, Canary
 from tvm_mutate.cli import doctor as module
 from tvm_mutate.cli import processor
 
