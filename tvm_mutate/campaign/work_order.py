@@ -10,8 +10,6 @@ from tvm_mutate.campaign.engine import Job
 
 # A worker keeps that many lowered models.
 _KEPT_PAIRS = 4
-# A worker takes jobs of a pair that is new to it from a busy one only if this much work is left: loading costs time.
-_WORTH_LOADING_SECONDS = 10.0
 _NEWEST = 0.2  # the weight of the newest job in the mean
 
 Group = tuple[Hashable, Hashable]
@@ -21,14 +19,15 @@ class WorkOrder:
     """The jobs that wait, by pair and group, and what each worker was at last.
 
     A worker stays with its group, then with its pair; then it takes a pair that no other is at, and then from the pair
-    with most left. A group is shared out only where no whole one is left.
+    with most left, if that is worth loading its model once more. A group is shared out only where no whole one is left.
     """
 
     def __init__(self, workers: int) -> None:
         self._waiting: dict[Hashable, dict[Hashable, deque[Job]]] = {}
         self._at: list[Group | None] = [None] * workers
         self._held: list[list[Hashable]] = [[] for _ in range(workers)]
-        self._seconds: dict[Hashable, float] = {}  # a moving mean of what a job of the pair takes
+        self._loading: dict[Hashable, float] = {}  # what a pair's first job took, which had to load its model
+        self._seconds: dict[Hashable, float] = {}  # a moving mean of what a later one takes
         self._shares = itertools.count(1)
         self._count = 0
 
@@ -43,6 +42,9 @@ class WorkOrder:
 
     def took(self, job: Job, seconds: float) -> None:
         """Notes how long a job took, to know what is worth moving."""
+        if job.pair not in self._loading:
+            self._loading[job.pair] = seconds
+            return
         before = self._seconds.get(job.pair, seconds)
         self._seconds[job.pair] = before + _NEWEST * (seconds - before)
 
@@ -120,7 +122,8 @@ class WorkOrder:
         return pair, share
 
     def _worth_loading(self, pair: Hashable) -> bool:
-        return pair not in self._seconds or self._size(pair) * self._seconds[pair] >= _WORTH_LOADING_SECONDS
+        """Whether a worker that loads the pair's model has done so before others have done half of what is left."""
+        return pair not in self._seconds or self._size(pair) * self._seconds[pair] / 2 > self._loading[pair]
 
     def _size(self, pair: Hashable) -> int:
         return sum(map(len, self._waiting[pair].values()))
