@@ -1,22 +1,35 @@
 """PrimFuncs and whole models to native code for one target."""
 
+from tvm_mutate.build.batch import Kernel, build_batch
 from tvm_mutate.build.c_compiler import CompileError, c_compiler
-from tvm_mutate.build.kernel_cache import Kernel, KernelCache
+from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
+from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
 from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text
+from tvm_mutate.build.known_kernels import KnownKernels
+from tvm_mutate.build.library import Library, build_library
 from tvm_mutate.build.program import Program, first_output
 from tvm_mutate.build.target import canonical_target, parse_target
 
 __all__ = [
     "CompileError",
     "Kernel",
-    "KernelCache",
+    "KernelStore",
     "Kernels",
+    "KnownKernels",
+    "Library",
     "Program",
+    "agrees",
+    "build_batch",
     "build_kernels",
+    "build_library",
     "c_compiler",
     "canonical_target",
+    "contracts",
+    "fast_schedule",
+    "fast_target",
     "first_output",
     "generate",
     "generated_text",
     "parse_target",
+    "user_kernel_store",
 ]

@@ -54,6 +54,11 @@ def _without_addresses(text: str) -> str:
     return _ADDRESS.sub(lambda match: ordinals.setdefault(match[0], f'!"buffer{len(ordinals)}"'), text)
 
 
+def text_digest(text: str) -> str:
+    """The SHA-256 of generated code."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def build_kernels(kernels: tvm.IRModule, target: Target, folder: Path, tir_pipeline: str = "default") -> Kernels:
     """The kernels compiled for the target; files that this needs go into ``folder``.
 
@@ -65,15 +70,11 @@ def build_kernels(kernels: tvm.IRModule, target: Target, folder: Path, tir_pipel
 
 def _finish_c(module: tvm.runtime.Module, _kind: str, folder: Path) -> Kernels:
     library = compile_c(module.inspect_source("c"), folder)
-    return Kernels(tvm.runtime.load_module(str(library)), _sha256(library.read_bytes()))
+    return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
 
 
 def _finish_with_text(module: tvm.runtime.Module, kind: str, _folder: Path) -> Kernels:
-    return Kernels(module, _sha256(generated_text(module, kind).encode()))
+    return Kernels(module, text_digest(generated_text(module, kind)))
 
 
 _FINISHERS: dict[str, Callable[[Any, str, Path], Kernels]] = {"c": _finish_c}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,16 +1,19 @@
 """Evaluation: what a mutant's build computes on the inputs."""
 
-from tvm_mutate.evaluate.content import ContentEvaluator, Unsuitable, golden_in_child
-from tvm_mutate.evaluate.golden import Golden
+from tvm_mutate.evaluate.content import ContentEvaluator, Unsuitable
+from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, RebuildEvaluator, Run
+from tvm_mutate.evaluate.stopping import StopRule
 
 __all__ = [
     "COMPILING",
     "RUNNING",
     "ContentEvaluator",
-    "Golden",
+    "Preparation",
+    "Prepared",
     "RebuildEvaluator",
     "Run",
+    "StopRule",
     "Unsuitable",
-    "golden_in_child",
+    "prepare",
 ]

@@ -30,20 +30,52 @@ class Golden:
     offsets: dict[int, int]
     stored: int
 
-    def contents(self, position: int) -> dict[Key, int]:
-        """The numbers of the values of one stored input, by the keys of their bytes."""
-        length = len(self.offsets) * KEY_BYTES
-        with Path(f"{self.path}.keys").open("rb") as file:
-            file.seek(position * length)
-            keys = file.read(length)
-        return {keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]: number for i, number in enumerate(self.offsets)}
 
-    def values(self, program: Program, position: int) -> dict[int, np.ndarray]:
-        """The values of one stored input by number, mapped so that writing to them changes no file."""
-        record = np.memmap(
-            self.path, np.uint8, mode="c", offset=position * self.record_bytes, shape=(self.record_bytes,)
-        )
-        return {number: _typed(record, offset, program.types[number]) for number, offset in self.offsets.items()}
+class GoldenRow:
+    """The golden values of one input, by number, and their numbers by the keys of their bytes."""
+
+    def __init__(self, arrays: Mapping[int, np.ndarray], contents: Mapping[Key, int]) -> None:
+        self.arrays, self.contents = arrays, contents
+        self._tensors: dict[int, tvm.runtime.Tensor] = {}
+
+    def tensor(self, number: int) -> tvm.runtime.Tensor:
+        """A value as kernels take it."""
+        if number not in self._tensors:
+            self._tensors[number] = tvm.runtime.from_dlpack(self.arrays[number])
+        return self._tensors[number]
+
+    @classmethod
+    def of(cls, values: Mapping[int, np.ndarray], numbers: Mapping[int, int]) -> GoldenRow:
+        """The row of values that were calculated just now, with those of ``numbers`` to be found by content."""
+        return cls(values, {content_key(values[number]): number for number in numbers})
+
+
+class GoldenFile:
+    """The stored golden values of a program, mapped so that writing to them changes no file and no other process.
+
+    ``rows`` are those of the stored inputs, in order.
+    """
+
+    def __init__(self, golden: Golden, program: Program) -> None:
+        self.golden = golden
+        keys = Path(f"{golden.path}.keys").read_bytes()
+        length = len(golden.offsets) * KEY_BYTES
+        self.rows = [
+            GoldenRow(
+                {number: _typed(record, at, program.types[number]) for number, at in golden.offsets.items()},
+                {keys[at : at + KEY_BYTES]: number for number, at in self._key_places(position * length)},
+            )
+            for position, record in enumerate(self._mapped())
+        ]
+
+    def _mapped(self) -> np.ndarray:
+        shape = (self.golden.stored, self.golden.record_bytes)
+        if 0 in shape:
+            return np.empty(shape, np.uint8)
+        return np.memmap(self.golden.path, np.uint8, mode="c", shape=shape)
+
+    def _key_places(self, start: int) -> list[tuple[int, int]]:
+        return [(number, start + i * KEY_BYTES) for i, number in enumerate(self.golden.offsets)]
 
 
 def layout(program: Program) -> tuple[dict[int, int], int]:
@@ -53,7 +85,7 @@ def layout(program: Program) -> tuple[dict[int, int], int]:
     for step in program.steps:
         for number in step.results if isinstance(step, KernelCall) else ():
             offsets[number] = end
-            end += -(-byte_count(program.types[number]) // _ALIGNMENT) * _ALIGNMENT
+            end += -(-program.types[number].byte_count // _ALIGNMENT) * _ALIGNMENT
     return offsets, -(-end // 4096) * 4096  # records begin at pages, where a file can be mapped
 
 
@@ -104,10 +136,5 @@ def viewed(tensor: tvm.runtime.Tensor, kind: ValueType) -> tvm.runtime.Tensor:
     return tvm.runtime.from_dlpack(np.from_dlpack(tensor).reshape(kind.shape))
 
 
-def byte_count(kind: ValueType) -> int:
-    """The length of a value in bytes."""
-    return int(np.prod(kind.shape, dtype=np.int64)) * np.dtype(kind.dtype).itemsize
-
-
 def _typed(record: np.ndarray, offset: int, kind: ValueType) -> np.ndarray:
-    return record[offset : offset + byte_count(kind)].view(kind.dtype).reshape(kind.shape)
+    return record[offset : offset + kind.byte_count].view(kind.dtype).reshape(kind.shape)

@@ -13,6 +13,8 @@ import tvm
 
 from tvm_mutate.build import Program, first_output
 from tvm_mutate.device import Device, Ending, Stage, run_isolated
+from tvm_mutate.evaluate.proof import proof_of
+from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
@@ -28,7 +30,8 @@ class Run:
     ``outputs`` has shape [inputs, classes] and is None where the code was that of the unmutated build, so that
     nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran:
     whether a mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the
-    fault died, which of its accesses were undefined, and how many kernels ran.
+    fault died, which of its accesses were undefined, how many kernels ran, and for how long. ``proof`` says why the
+    mutant cannot differ, where that is proved.
     """
 
     applied: tuple[Applied, ...]
@@ -41,6 +44,8 @@ class Run:
     masked_by: tuple[str, ...] = ()
     undefined: tuple[str, ...] | None = None
     kernel_runs: int | None = None
+    kernel_seconds: float | None = None
+    proof: str | None = None
 
     @property
     def sites(self) -> int:
@@ -62,45 +67,56 @@ class RebuildEvaluator:
         self.catalogue = catalogue
         stages.at(Slot.KERNEL)
 
-    def evaluate(self, mutant: Mutant | None, seconds: float, same_code: str | None = None) -> Ending:
+    def evaluate(
+        self, mutant: Mutant | None, seconds: float, same_code: str | None = None, stop: StopRule | None = None
+    ) -> Ending:
         """The ending of building and running the mutant (None: the unmutated model) within the time limit.
 
         The ending's value is a :class:`Run`, its note what was applied so far. Code whose digest is ``same_code``
-        is not run.
+        is not run. With ``stop`` the inputs that come after what it takes for the end are not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
 
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            return run_isolated(lambda stage: self._run(selections, stage, Path(folder), same_code), seconds)
+            return run_isolated(lambda stage: self._run(selections, stage, Path(folder), same_code, stop), seconds)
 
-    def _run(self, selections: Selections, stage: Stage, folder: Path, same_code: str | None) -> Run:
+    def _run(
+        self, selections: Selections, stage: Stage, folder: Path, same_code: str | None, stop: StopRule | None
+    ) -> Run:
         stage(COMPILING)
         started = time.monotonic()
         applied: list[Applied] = []
         lowered = self.stages.runnable(self.stages.mutated(selections, applied))
         stage(COMPILING, tuple(applied))
+        proof = proof_of(self.stages, selections, applied)
         passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in selections.items()}
         with slotted_tir_pipeline(passes) as tir_pipeline:
             program = Program(lowered, self.stages.target, folder, tir_pipeline)
         digest = program.digest
         stage(RUNNING, tuple(applied))
         if digest == same_code:
-            return Run(tuple(applied), digest, time.monotonic() - started)
+            return Run(tuple(applied), digest, time.monotonic() - started, proof=proof)
         machine = program.load(self.device.runtime())
         built = time.monotonic() - started
-        outputs, seconds = run_all(machine, self.inputs, self.device.runtime())
-        return Run(tuple(applied), digest, built, outputs, tuple(seconds))
+        outputs, seconds = run_all(machine, self.inputs, self.device.runtime(), stop)
+        return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof)
 
 
 def run_all(
-    machine: tvm.relax.VirtualMachine, inputs: Sequence[np.ndarray] | np.ndarray, device: tvm.runtime.Device
+    machine: tvm.relax.VirtualMachine,
+    inputs: Sequence[np.ndarray] | np.ndarray,
+    device: tvm.runtime.Device,
+    stop: StopRule | None = None,
 ) -> tuple[np.ndarray, list[float]]:
-    """The scores of every input, shape [inputs, classes], and the seconds that each took."""
-    rows, seconds = [], []
+    """The scores of every input up to where ``stop`` says so, shape [inputs, classes], and the seconds that each took."""
+    rows: list[np.ndarray] = []
+    seconds: list[float] = []
     for data in inputs:
         tensor = tvm.runtime.tensor(data[np.newaxis], device)
         started = time.perf_counter()
         row = first_output(machine["main"](tensor))
         seconds.append(time.perf_counter() - started)
         rows.append(row)
+        if stop is not None and stop.is_settled(rows):
+            break
     return np.stack(rows), seconds

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import tvm
+import xxhash
 
 from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.workspace import Workspace
@@ -14,51 +16,97 @@ from tvm_mutate.program import ValueType
 BAND_BYTES = 1 << 16
 _ALIGNMENT = 64
 _PATTERNS = (0xA5, 0x5A)
+_BANDS = {pattern: xxhash.xxh3_64_intdigest(bytes([pattern]) * BAND_BYTES) for pattern in _PATTERNS}
 WRITE = "write outside a buffer"
 READ = "read outside a buffer, or of memory that was never written"
 
 
-class Guarded:
-    """A buffer between two bands of one byte pattern; without content it is filled with the pattern, too."""
+class Arena:
+    """The buffers of one call of a mutated kernel, each between two bands of one byte pattern.
 
-    def __init__(self, kind: ValueType, pattern: int, content: np.ndarray | None = None) -> None:
-        count = int(np.prod(kind.shape, dtype=np.int64)) * np.dtype(kind.dtype).itemsize
-        self._memory = np.full(count + 2 * BAND_BYTES + _ALIGNMENT, pattern, np.uint8)
-        start = BAND_BYTES + -(self._memory.ctypes.data + BAND_BYTES) % _ALIGNMENT
-        self._inside = slice(start, start + count)
-        self._pattern = pattern
-        self.array = self._memory[self._inside].view(kind.dtype).reshape(kind.shape)
-        if content is not None:
-            self.array[...] = content.reshape(kind.shape)
-        self._before = None if content is None else self.array.copy()
-        self.tensor = tvm.runtime.from_dlpack(self.array)
-
-    def intact(self) -> bool:
-        """Whether both bands, and the content of a buffer that is only read, are as they were."""
-        bands = (self._memory[: self._inside.start], self._memory[self._inside.stop :])
-        kept = self._before is None or self._before.tobytes() == self.array.tobytes()
-        return kept and all(bool((band == self._pattern).all()) for band in bands)
-
-
-def run_guarded(
-    kernel: Kernel, arguments: Sequence[np.ndarray], kinds: Sequence[ValueType], workspace: Workspace, twice: bool
-) -> tuple[list[np.ndarray], set[str]]:
-    """The results of a kernel on copies of its arguments between red zones, and what it did that is undefined.
-
-    ``kinds`` are the types of the results; ``workspace`` gives the kernel its temporary buffers. With ``twice`` it runs
-    again under a second pattern: results that differ then were made of memory that is not the kernel's. The results of
-    the first pattern are returned, so that what would be garbage is the same garbage every time.
+    It is used for one input after another. ``arguments`` and ``results`` are the types of what the kernel reads and
+    writes, ``temporaries`` the sizes in bytes of the buffers that it takes from the workspace.
     """
-    undefined: set[str] = set()
-    outcomes: list[list[np.ndarray]] = []
-    for pattern in _PATTERNS if twice else _PATTERNS[:1]:
-        given = [Guarded(ValueType(array.shape, str(array.dtype)), pattern, array) for array in arguments]
-        results = [Guarded(kind, pattern) for kind in kinds]
-        workspace.fill(pattern)
-        kernel.run(*(each.tensor for each in [*given, *results]))
-        if not all(each.intact() for each in [*given, *results]):
+
+    def __init__(
+        self,
+        arguments: Sequence[ValueType],
+        results: Sequence[ValueType],
+        workspace: Workspace,
+        temporaries: Sequence[int],
+    ) -> None:
+        kinds = [*arguments, *results]
+        starts, end = _places(kinds)
+        self._workspace, self._temporaries = workspace, temporaries
+        memory = np.empty(end + _ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % _ALIGNMENT
+        self._memory = memory[start : start + end]
+        self._bands = [self._memory[: starts[0]]] + [
+            self._memory[at + kind.byte_count : following]
+            for at, kind, following in zip(starts, kinds, [*starts[1:], end], strict=True)
+        ]
+        views = [
+            self._memory[at : at + kind.byte_count].view(kind.dtype).reshape(kind.shape)
+            for at, kind in zip(starts, kinds, strict=True)
+        ]
+        self._tensors = [tvm.runtime.from_dlpack(view) for view in views]
+        self._given, self._results = views[: len(arguments)], views[len(arguments) :]
+        self._pattern = -1
+        self.kernel_seconds = 0.0
+
+    def run(self, kernel: Kernel, arguments: Sequence[np.ndarray], twice: bool) -> tuple[list[np.ndarray], set[str]]:
+        """The results of a kernel on copies of its arguments, and what it did that is undefined.
+
+        With ``twice`` it runs under a second pattern first: results that differ then were made of memory that is not
+        the kernel's. The results are those of the first pattern, so that what would be garbage is the same garbage
+        every time; they stay good until the next run.
+        """
+        undefined: set[str] = set()
+        other = self._run(_PATTERNS[1], kernel, arguments, undefined) if twice else None
+        digests = self._run(_PATTERNS[0], kernel, arguments, undefined)
+        if other is not None and other != digests:
+            undefined.add(READ)
+        return self._results, undefined
+
+    def _run(
+        self, pattern: int, kernel: Kernel, arguments: Sequence[np.ndarray], undefined: set[str]
+    ) -> list[bytes] | None:
+        self._fill(pattern)
+        for view, argument in zip(self._given, arguments, strict=True):
+            view[...] = argument.reshape(view.shape)
+        before = [_digest(view) for view in self._given]
+        self._workspace.fill(pattern, self._temporaries)
+        started = time.perf_counter()
+        kernel.run(*self._tensors)
+        self.kernel_seconds += time.perf_counter() - started
+        if not self._intact(pattern) or before != [_digest(view) for view in self._given]:
             undefined.add(WRITE)
-        outcomes.append([each.array for each in results])
-    if twice and any(first.tobytes() != second.tobytes() for first, second in zip(*outcomes, strict=True)):
-        undefined.add(READ)
-    return outcomes[0], undefined
+            self._pattern = -1  # what was written over has to be mended before the next run
+        return [_digest(view) for view in self._results]
+
+    def _fill(self, pattern: int) -> None:
+        if self._pattern != pattern:
+            self._memory[...] = pattern
+            self._pattern = pattern
+        for view in self._results:
+            view.view(np.uint8)[...] = pattern
+
+    def _intact(self, pattern: int) -> bool:
+        return all(
+            xxhash.xxh3_64_intdigest(band[:BAND_BYTES].data) == _BANDS[pattern]
+            and bool((band[BAND_BYTES:] == pattern).all())
+            for band in self._bands
+        )
+
+
+def _places(kinds: Sequence[ValueType]) -> tuple[list[int], int]:
+    """Where each buffer starts, and how long the memory is: a band before the first and one after each."""
+    starts, end = [], BAND_BYTES
+    for kind in kinds:
+        starts.append(end)
+        end += -(-kind.byte_count // _ALIGNMENT) * _ALIGNMENT + BAND_BYTES
+    return starts, end
+
+
+def _digest(array: np.ndarray) -> bytes:
+    return xxhash.xxh3_128_digest(array.reshape(-1).view(np.uint8).data)

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
-from tvm import libinfo
+import tvm_ffi
+from tvm import libinfo, tirx
+from tvm.s_tir.stmt import SBlock
 
 _CPU = 1  # kDLCPU
-_BLOCKS = 8  # more temporary buffers at once than a kernel of ours has
 
 
 class Workspace:
-    """Pages of TVM's CPU workspace pool, of ``block_bytes`` each.
+    """Pages of TVM's CPU workspace pool.
 
     The pool (src/runtime/workspace_pool.cc) hands out the smallest free page that fits, so a kernel that runs after
-    :meth:`fill` gets pages of this pattern for every buffer of at most ``block_bytes``; what it reads there without
-    having written it is the same garbage every time.
+    :meth:`fill` with the sizes of its temporary buffers gets pages of this pattern; what it reads there without having
+    written it is the same garbage every time.
     """
 
-    def __init__(self, block_bytes: int) -> None:
-        self._block_bytes = block_bytes
+    def __init__(self) -> None:
         library = ctypes.CDLL(str(libinfo.find_libtvm_runtime()))
         self._allocate, self._free = library.TVMBackendAllocWorkspace, library.TVMBackendFreeWorkspace
         self._allocate.restype = ctypes.c_void_p
         self._allocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
         self._free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
 
-    def fill(self, pattern: int) -> None:
-        """Fills the pages with a byte and gives them back to the pool."""
-        pages = [self._allocate(_CPU, 0, self._block_bytes, 2, 32) for _ in range(_BLOCKS)]
-        for page in pages:
-            ctypes.memset(page, pattern, self._block_bytes)
-        for page in reversed(pages):
+    def fill(self, pattern: int, sizes: Sequence[int]) -> None:
+        """Fills pages of these sizes, in bytes, with a byte and gives them back to the pool."""
+        pages = [(self._allocate(_CPU, 0, size, 2, 32), size) for size in sizes]
+        for page, size in pages:
+            ctypes.memset(page, pattern, size)
+        for page, _ in reversed(pages):
             self._free(_CPU, 0, page)
+
+
+def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
+    """The sizes in bytes of the buffers that a structured PrimFunc allocates, the largest first."""
+    sizes: list[int] = []
+
+    def note(block: SBlock) -> None:
+        sizes.extend(_byte_count(buffer) for buffer in block.alloc_buffers)
+
+    tvm_ffi.structural_walk(function, [(SBlock, note)])
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _byte_count(buffer: tirx.Buffer) -> int:
+    count = 1
+    for dim in buffer.shape:
+        count *= int(dim)
+    return count * int(tvm_ffi.dtype(str(buffer.dtype)).itemsize)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import GenericConst, GlobalVar
@@ -21,6 +23,11 @@ class ValueType:
 
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def byte_count(self) -> int:
+        """The length of a value in bytes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""Kernels compiled for one target in one go, each known by the digest of its generated code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm.target import Target
+from tvm.tirx import PrimFunc
+
+from tvm_mutate.build.c_compiler import ASSEMBLY, compile_c
+from tvm_mutate.build.code_text import assembly_digests, llvm_digests
+from tvm_mutate.build.kernels import generate, generated_text, text_digest
+
+
+class Kernel:
+    """A compiled kernel: ``run(*inputs, *outputs)`` on tensors, and the SHA-256 of its generated code."""
+
+    def __init__(self, module: tvm.runtime.Module, name: str, digest: str) -> None:
+        self._module, self._name, self.digest = module, name, digest
+
+    @cached_property
+    def run(self) -> Any:
+        """The function that can be called; LLVM makes machine code when it is first asked for."""
+        return self._module[self._name]
+
+    def known_as(self, digest: str) -> Kernel:
+        """The same kernel under the digest of another that gives the same bits."""
+        return Kernel(self._module, self._name, digest)
+
+
+def build_batch(
+    functions: Mapping[str, PrimFunc], target: Target, folder: Path, tir_pipeline: str = "default"
+) -> dict[str, Kernel]:
+    """The structured PrimFuncs compiled under their names; files that this needs go into ``folder``.
+
+    A compiler starts once for all of them. Raises CompileError where the generated code does not compile, and what
+    TVM raises where TVM refuses.
+    """
+    module = generate(module_of(functions), target, tir_pipeline)
+    loaded, digests = finish(module, functions, target.kind.name, folder)
+    return {name: Kernel(loaded, name, digests[name]) for name in functions}
+
+
+def module_of(functions: Mapping[str, PrimFunc]) -> tvm.IRModule:
+    """A module that exports each function under its name."""
+    return tvm.IRModule({name: function.with_attr("global_symbol", name) for name, function in functions.items()})
+
+
+Finished = tuple[tvm.runtime.Module, dict[str, str]]
+
+
+def finish(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, folder: Path) -> Finished:
+    """Generated code as a module that can be called, and the digests of its kernels."""
+    return _FINISHERS.get(kind, _finish_text)(module, names, kind, folder)
+
+
+def _finish_llvm(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str, _folder: Path) -> Finished:
+    return module, llvm_digests(module.inspect_source("ll"), names)
+
+
+def _finish_c(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str, folder: Path) -> Finished:
+    folder.mkdir(parents=True, exist_ok=True)
+    library = compile_c(module.inspect_source("c"), folder, keep_assembly=True)
+    return tvm.runtime.load_module(str(library)), assembly_digests((folder / ASSEMBLY).read_text(), names)
+
+
+def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, _folder: Path) -> Finished:
+    """For code that nothing here takes apart: kernels have equal digests only in batches that are equal."""
+    whole = text_digest(generated_text(module, kind))
+    return module, {name: f"{whole} {name}" for name in names}
+
+
+_FINISHERS: dict[str, Callable[[tvm.runtime.Module, Mapping[str, Any], str, Path], Finished]] = {
+    "llvm": _finish_llvm,
+    "c": _finish_c,
+}

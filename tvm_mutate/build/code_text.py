@@ -1,0 +1,65 @@
+"""Generated code of single kernels out of a module of many, as text that is equal for equal code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+
+# The symbol under which TVM's code generators export a kernel.
+_ENTRY = "__tvm_ffi_"
+
+# LLVM IR: where instructions come from is told beside them, and does not decide what they do.
+_LLVM_DEBUG = re.compile(r"^ *#dbg_.*\n|, !dbg ![0-9]+|^ *; .*\n|(?<=\S) +; preds = .*$", re.MULTILINE)
+_LLVM_FUNCTION = re.compile(r'^define [^@]*(@[\w.$]+|@"[^"]+").*?^}', re.MULTILINE | re.DOTALL)
+_LLVM_LINE = re.compile(r'^(@[\w.$]+|@"[^"]+"|![0-9]+|attributes #[0-9]+) = .*$', re.MULTILINE)
+# TVM names the alias classes of local buffers by where its compiler happened to allocate them.
+_LLVM_NAME = re.compile(r'@[\w.$]+|@"[^"]+"|![0-9]+|#[0-9]+|!"0x[0-9a-f]+"')
+
+_ASSEMBLY_NOISE = re.compile(r"^\t\.(cfi_|file|ident|loc|globl|size|type|section \.note).*\n", re.MULTILINE)
+_ASSEMBLY_FUNCTION = re.compile(r"^([A-Za-z_][\w.$]*):\n.*?(?=^\t\.size\t\1,)", re.MULTILINE | re.DOTALL)
+_ASSEMBLY_CONSTANT = re.compile(r"^(\.LC\d+):\n(?:\t\.(?:long|quad|value|byte|zero|string|ascii)\t.*\n)+", re.MULTILINE)
+_ASSEMBLY_NAME = re.compile(r"\.L\w+|(?<![\w.$%])[A-Za-z_][\w.$]*")
+
+
+def llvm_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each kernel's code in a module of LLVM IR, with all that its function refers to."""
+    stripped = _LLVM_DEBUG.sub("", text)
+    entities = {match[1]: match[0] for match in _LLVM_FUNCTION.finditer(stripped)}
+    for match in _LLVM_LINE.finditer(stripped):
+        entities[match[1].removeprefix("attributes ")] = match[0]
+    return {name: _digest(f"@{_ENTRY}{name}", entities, _LLVM_NAME) for name in kernels}
+
+
+def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each kernel's code in a GNU assembler file of x86-64, with its constants."""
+    entities = {match[1]: match[0] for match in _ASSEMBLY_CONSTANT.finditer(text)}
+    for match in _ASSEMBLY_FUNCTION.finditer(text):
+        entities[match[1]] = _ASSEMBLY_NOISE.sub("", match[0])
+    return {name: _digest(f"{_ENTRY}{name}", entities, _ASSEMBLY_NAME) for name in kernels}
+
+
+def _digest(root: str, entities: Mapping[str, str], names: re.Pattern[str]) -> str:
+    """The digest of an entity and all that it refers to, each named by the order in which it is met.
+
+    Numbers of labels, constants and metadata are counted through a whole module: they tell what else is in it. Raises
+    KeyError where there is no such entity.
+    """
+    if root not in entities:
+        raise KeyError(f"the generated code has no function {root}")
+    ordinals: dict[str, str] = {}
+    waiting = [root]
+
+    def ordinal(match: re.Match[str]) -> str:
+        name = match[0]
+        if name not in ordinals:
+            known = name in entities
+            ordinals[name] = f"<{len(ordinals)}>" if known or name.startswith((".L", '!"0x')) else name
+            if known and name != root:
+                waiting.append(name)
+        return ordinals[name]
+
+    content = hashlib.sha256()
+    for name in waiting:  # grows while it is walked through
+        content.update(names.sub(ordinal, entities[name]).encode())
+    return content.hexdigest()

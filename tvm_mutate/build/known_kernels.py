@@ -1,0 +1,36 @@
+"""The compiled kernels of an unmutated program, found again in its mutants by structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tvm_ffi
+from tvm.tirx import PrimFunc
+
+from tvm_mutate.build.batch import Kernel
+
+_PLACEHOLDER = "kernel"
+
+
+class KnownKernels:
+    """Compiled kernels by the structure of their PrimFuncs, whatever these are called.
+
+    ``functions`` and ``kernels`` are of one program, by name.
+    """
+
+    def __init__(self, functions: Mapping[str, PrimFunc], kernels: Mapping[str, Kernel]) -> None:
+        self._functions = {name: functions[name] for name in kernels}
+        self.kernels = dict(kernels)
+        self._names = {structure(function): name for name, function in self._functions.items()}
+
+    def find(self, name: str, function: PrimFunc) -> Kernel | None:
+        """The compiled kernel of a function of this structure, or None; ``name`` is where it is looked for first."""
+        if name in self._functions and self._functions[name].same_as(function):
+            return self.kernels[name]
+        known = self._names.get(structure(function))
+        return None if known is None else self.kernels[known]
+
+
+def structure(function: PrimFunc) -> tvm_ffi.StructuralKey:
+    """What equal functions have in common, their names apart."""
+    return tvm_ffi.StructuralKey(function.with_attr("global_symbol", _PLACEHOLDER))

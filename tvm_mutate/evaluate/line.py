@@ -1,0 +1,190 @@
+"""One mutated program on its way over the inputs: only values whose key is not golden are calculated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import tvm
+
+from tvm_mutate.build import Kernel
+from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
+from tvm_mutate.evaluate.keys import Key, call_key, content_key
+from tvm_mutate.evaluate.red_zones import Arena
+from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.program import KernelCall, Program, ValueType, View
+
+
+@dataclass
+class Trace:
+    """What one mutant did along the program, over all inputs; ``kernel_seconds`` is the time inside of kernels."""
+
+    reached: bool = False
+    infected: bool = False
+    masked_by: set[str] = field(default_factory=set)
+    undefined: set[str] = field(default_factory=set)
+    kernel_runs: int = 0
+    kernel_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mutated:
+    """A mutated program with its kernels by name, the names of the changed ones, and the keys of its values."""
+
+    program: Program
+    kernels: Mapping[str, Kernel]
+    changed: frozenset[str]
+    keys: tuple[Key | None, ...]
+
+
+@dataclass(frozen=True)
+class GoldenKeys:
+    """The keys of the unmutated program's values, by number, and the numbers of those that kernels wrote, by key."""
+
+    keys: tuple[Key | None, ...]
+    numbers: Mapping[Key, int]
+
+
+class Line:
+    """Runs a mutated program, input by input; buffers are made once and used again.
+
+    Mutated kernels run between red zones, twice for the first input; the others as they are.
+    """
+
+    def __init__(self, mutated: Mutated, golden: GoldenKeys, workspace: Workspace) -> None:
+        self._mutated, self._golden, self._workspace = mutated, golden, workspace
+        self._program = mutated.program
+        self._inputs = frozenset(mutated.program.inputs)
+        self._steps = self._needed()
+        self._arenas: dict[int, Arena] = {}
+        self._buffers: dict[int, tvm.runtime.Tensor] = {}
+        self._arrays: dict[int, np.ndarray] = {}
+        self._keys: list[Key | None] = []
+        self._computed: set[int] = set()
+        self._row = GoldenRow({}, {})
+        self.trace = Trace()
+
+    def output(self, data: np.ndarray, row: GoldenRow, first: bool) -> np.ndarray:
+        """The scores of an input (without its batch axis) whose golden values are ``row``, shape [classes]."""
+        self._keys, self._computed, self._row = list(self._mutated.keys), set(), row
+        for number in self._program.inputs:
+            # A copy, aligned as kernels expect: inputs are mapped read-only, wherever they lie in their file.
+            self._keep(number, tvm.runtime.tensor(data[np.newaxis]))
+        for number, step in self._steps:
+            if isinstance(step, View):
+                self._view(step)
+            else:
+                self._call(number, step, first)
+        return self._array(self._program.outputs[0]).reshape(-1).copy()
+
+    def _needed(self) -> list[tuple[int, KernelCall | View]]:
+        """The steps that the output needs and that are not known to be golden, with their numbers, in order."""
+        writers = self._program.writers()
+        needed: set[int] = set()
+        waiting = list(self._program.outputs)
+        while waiting:
+            value = waiting.pop()
+            step = writers.get(value)
+            if step is None or step in needed or self._mutated.keys[value] in self._golden.numbers:
+                continue
+            needed.add(step)
+            at = self._program.steps[step]
+            waiting += at.arguments if isinstance(at, KernelCall) else (at.argument,)
+        return [(number, self._program.steps[number]) for number in sorted(needed)]
+
+    def _view(self, step: View) -> None:
+        self._keys[step.result] = self._keys[step.argument]
+        if step.argument in self._computed:
+            self._keep(step.result, viewed(self._buffers[step.argument], self._program.types[step.result]))
+
+    def _call(self, number: int, step: KernelCall, first: bool) -> None:
+        kernel = self._mutated.kernels[step.kernel]
+        arguments = [self._keys[each] for each in step.arguments]
+        results = [call_key(kernel.digest, arguments, position) for position in range(len(step.results))]
+        for result, key in zip(step.results, results, strict=True):
+            self._keys[result] = key
+        if all(key in self._golden.numbers for key in results):
+            return
+        mutated = step.kernel in self._mutated.changed
+        # What is not known although all that it is made of is golden: another kernel, other arguments or constants.
+        fault = mutated or not any(each in self._computed for each in step.arguments if each not in self._inputs)
+        if mutated:
+            self._run_mutated(number, step, kernel, first)
+        else:
+            self._run_plain(step, kernel)
+        same = all([self._takes_golden_key(result) for result in step.results])
+        trace = self.trace
+        trace.kernel_runs += 1
+        trace.reached |= fault
+        trace.infected |= fault and not same
+        if trace.infected and not fault and same:
+            trace.masked_by.add(step.kernel)
+
+    def _run_mutated(self, number: int, step: KernelCall, kernel: Kernel, first: bool) -> None:
+        if number not in self._arenas:
+            self._arenas[number] = self._arena(step)
+        arena = self._arenas[number]
+        before = arena.kernel_seconds
+        arrays, undefined = arena.run(kernel, [self._array(each) for each in step.arguments], twice=first)
+        self.trace.kernel_seconds += arena.kernel_seconds - before
+        self.trace.undefined |= undefined
+        for result, array in zip(step.results, arrays, strict=True):
+            self._keep(result, tvm.runtime.from_dlpack(array), array)
+
+    def _arena(self, step: KernelCall) -> Arena:
+        types = self._program.types
+        temporaries = temporary_sizes(self._program.kernels[step.kernel])
+        given, results = [types[each] for each in step.arguments], [types[each] for each in step.results]
+        return Arena(given, results, self._workspace, temporaries)
+
+    def _run_plain(self, step: KernelCall, kernel: Kernel) -> None:
+        for result in step.results:
+            if result not in self._buffers:
+                self._keep(result, empty(self._program.types[result]))
+        tensors = [self._tensor(each) for each in step.arguments]
+        tensors += [self._buffers[result] for result in step.results]
+        started = time.perf_counter()
+        kernel.run(*tensors)
+        self.trace.kernel_seconds += time.perf_counter() - started
+        self._computed.update(step.results)
+
+    def _takes_golden_key(self, number: int) -> bool:
+        """Whether a calculated value is bitwise a golden one; it then has that value's key."""
+        twin = self._row.contents.get(content_key(self._arrays[number]))
+        if twin is None:
+            return False
+        self._keys[number] = self._golden.keys[twin]
+        self._computed.discard(number)
+        return True
+
+    def _keep(self, number: int, tensor: tvm.runtime.Tensor, array: np.ndarray | None = None) -> None:
+        self._buffers[number] = tensor
+        self._arrays[number] = np.from_dlpack(tensor) if array is None else array
+        self._computed.add(number)
+
+    def _tensor(self, number: int) -> tvm.runtime.Tensor:
+        if number in self._computed:
+            return self._buffers[number]
+        if number in self._program.constants:
+            return self._program.constants[number]
+        twin, kind = self._twin(number), self._program.types[number]
+        if _is(self._row.arrays[twin], kind):
+            return self._row.tensor(twin)
+        return tvm.runtime.from_dlpack(self._array(number))
+
+    def _array(self, number: int) -> np.ndarray:
+        if number in self._computed:
+            return self._arrays[number]
+        if number in self._program.constants:
+            return np.from_dlpack(self._program.constants[number])
+        kind = self._program.types[number]
+        return self._row.arrays[self._twin(number)].view(kind.dtype).reshape(kind.shape)
+
+    def _twin(self, number: int) -> int:
+        return self._golden.numbers[self._keys[number] or b""]
+
+
+def _is(array: np.ndarray, kind: ValueType) -> bool:
+    return array.shape == kind.shape and str(array.dtype) == kind.dtype

@@ -1,0 +1,97 @@
+"""What content-addressed evaluation needs of the unmutated program: compiled kernels and golden values, in files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tvm_mutate.build import Kernel, Library, build_library, user_kernel_store
+from tvm_mutate.device import Ending, Stage, run_isolated
+from tvm_mutate.evaluate.fast_library import fast_library, first_calls
+from tvm_mutate.evaluate.golden import Golden, record_golden, run_steps
+from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
+from tvm_mutate.mutant import Slot
+from tvm_mutate.pipeline import Stages
+from tvm_mutate.program import take_program
+
+# Making a fast kernel and checking it takes about this long; shorter campaigns do better with plain ones.
+_SECONDS_A_FAST_KERNEL = 0.2
+# A fault is half-way down the program, in the mean.
+_SHARE_BEHIND_A_FAULT = 0.5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The unmutated program of one model on one device, ready for evaluating its mutants in any process.
+
+    ``plain`` are its kernels as the device under test has them, ``fast`` those that have a better schedule with the
+    same bits, None where there are none or where making them takes longer than they save.
+    """
+
+    golden: Golden
+    plain: Library
+    fast: Library | None
+
+    @property
+    def stored(self) -> int:
+        """How many inputs have their golden values on file."""
+        return self.golden.stored
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What to prepare: golden values in the file ``path``, at most ``limit_bytes`` of them.
+
+    ``mutants`` says how many are going to be evaluated, ``fast_kernels`` whether unmutated kernels may be replaced by
+    faster ones.
+    """
+
+    path: Path
+    limit_bytes: int
+    mutants: int
+    fast_kernels: bool = True
+
+
+def prepare(stages: Stages, inputs: np.ndarray, outputs: np.ndarray, wanted: Preparation, seconds: float) -> Ending:
+    """The ending of preparing in a child process: its value is a Prepared, or a text that says why there is none.
+
+    ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build,
+    which the kernels one by one have to give bit by bit.
+    """
+    return run_isolated(lambda stage: _prepared(stages, inputs, outputs, wanted, stage), seconds)
+
+
+def _prepared(
+    stages: Stages, inputs: np.ndarray, outputs: np.ndarray, wanted: Preparation, stage: Stage
+) -> Prepared | str:
+    stage(COMPILING)
+    folder, store = wanted.path.parent / f"{wanted.path.stem}-kernels", user_kernel_store()
+    program = take_program(stages.at(Slot.KERNEL))
+    functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+    plain = build_library(functions, stages.target, folder / "plain", store)
+    kernels = plain.load()
+    stage(RUNNING)
+    started = time.perf_counter()
+    values = run_steps(program, kernels, inputs[0])
+    run_seconds = (time.perf_counter() - started) * len(inputs)
+    fast = None
+    if wanted.fast_kernels and _pays(run_seconds, wanted.mutants, len(functions)):
+        fast = fast_library(program, stages.target, kernels, values, folder / "fast", store)
+    for library in (fast, None) if fast else (None,):
+        golden, rows = record_golden(program, merged(kernels, library), inputs, wanted.path, wanted.limit_bytes)
+        if rows.tobytes() == outputs.tobytes():
+            return Prepared(golden, plain, library)
+    return "the unmutated model gives other bits kernel by kernel than as a whole"
+
+
+def merged(plain: Mapping[str, Kernel], fast: Library | None) -> dict[str, Kernel]:
+    """The kernels of a program, fast where there are fast ones."""
+    return {**plain, **(fast.load() if fast else {})}
+
+
+def _pays(run_seconds: float, mutants: int, kernels: int) -> bool:
+    return run_seconds * mutants * _SHARE_BEHIND_A_FAULT > kernels * _SECONDS_A_FAST_KERNEL
