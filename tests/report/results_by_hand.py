@@ -81,6 +81,7 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
         "evaluation": "rebuild",
         "evaluation_reason": "7 kernels changed",
         "kernel_runs": None,
+        "kernel_seconds": None,
         "masked_by": None,
         "undefined": None,
         "code_digest": None,

@@ -11,7 +11,7 @@ import xxhash
 
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import Ending
-from tvm_mutate.evaluate import COMPILING, RUNNING, Golden, Run
+from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, Run
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
 from tvm_mutate.statistics import latency_difference
@@ -39,8 +39,8 @@ class Baseline:
     """The unmutated build of one pair, built and run twice.
 
     ``outputs`` is the path of the golden scores, a ``.npy`` file of shape [inputs, classes]. ``noise_floor`` is the
-    largest absolute difference between the two runs: 0.0 on a device that repeats itself bitwise. ``golden`` are the
-    values of every step for content-addressed evaluation; where there are none, ``golden_reason`` says why.
+    largest absolute difference between the two runs: 0.0 on a device that repeats itself bitwise. ``golden`` is what
+    content-addressed evaluation needs; where there is nothing, ``golden_reason`` says why.
     """
 
     pair: Pair
@@ -52,13 +52,21 @@ class Baseline:
     run_seconds: tuple[float, ...]
     noise_floor: float
     same_code: bool
-    golden: Golden | None = None
+    golden: Prepared | None = None
     golden_reason: str = ""
 
     @property
     def seconds(self) -> float:
         """The time of one build and one run over all inputs."""
         return self.build_seconds + sum(self.run_seconds)
+
+
+@dataclass(frozen=True)
+class EvaluationPath:
+    """How a mutant was evaluated, ``content`` or ``rebuild``, and why by rebuild if single kernels were to be run."""
+
+    evaluation: str = "rebuild"
+    reason: str = ""
 
 
 def mutant_row(
@@ -68,12 +76,9 @@ def mutant_row(
     right_labels: np.ndarray | None,
     oracle: Oracle,
     catalogue: Catalogue,
-    path_reason: str = "",
+    path: EvaluationPath = EvaluationPath(),
 ) -> dict[str, Any]:
-    """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures.
-
-    ``path_reason`` says why the mutant was evaluated by a full rebuild, if single kernels were to be run.
-    """
+    """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures."""
     run: Run | None = ending.value
     applied = (run.applied if run else ending.note) or ()
     row = _identity(mutant, baseline, catalogue)
@@ -82,9 +87,10 @@ def mutant_row(
     row["build_seconds"] = round(run.build_seconds if run else ending.seconds, 4)
     row["run_seconds"] = round(sum(run.run_seconds), 4) if run else None
     comparison = _comparison(run, baseline, right_labels, oracle) if run else None
+    row["inputs"] = comparison.inputs if comparison else len(baseline.run_seconds)
     row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
     row.update(_figures(comparison))
-    row.update(_course(run, path_reason))
+    row.update(_course(run, path))
     row.update(_digests(run, baseline, row))
     # The time of a whole run is known only where the whole model ran.
     seconds = run.run_seconds if run and run.kernel_runs is None else ()
@@ -107,15 +113,17 @@ def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[
         "category": str(operator.category),
         "slot": str(operator.slot_of(operator.read_parameters(mutant.mutations[0]))),
         "device": baseline.pair.device,
-        "inputs": len(baseline.run_seconds),
     }
 
 
 def _comparison(run: Run, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle) -> Comparison:
-    """The comparison of a run with golden; the same code has golden's outputs by definition."""
+    """The comparison of a run with golden, over the inputs that ran; the same code has golden's outputs."""
     golden = np.load(baseline.outputs)
-    outputs = golden if run.outputs is None else _above_the_noise(golden, run.outputs, baseline.noise_floor)
-    return compare(golden, outputs, right_labels, [oracle])
+    if run.outputs is None:
+        return compare(golden, golden, right_labels, [oracle])
+    golden = golden[: len(run.outputs)]
+    right = None if right_labels is None else right_labels[: len(golden)]
+    return compare(golden, _above_the_noise(golden, run.outputs, baseline.noise_floor), right, [oracle])
 
 
 def _above_the_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> np.ndarray:
@@ -139,6 +147,7 @@ def _judgement(
         outcome,
         applied=True,
         code_differs=code_differs,
+        proof=run.proof if run else None,
         reached=run.reached if run else None,
         infected=run.infected if run else None,
         comparison=comparison,
@@ -149,13 +158,14 @@ def _judgement(
     return {"outcome": str(outcome), "verdict": verdict, "rung": str(judgement.rung), "reason": reason}
 
 
-def _course(run: Run | None, path_reason: str) -> dict[str, Any]:
+def _course(run: Run | None, path: EvaluationPath) -> dict[str, Any]:
     """By which path the mutant was evaluated, and what single kernels tell that a whole run does not."""
     by_content = run is not None and run.kernel_runs is not None
     return {
-        "evaluation": "content" if by_content else "rebuild",
-        "evaluation_reason": path_reason,
+        "evaluation": path.evaluation,
+        "evaluation_reason": path.reason,
         "kernel_runs": run.kernel_runs if run else None,
+        "kernel_seconds": round(run.kernel_seconds, 4) if run and run.kernel_seconds is not None else None,
         "masked_by": list(run.masked_by) if run and by_content else None,
         "undefined": list(run.undefined) if run and run.undefined is not None else None,
     }
@@ -172,7 +182,7 @@ def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dic
             (np.load(baseline.outputs) if run.outputs is None else run.outputs).tobytes()
         )
     return {
-        "code_digest": run.digest if run else None,
+        "code_digest": (run.digest or None) if run else None,
         "outputs_digest": outputs,
         "proof": row["reason"] if row["verdict"] == "equivalent" else None,
         "duplicate_of": None,

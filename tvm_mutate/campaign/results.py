@@ -59,6 +59,11 @@ def mark_duplicates(rows: Iterable[Row]) -> list[Row]:
     return marked
 
 
+def _shared(labels: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """The labels of those inputs that ran on all devices: a mutant may have been stopped earlier on some."""
+    return [each[: min(map(len, labels))] for each in labels]
+
+
 def find_discrepancies(
     rows: Iterable[Row], golden_labels: Mapping[tuple[str, str], Sequence[int]], devices: Sequence[str]
 ) -> list[Row]:
@@ -75,7 +80,7 @@ def find_discrepancies(
         for first, second in itertools.combinations([device for device in devices if device in on], 2):
             labels = [on[device]["labels"] for device in (first, second)]
             outcomes = [on[device]["outcome"] for device in (first, second)]
-            share = device_disagreement(*labels) if None not in labels else None
+            share = device_disagreement(*_shared(labels)) if None not in labels else None
             unmutated = device_disagreement(golden_labels[model, first], golden_labels[model, second])
             found.append(
                 {

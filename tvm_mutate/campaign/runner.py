@@ -18,12 +18,12 @@ from tvm_mutate.campaign.memory import golden_bytes
 from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.progress import QuietReporter, Reporter
 from tvm_mutate.campaign.record import Baseline, lost_row
+from tvm_mutate.campaign.requests import BaselineRequest, MutantRequest, Request, SurveyRequest
 from tvm_mutate.campaign.results import Results, Row, find_discrepancies, mark_duplicates
 from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, check_specification
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
-from tvm_mutate.campaign.worker import BaselineRequest, MutantRequest, Request, SurveyRequest
 from tvm_mutate.device import Device
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.mutant import Mutant
@@ -104,7 +104,7 @@ class Campaign:
         surveys = take_shard(self._surveys(engine), self.specification.shard)
         for pair, survey in surveys.items():
             journal.add_planned(pair.subject, pair.device, survey.mutants)
-        baselines = self._baselines(engine, golden)
+        baselines = self._baselines(engine, golden, surveys)
         canaries = self._canaries(engine, baselines)
         rows = mark_duplicates(self._mutants(engine, journal, surveys, baselines))
         labels = {(pair.subject, pair.device): baseline.labels for pair, baseline in baselines.items()}
@@ -141,12 +141,13 @@ class Campaign:
         answers = {_pair(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
         return {_pair(request): trusted(answers[_pair(request)]) for request in requests}
 
-    def _baselines(self, engine: Engine, golden: str) -> dict[Pair, Baseline]:
-        # Single sites change few kernels; for all sites at once golden values are not worth their time.
-        room = self._golden_bytes // max(len(self._pairs()), 1) if self.specification.by_content else 0
+    def _baselines(self, engine: Engine, golden: str, surveys: dict[Pair, Survey]) -> dict[Pair, Baseline]:
+        room = 0 if self.specification.rebuild else self._golden_bytes // max(len(self._pairs()), 1)
         fast = self.specification.fast_kernels
         requests = [
-            BaselineRequest(subject, device, golden, _BASELINE_SECONDS, room, fast) for subject, device in self._pairs()
+            BaselineRequest(subject, device, golden, _BASELINE_SECONDS, room, fast, len(surveys[pair].mutants))
+            for subject, device in self._pairs()
+            for pair in [Pair(subject.name, device.name)]
         ]
         answers = {_pair(request): answer for request, answer in self._answers(engine, "unmutated builds", requests)}
         return {_pair(request): trusted(answers[_pair(request)]) for request in requests}

@@ -57,11 +57,6 @@ class Specification:
     precision: float | None = None
     fast_kernels: bool = True
 
-    @property
-    def by_content(self) -> bool:
-        """Whether golden values are worth their time: single sites change few kernels, all sites at once nearly all."""
-        return not self.rebuild and (bool(self.mutants) or self.sites != "all")
-
 
 @dataclass(frozen=True)
 class Pair:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,64 +13,29 @@ from typing import Any
 import numpy as np
 
 from tvm_mutate.build import parse_target
-from tvm_mutate.campaign.record import Baseline, mutant_row
-from tvm_mutate.campaign.subject import Pair, Specification, Subject
+from tvm_mutate.campaign.record import Baseline, EvaluationPath, mutant_row
+from tvm_mutate.campaign.requests import BaselineRequest, MutantRequest, Request, SurveyRequest
+from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, Ending, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
-from tvm_mutate.evaluate import ContentEvaluator, Golden, RebuildEvaluator, Run, Unsuitable, golden_in_child
+from tvm_mutate.evaluate import (
+    ContentEvaluator,
+    Preparation,
+    Prepared,
+    RebuildEvaluator,
+    Run,
+    StopRule,
+    Unsuitable,
+    prepare,
+)
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import parse_oracle, top_labels
+from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages
 
 _KEPT_LOWERED = 4
-
-
-@dataclass(frozen=True)
-class SurveyRequest:
-    """Asks which mutants a subject has on a device."""
-
-    subject: Subject
-    device: Device
-    specification: Specification
-
-
-@dataclass(frozen=True)
-class BaselineRequest:
-    """Asks for the unmutated build, run twice; golden scores go into ``folder``.
-
-    With ``golden_bytes`` the values of every step go there, too, for as many inputs as fit into so many bytes.
-    ``fast_kernels`` allows faster schedules with the same bits where kernels are run one by one.
-    """
-
-    subject: Subject
-    device: Device
-    folder: str
-    seconds: float
-    golden_bytes: int = 0
-    fast_kernels: bool = True
-
-
-@dataclass(frozen=True)
-class MutantRequest:
-    """Asks for the row of one mutant.
-
-    ``until`` and ``precision`` say when its inputs may end early, as in the specification.
-    """
-
-    subject: Subject
-    device: Device
-    mutant: str
-    baseline: Baseline
-    oracle: str
-    seconds: float
-    until: str = ""
-    precision: float | None = None
-
-
-Request = SurveyRequest | BaselineRequest | MutantRequest
 
 
 class Worker:
@@ -106,7 +69,7 @@ class Worker:
         np.save(path, first)
         labels = top_labels(first)
         right = request.subject.labels
-        golden, reason = self._golden_values(request, first)
+        prepared, reason = self._prepared(request, first)
         return Baseline(
             Pair(request.subject.name, request.device.name),
             runs[0].digest,
@@ -117,58 +80,60 @@ class Worker:
             runs[0].run_seconds,
             _largest_difference(first, second),
             runs[0].digest == runs[1].digest,
-            golden,
+            prepared,
             reason,
         )
 
-    def _golden_values(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Golden | None, str]:
-        """The values of every step, if the straight line gives the bits of the whole build; else why there are none."""
+    def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | None, str]:
+        """What evaluation by content needs, or why there is none; fast kernels are not worth a failure."""
         if not request.golden_bytes:
             return None, ""
-        stages = self._lowered(request.subject, request.device)
+        stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
         path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
-        inputs = np.load(request.subject.inputs, mmap_mode="r")
-        ending = golden_in_child(stages, inputs, path, request.golden_bytes, request.seconds)
-        if ending.kind != "finished":
-            return None, f"the unmutated model is not run kernel by kernel: {ending.reason}"
-        golden, rows = ending.value
-        if rows.tobytes() != outputs.tobytes():
-            return None, "the unmutated model gives other bits kernel by kernel than as a whole"
-        return golden, ""
+        reason = ""
+        for fast in (True, False) if request.fast_kernels else (False,):
+            wanted = Preparation(path, request.golden_bytes, request.mutants, fast)
+            ending = prepare(stages, inputs, outputs, wanted, request.seconds)
+            if isinstance(ending.value, Prepared):
+                return ending.value, ""
+            reason = ending.value or f"the unmutated model is not run kernel by kernel: {ending.reason}"
+        return None, reason
 
     def _mutant(self, request: MutantRequest) -> dict[str, Any]:
         mutant = self._catalogue.parse(request.mutant)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
-        ending, reason = self._evaluate(mutant, request)
         oracle = parse_oracle(request.oracle)
-        return mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, reason)
+        ending, path = self._evaluate(mutant, request, _stop_rule(request, oracle))
+        return mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path)
 
-    def _evaluate(self, mutant: Mutant, request: MutantRequest) -> tuple[Ending, str]:
+    def _evaluate(self, mutant: Mutant, request: MutantRequest, stop: StopRule | None) -> tuple[Ending, EvaluationPath]:
         """The ending of the mutant, by content where that can be, else by rebuild and why."""
-        reason = request.baseline.golden_reason
-        if request.baseline.golden is not None:
-            evaluator = self._content_evaluator(request, request.baseline.golden)
-            ending = evaluator.evaluate(mutant, request.seconds, request.baseline.digest)
+        baseline, reason = request.baseline, request.baseline.golden_reason
+        if baseline.golden is not None:
+            content = self._content_evaluator(request, baseline.golden)
+            ending = content.evaluate(mutant, request.seconds, baseline.digest, stop)
             if not isinstance(ending.value, Unsuitable):
-                return ending, ""
+                return ending, EvaluationPath("content")
             reason = ending.value.reason
         forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
         rebuilding = self._evaluator(request.subject, request.device)
-        return rebuilding.evaluate(mutant, request.seconds, None if forced else request.baseline.digest), reason
+        ending = rebuilding.evaluate(mutant, request.seconds, None if forced else baseline.digest, stop)
+        return ending, EvaluationPath("rebuild", reason)
 
-    def _content_evaluator(self, request: MutantRequest, golden: Golden) -> ContentEvaluator:
+    def _content_evaluator(self, request: MutantRequest, prepared: Prepared) -> ContentEvaluator:
         def make() -> ContentEvaluator:
-            folder = Path(golden.path).parent / f"kernels-{os.getpid()}-{request.subject.name}-{request.device.name}"
-            inputs = np.load(request.subject.inputs, mmap_mode="r")
             stages = self._lowered(request.subject, request.device)
-            return ContentEvaluator(stages, inputs, request.device, self._catalogue, golden, folder)
+            return ContentEvaluator(stages, self._inputs(request.subject), self._catalogue, prepared)
 
         return _kept(self._contents, (request.subject.name, request.device.name), make)
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
-        inputs = np.load(subject.inputs, mmap_mode="r")
-        return RebuildEvaluator(self._lowered(subject, device), inputs, device, self._catalogue)
+        return RebuildEvaluator(self._lowered(subject, device), self._inputs(subject), device, self._catalogue)
+
+    @staticmethod
+    def _inputs(subject: Subject) -> np.ndarray:
+        return np.load(subject.inputs, mmap_mode="r")
 
     def _lowered(self, subject: Subject, device: Device) -> Stages:
         key = (subject.name, device.target)
@@ -205,6 +170,13 @@ def _golden(ending: Ending, request: BaselineRequest) -> Run:
             "verdicts against that mean nothing: check the model's preprocessing"
         )
     return run
+
+
+def _stop_rule(request: MutantRequest, oracle: Oracle) -> StopRule | None:
+    if not request.until and request.precision is None:
+        return None
+    golden = np.load(request.baseline.outputs)
+    return StopRule(golden, oracle if request.until == "killed" else None, request.precision)
 
 
 def _largest_difference(first: np.ndarray, second: np.ndarray) -> float:

@@ -93,7 +93,7 @@ class ContentEvaluator:
         stage(COMPILING, tuple(applied))
         proof = proof_of(self.stages, selections, applied)
         if proof is not None:
-            return Run(tuple(applied), same_code, time.monotonic() - started, kernel_runs=0, proof=proof)
+            return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
         mutated = self._built(program, selections, applied, folder)
         built = time.monotonic() - started
         stage(RUNNING, tuple(applied))
@@ -103,6 +103,9 @@ class ContentEvaluator:
         digest = (outputs[0] or b"").hex()
         if digest in self._finished:
             return replace(self._finished[digest], applied=tuple(applied), build_seconds=built)
+        for name in mutated.changed:
+            _ = mutated.kernels[name].run  # machine code is made only now that it is needed, and is part of building
+        built = time.monotonic() - started
         return self._run_inputs(mutated, Run(tuple(applied), digest, built), stop)
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:

@@ -114,7 +114,8 @@ class Line:
             self._run_mutated(number, step, kernel, first)
         else:
             self._run_plain(step, kernel)
-        same = all([self._takes_golden_key(result) for result in step.results])
+        golden = [self._takes_golden_key(result) for result in step.results]
+        same = all(golden)
         trace = self.trace
         trace.kernel_runs += 1
         trace.reached |= fault

@@ -108,7 +108,7 @@ def run_all(
     device: tvm.runtime.Device,
     stop: StopRule | None = None,
 ) -> tuple[np.ndarray, list[float]]:
-    """The scores of every input up to where ``stop`` says so, shape [inputs, classes], and the seconds that each took."""
+    """The scores of the inputs up to where ``stop`` says so, shape [inputs, classes], and the seconds of each."""
     rows: list[np.ndarray] = []
     seconds: list[float] = []
     for data in inputs:

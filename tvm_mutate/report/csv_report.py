@@ -45,6 +45,7 @@ MUTANT_COLUMNS = (
     "evaluation",
     "evaluation_reason",
     "kernel_runs",
+    "kernel_seconds",
     "masked_by",
     "undefined",
     "code_digest",

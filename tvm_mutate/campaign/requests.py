@@ -1,0 +1,56 @@
+"""What a campaign asks its workers for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm_mutate.campaign.record import Baseline
+from tvm_mutate.campaign.subject import Specification, Subject
+from tvm_mutate.device import Device
+
+
+@dataclass(frozen=True)
+class SurveyRequest:
+    """Asks which mutants a subject has on a device."""
+
+    subject: Subject
+    device: Device
+    specification: Specification
+
+
+@dataclass(frozen=True)
+class BaselineRequest:
+    """Asks for the unmutated build, run twice; golden scores go into ``folder``.
+
+    With ``golden_bytes`` the values of every step go there, too, for as many inputs as fit into so many bytes.
+    ``fast_kernels`` allows faster schedules with the same bits where kernels are run one by one, if they save time for
+    so many ``mutants``.
+    """
+
+    subject: Subject
+    device: Device
+    folder: str
+    seconds: float
+    golden_bytes: int = 0
+    fast_kernels: bool = True
+    mutants: int = 0
+
+
+@dataclass(frozen=True)
+class MutantRequest:
+    """Asks for the row of one mutant.
+
+    ``until`` and ``precision`` say when its inputs may end early, as in the specification.
+    """
+
+    subject: Subject
+    device: Device
+    mutant: str
+    baseline: Baseline
+    oracle: str
+    seconds: float
+    until: str = ""
+    precision: float | None = None
+
+
+Request = SurveyRequest | BaselineRequest | MutantRequest
