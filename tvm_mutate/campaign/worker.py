@@ -33,7 +33,7 @@ from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
-from tvm_mutate.pipeline import FoldingCache, Fused, Stages
+from tvm_mutate.pipeline import FoldingCache, Fused, LegalisingCache, Stages
 
 _KEPT_LOWERED = 4
 
@@ -43,7 +43,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._catalogue = load_catalogue()
-        self._folding = FoldingCache()
+        self._folding, self._legalising = FoldingCache(), LegalisingCache()
         self._models: OrderedDict[str, Fused] = OrderedDict()
         self._contents: OrderedDict[tuple[str, str], ContentEvaluator] = OrderedDict()
         self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
@@ -142,7 +142,7 @@ class Worker:
     def _fused(self, subject: Subject) -> Fused:
         def load() -> Fused:
             model = load_model(subject.reference, shape=dict(subject.shape) or None)
-            return Fused(model.module, self._folding)
+            return Fused(model.module, self._folding, self._legalising)
 
         return _kept(self._models, subject.name, load)
 

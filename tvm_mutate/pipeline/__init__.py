@@ -1,6 +1,7 @@
 """The slots: the only room that knows how TVM's pipelines are put together."""
 
 from tvm_mutate.pipeline.folding import FoldingCache
+from tvm_mutate.pipeline.legalising import LegalisingCache
 from tvm_mutate.pipeline.relax_pipeline import (
     default_relax_pipeline,
     fusing_pipeline,
@@ -13,6 +14,7 @@ from tvm_mutate.pipeline.stages import Fused, Selections, Stages, kernels_of, lo
 __all__ = [
     "FoldingCache",
     "Fused",
+    "LegalisingCache",
     "Selections",
     "Stages",
     "default_relax_pipeline",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import tvm
-from tvm import tirx
+from tvm import relax, tirx
 from tvm.target import Target
 from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Applied, Selection, mutation_pass
 from tvm_mutate.pipeline.folding import FoldingCache
-from tvm_mutate.pipeline.relax_pipeline import fusing_pipeline, memory_pipeline, scheduling_pipeline
+from tvm_mutate.pipeline.legalising import LegalisingCache
+from tvm_mutate.pipeline.relax_pipeline import memory_pipeline, scheduling_pipeline
 
 Selections = Mapping[Slot, Sequence[Selection]]
 
@@ -42,12 +43,16 @@ def lower_to_door(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: s
 class Fused:
     """A model after legalisation and fusion, which targets share; computed when first asked for.
 
-    ``folding`` keeps the kernels of constant folding for the next model, and for the model's graph mutants.
+    ``folding`` and ``legalising`` keep the kernels of constant folding and of legalisation for the next model, and for
+    the model's graph mutants.
     """
 
-    def __init__(self, module: tvm.IRModule, folding: FoldingCache | None = None) -> None:
+    def __init__(
+        self, module: tvm.IRModule, folding: FoldingCache | None = None, legalising: LegalisingCache | None = None
+    ) -> None:
         self.module = module
         self._folding = folding or FoldingCache()
+        self._legalising = legalising or LegalisingCache()
         self._fused: tvm.IRModule | None = None
 
     def fused(self) -> tvm.IRModule:
@@ -57,9 +62,10 @@ class Fused:
         return self._fused
 
     def fuse(self, module: tvm.IRModule) -> tvm.IRModule:
-        """Another module, such as the model with graph mutations, legalised and fused."""
+        """Another module, such as the model with graph mutations, legalised and fused: what ``fusing_pipeline`` does."""
         with self._folding.active():
-            return fusing_pipeline()(module)
+            decomposed = relax.transform.DecomposeOpsForInference()(module)
+            return relax.get_pipeline("zero")(self._legalising.legalisation(decomposed)(decomposed))
 
 
 class Stages:

@@ -1,0 +1,97 @@
+"""Legalisation with kernels that are made once: most of the time that a graph mutant's lowering takes otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import relax
+from tvm.ir import GenericConst, GlobalVar
+from tvm.tirx import PrimFunc
+
+Legaliser = Callable[[relax.BlockBuilder, relax.Call], Any]
+_ATTRIBUTE = "FLegalize"
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What became of a call: a kernel with its name, which arguments it takes, and the type of its result."""
+
+    function: PrimFunc
+    name: str
+    arguments: tuple[int, ...]
+    result: Any
+
+
+class LegalisingCache:
+    """Kernels that legalisation has made, by operator, attributes and types of arguments.
+
+    TVM's LegalizeOps makes a PrimFunc for each call anew (1.5 ms each), and a graph mutant differs from the model in
+    few calls. Only calls whose legalisation is one call of one kernel on some of the call's own arguments are kept.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[Any, _Made | None] = {}
+
+    def legalisation(self, module: tvm.IRModule) -> tvm.transform.Pass:
+        """A pass that does to the module what LegalizeOps does."""
+        found: dict[str, Legaliser] = {}
+
+        def note(node: Any) -> None:
+            if isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op) and node.op.has_attr(_ATTRIBUTE):
+                found.setdefault(node.op.name, self._cached(node.op.get_attr(_ATTRIBUTE)))
+
+        for function in module.functions.values():
+            if isinstance(function, relax.Function):
+                relax.analysis.post_order_visit(function, note)
+        return relax.transform.LegalizeOps(found)
+
+    def _cached(self, legalise: Legaliser) -> Legaliser:
+        def once(builder: relax.BlockBuilder, call: relax.Call) -> Any:
+            key = _key(call)
+            if key is None:
+                return legalise(builder, call)
+            if key not in self._made:
+                self._made[key] = _made(legalise, call)
+            made = self._made[key]
+            if made is None:
+                return legalise(builder, call)
+            variable = builder.add_func(made.function, made.name)
+            return relax.call_tir(variable, [call.args[at] for at in made.arguments], made.result)
+
+        return once
+
+
+def _key(call: relax.Call) -> Any:
+    """What decides the kernel of a call; None where the value of an argument may be part of it."""
+    arguments = []
+    for argument in call.args:
+        if isinstance(argument, GenericConst) and not argument.value.shape:
+            return None  # scalars are written into kernels
+        is_value = isinstance(argument, relax.Var | GenericConst)
+        arguments.append(tvm_ffi.StructuralKey(argument.ty if is_value else argument))
+    attributes = None if call.attrs is None else tvm_ffi.StructuralKey(call.attrs)
+    return (call.op.name, attributes, tuple(arguments))
+
+
+def _made(legalise: Legaliser, call: relax.Call) -> _Made | None:
+    """What becomes of a call, tried out in a module of its own, where the kernel has the name that is asked for."""
+    builder = relax.BlockBuilder()
+    legalised = legalise(builder, call)
+    if not isinstance(legalised, relax.Call) or getattr(legalised.op, "name", "") != "relax.call_tir":
+        return None
+    if len(legalised.args) != 2 or not isinstance(legalised.args[0], GlobalVar) or len(legalised.ty_args) != 1:
+        return None
+    places = [_place(argument, call) for argument in legalised.args[1].fields]
+    if None in places:
+        return None
+    function = builder.get()[legalised.args[0]]
+    taken = tuple(place for place in places if place is not None)
+    return _Made(function, legalised.args[0].name_hint, taken, legalised.ty_args[0])
+
+
+def _place(argument: Any, call: relax.Call) -> int | None:
+    return next((at for at, each in enumerate(call.args) if each.same_as(argument)), None)
