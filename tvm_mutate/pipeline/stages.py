@@ -62,7 +62,7 @@ class Fused:
         return self._fused
 
     def fuse(self, module: tvm.IRModule) -> tvm.IRModule:
-        """Another module, such as the model with graph mutations, legalised and fused: what ``fusing_pipeline`` does."""
+        """Another module, such as the model with graph mutations, legalised and fused as by ``fusing_pipeline``."""
         with self._folding.active():
             decomposed = relax.transform.DecomposeOpsForInference()(module)
             return relax.get_pipeline("zero")(self._legalising.legalisation(decomposed)(decomposed))
