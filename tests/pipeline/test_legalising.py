@@ -17,7 +17,7 @@ class ScalarsAndNumbers:
     """Kernels with a scalar in them, and two that differ in an attribute only."""
 
     @R.function
-    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
+    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):  # noqa: N805
         with R.dataflow():
             a = R.add(x, R.const(2.0, "float32"))
             b = R.add(a, R.const(3.0, "float32"))

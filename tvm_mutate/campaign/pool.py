@@ -21,7 +21,13 @@ from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
 from tvm_mutate.campaign.work_order import WorkOrder
 
 # One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
-_ENVIRONMENT = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_ENVIRONMENT = {
+    "TVM_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # Large pages for the heap: workers fork for every mutant, and most of that time is copying page tables.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 _ATTEMPTS = 2
 # A request that is sent to a busy worker must fit into the socket's buffer: if it did not, worker and pool could wait
 # for each other, each to be read by the other.

@@ -54,8 +54,8 @@ def _preamble() -> str:
     """The data layout and the triple of this machine, as LLVM writes them."""
 
     @T.prim_func
-    def nothing(buffer: T.Buffer((1,), "float32")):  # type: ignore[valid-type]
-        buffer[0] = T.float32(0)  # type: ignore[index]
+    def nothing(buffer: T.Buffer((1,), "float32")) -> None:  # type: ignore[valid-type]
+        buffer[0] = T.float32(0)
 
     text = tirx.build(tvm.IRModule({"nothing": nothing}), target=Target("llvm")).inspect_source("ll")
     return "\n".join(line for line in text.splitlines() if line.startswith("target ")) + "\n"
