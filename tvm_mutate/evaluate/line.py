@@ -50,7 +50,7 @@ class GoldenKeys:
 class Line:
     """Runs a mutated program, input by input; buffers are made once and used again.
 
-    Mutated kernels run between red zones, twice for the first input; the others as they are.
+    Mutated kernels run between red zones, thoroughly for the first input; the others as they are.
     """
 
     def __init__(self, mutated: Mutated, golden: GoldenKeys, workspace: Workspace) -> None:
@@ -128,7 +128,7 @@ class Line:
             self._arenas[number] = self._arena(step)
         arena = self._arenas[number]
         before = arena.kernel_seconds
-        arrays, undefined = arena.run(kernel, [self._array(each) for each in step.arguments], twice=first)
+        arrays, undefined = arena.run(kernel, [self._array(each) for each in step.arguments], thoroughly=first)
         self.trace.kernel_seconds += arena.kernel_seconds - before
         self.trace.undefined |= undefined
         for result, array in zip(step.results, arrays, strict=True):

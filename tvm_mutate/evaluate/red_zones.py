@@ -14,7 +14,9 @@ from tvm_mutate.program import ValueType
 
 BAND_BYTES = 1 << 16
 _ALIGNMENT = 64
-_PATTERNS = (0xA5, 0x5A)
+# As float32 a tiny number, and one of each sign that is large and still survives a cast to an integer: what is read
+# must not be lost in a sum, a maximum or a conversion every time.
+_PATTERNS = (0xA5, 0x49, 0xC9)
 _BANDS = {pattern: xxhash.xxh3_64_intdigest(bytes([pattern]) * BAND_BYTES) for pattern in _PATTERNS}
 WRITE = "write outside a buffer"
 READ = "read outside a buffer, or of memory that was never written"
@@ -53,23 +55,23 @@ class Arena:
         self._pattern = -1
         self.kernel_seconds = 0.0
 
-    def run(self, kernel: Kernel, arguments: Sequence[np.ndarray], twice: bool) -> tuple[list[np.ndarray], set[str]]:
+    def run(
+        self, kernel: Kernel, arguments: Sequence[np.ndarray], thoroughly: bool
+    ) -> tuple[list[np.ndarray], set[str]]:
         """The results of a kernel on copies of its arguments, and what it did that is undefined.
 
-        With ``twice`` it runs under a second pattern first: results that differ then were made of memory that is not
-        the kernel's. The results are those of the first pattern, so that what would be garbage is the same garbage
-        every time; they stay good until the next run.
+        With ``thoroughly`` it runs under two other patterns first: results that differ then were made of memory that
+        is not the kernel's. The results are those of the first pattern, so that what would be garbage is the same
+        garbage every time; they stay good until the next run.
         """
         undefined: set[str] = set()
-        other = self._run(_PATTERNS[1], kernel, arguments, undefined) if twice else None
+        others = [self._run(each, kernel, arguments, undefined) for each in _PATTERNS[1:]] if thoroughly else []
         digests = self._run(_PATTERNS[0], kernel, arguments, undefined)
-        if other is not None and other != digests:
+        if any(other != digests for other in others):
             undefined.add(READ)
         return self._results, undefined
 
-    def _run(
-        self, pattern: int, kernel: Kernel, arguments: Sequence[np.ndarray], undefined: set[str]
-    ) -> list[bytes] | None:
+    def _run(self, pattern: int, kernel: Kernel, arguments: Sequence[np.ndarray], undefined: set[str]) -> list[bytes]:
         self._fill(pattern)
         for view, argument in zip(self._given, arguments, strict=True):
             view[...] = argument.reshape(view.shape)

@@ -60,7 +60,9 @@ class LegalisingCache:
             if made is None:
                 return legalise(builder, call)
             variable = builder.add_func(made.function, made.name)
-            return relax.call_tir(variable, [call.args[at] for at in made.arguments], made.result)
+            # A kernel with several results has the type of a tuple, which call_tir takes as a list.
+            results = list(made.result.fields) if isinstance(made.result, tvm.ir.TupleType) else made.result
+            return relax.call_tir(variable, [call.args[at] for at in made.arguments], results)
 
         return once
 

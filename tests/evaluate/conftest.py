@@ -1,0 +1,60 @@
+"""One model with both its evaluators, shared by the tests of a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tvm_mutate.build import parse_target
+from tvm_mutate.device import Device
+from tvm_mutate.evaluate import ContentEvaluator, Preparation, Prepared, RebuildEvaluator, Run, StopRule, prepare
+from tvm_mutate.model import load_inputs, load_model
+from tvm_mutate.operators import builtin_catalogue
+from tvm_mutate.pipeline import Fused, Stages
+
+CATALOGUE = builtin_catalogue()
+MODEL, IMAGES, SECONDS = "zoo://alexnet", 3, 120.0
+GOLDEN_BYTES = 1 << 28
+# So many mutants that fast kernels pay.
+MANY = 1_000_000
+
+
+class Both:
+    """The two evaluators of one model on one device."""
+
+    def __init__(self, target: str, folder: Path, golden_bytes: int = GOLDEN_BYTES, mutants: int = 0) -> None:
+        model = load_model(MODEL)
+        self.inputs = load_inputs("zoo://digits", model, limit=IMAGES).data
+        self.stages = Stages(Fused(model.module), parse_target(target))
+        self.rebuild = RebuildEvaluator(self.stages, self.inputs, Device.parse(target), CATALOGUE)
+        self.unmutated: Run = self.rebuild.evaluate(None, SECONDS).value
+        assert self.unmutated.outputs is not None
+        self.scores: np.ndarray = self.unmutated.outputs
+        wanted = Preparation(folder / "golden.bin", golden_bytes, mutants)
+        self.prepared: Prepared = prepare(self.stages, self.inputs, self.scores, wanted, SECONDS).value
+        self.content = ContentEvaluator(self.stages, self.inputs, CATALOGUE, self.prepared)
+
+    def run(self, mutant: str, stop: StopRule | None = None) -> Run:
+        """What evaluation by content gives."""
+        return self.content.evaluate(CATALOGUE.parse(mutant), SECONDS, self.unmutated.digest, stop).value
+
+    def rebuilt(self, mutant: str, stop: StopRule | None = None) -> Run:
+        """What the full rebuild gives."""
+        return self.rebuild.evaluate(CATALOGUE.parse(mutant), SECONDS, self.unmutated.digest, stop).value
+
+    def scores_of(self, run: Run) -> np.ndarray:
+        """The scores of a run, shape [inputs, classes]; the golden ones where nothing had to run."""
+        return self.scores if run.outputs is None else run.outputs
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both("llvm", tmp_path_factory.mktemp("content"))
+
+
+@pytest.fixture(scope="session")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """The same with fast kernels for what is not mutated."""
+    return Both("llvm", tmp_path_factory.mktemp("fast"), mutants=MANY)
