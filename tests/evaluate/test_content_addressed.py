@@ -59,7 +59,7 @@ def test_mutants_of_all_sites_at_once_change_most_kernels_and_are_evaluated_by_c
     mutants = [
         "tir.offset-store@*#*",
         "tir.store-through{type=int8}@fused_conv2d*#*",
-        "graph.replace-activation@main#*",
+        "graph.replace-activation{to=tanh}@main#*",
     ]
     assert compared(both, mutants) == len(mutants)
     assert both.run(mutants[0]).kernel_runs == IMAGES * len(take_program(both.stages.at(Slot.KERNEL)).kernels)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 _ENTRY = "__tvm_ffi_"
 
 # LLVM IR: where instructions come from is told beside them, and does not decide what they do.
-_LLVM_DEBUG = re.compile(r"^ *#dbg_.*\n|, !dbg ![0-9]+|^ *; .*\n|(?<=\S) +; preds = .*$", re.MULTILINE)
+_LLVM_NOISE = re.compile(r"^ *#dbg_.*\n|,? !dbg ![0-9]+|^ *; .*\n| +; preds = .*$", re.MULTILINE)
 _LLVM_FUNCTION = re.compile(r'^define [^@]*(@[\w.$]+|@"[^"]+").*?^}', re.MULTILINE | re.DOTALL)
 _LLVM_LINE = re.compile(r'^(@[\w.$]+|@"[^"]+"|![0-9]+|attributes #[0-9]+) = .*$', re.MULTILINE)
 # TVM names the alias classes of local buffers by where its compiler happened to allocate them.
@@ -24,23 +24,22 @@ _ASSEMBLY_NAME = re.compile(r"\.L\w+|(?<![\w.$%])[A-Za-z_][\w.$]*")
 
 def llvm_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each kernel's code in a module of LLVM IR, with all that its function refers to."""
-    stripped = _LLVM_DEBUG.sub("", text)
-    entities = {match[1]: match[0] for match in _LLVM_FUNCTION.finditer(stripped)}
-    for match in _LLVM_LINE.finditer(stripped):
+    entities = {match[1]: match[0] for match in _LLVM_FUNCTION.finditer(text)}
+    for match in _LLVM_LINE.finditer(text):
         entities[match[1].removeprefix("attributes ")] = match[0]
-    return {name: _digest(f"@{_ENTRY}{name}", entities, _LLVM_NAME) for name in kernels}
+    return {name: _digest(f"@{_ENTRY}{name}", entities, _LLVM_NOISE, _LLVM_NAME) for name in kernels}
 
 
 def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each kernel's code in a GNU assembler file of x86-64, with its constants."""
     entities = {match[1]: match[0] for match in _ASSEMBLY_CONSTANT.finditer(text)}
     for match in _ASSEMBLY_FUNCTION.finditer(text):
-        entities[match[1]] = _ASSEMBLY_NOISE.sub("", match[0])
-    return {name: _digest(f"{_ENTRY}{name}", entities, _ASSEMBLY_NAME) for name in kernels}
+        entities[match[1]] = match[0]
+    return {name: _digest(f"{_ENTRY}{name}", entities, _ASSEMBLY_NOISE, _ASSEMBLY_NAME) for name in kernels}
 
 
-def _digest(root: str, entities: Mapping[str, str], names: re.Pattern[str]) -> str:
-    """The digest of an entity and all that it refers to, each named by the order in which it is met.
+def _digest(root: str, entities: Mapping[str, str], noise: re.Pattern[str], names: re.Pattern[str]) -> str:
+    """The digest of an entity and all that it refers to, without noise, each named by the order in which it is met.
 
     Numbers of labels, constants and metadata are counted through a whole module: they tell what else is in it. Raises
     KeyError where there is no such entity.
@@ -61,5 +60,5 @@ def _digest(root: str, entities: Mapping[str, str], names: re.Pattern[str]) -> s
 
     content = hashlib.sha256()
     for name in waiting:  # grows while it is walked through
-        content.update(names.sub(ordinal, entities[name]).encode())
+        content.update(names.sub(ordinal, noise.sub("", entities[name])).encode())
     return content.hexdigest()

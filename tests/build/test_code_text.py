@@ -1,0 +1,55 @@
+"""Digests of single kernels out of generated code of many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tvm
+
+from tvm_mutate.build import build_batch, parse_target
+from tvm_mutate.model import load_model
+from tvm_mutate.mutant import Slot
+from tvm_mutate.operators import builtin_catalogue
+from tvm_mutate.passes import apply_mutations, selections_by_slot
+from tvm_mutate.pipeline import Stages
+from tvm_mutate.program import take_program
+
+CATALOGUE = builtin_catalogue()
+TARGETS = ["llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c"]
+
+
+@pytest.fixture(scope="module")
+def kernels() -> dict[str, tvm.tirx.PrimFunc]:
+    program = take_program(Stages(load_model("zoo://alexnet").module, parse_target("llvm")).at(Slot.KERNEL))
+    return {name: program.kernels[name] for name in sorted(program.kernels)[:5]}
+
+
+def mutated(kernels: dict[str, tvm.tirx.PrimFunc], mutant: str) -> dict[str, tvm.tirx.PrimFunc]:
+    selections = selections_by_slot(CATALOGUE.parse(mutant).mutations, CATALOGUE)[Slot.KERNEL]
+    module, report = apply_mutations(tvm.IRModule(dict(kernels)), selections)
+    assert any(each.changed for each in report)
+    return {name: module[name] for name in kernels}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_kernel_has_one_digest_alone_among_others_and_under_another_name(kernels, target: str, tmp_path: Path):
+    together = build_batch(kernels, parse_target(target), tmp_path / "together")
+    assert len({kernel.digest for kernel in together.values()}) == len(kernels)
+    for name, function in list(kernels.items())[1:4]:
+        alone = build_batch({"another_name": function}, parse_target(target), tmp_path / name)
+        assert alone["another_name"].digest == together[name].digest
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_digests_tell_constants_apart_and_take_what_compilers_fold_for_the_same(kernels, target: str, tmp_path: Path):
+    plain = build_batch(kernels, parse_target(target), tmp_path / "plain")
+
+    def changed(mutant: str) -> list[str]:
+        functions = mutated(kernels, mutant)
+        built = build_batch(functions, parse_target(target), tmp_path / "mutated")
+        return [name for name in functions if built[name].digest != plain[name].digest]
+
+    (stored,) = changed("tir.scale-store{ulps=1048576}@fused_conv2d_add_relu#2")
+    assert stored == "fused_conv2d_add_relu"
+    assert changed("tir.scale-store{epsilon=1e-08}@fused_conv2d_add_relu#2") == []
