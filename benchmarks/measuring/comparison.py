@@ -10,7 +10,7 @@ from typing import Any
 Row = Mapping[str, Any]
 Identity = tuple[str, str, str]
 
-TIMED = frozenset({"build_seconds", "run_seconds", "latency"})
+TIMED = frozenset({"build_seconds", "run_seconds", "kernel_seconds", "latency"})
 SECTIONS = ("models", "devices", "baselines", "canaries", "absent", "discrepancies")
 DEFINED, UNDEFINED, UNKNOWN = "defined", "undefined", "not looked at"
 MISSING = "(missing)"
@@ -56,10 +56,9 @@ def behaviour(*rows: Row) -> str:
 
 
 def timeless(value: Any) -> Any:
-    """A value of results without anything that is a time; the time limit that a reason names is one."""
+    """A value of results without anything that is a time."""
     if isinstance(value, Mapping):
-        kept = {key: timeless(each) for key, each in value.items() if key not in TIMED}
-        return {**kept, "reason": without_numbers(kept["reason"])} if kept.get("outcome") == "timeout" else kept
+        return {key: timeless(each) for key, each in value.items() if key not in TIMED}
     return [timeless(each) for each in value] if isinstance(value, list | tuple) else value
 
 

@@ -28,6 +28,7 @@ def row(mutant: str, **more: Any) -> dict[str, Any]:
         "duplicate_of": None,
         "build_seconds": 0.5,
         "run_seconds": 0.25,
+        "kernel_seconds": 0.125,
         "latency": None,
         **more,
     }
@@ -44,7 +45,9 @@ def slower(content: dict[str, Any]) -> dict[str, Any]:
     content = copy.deepcopy(content)
     for each in [*content["mutants"], *content["baselines"]]:
         each["build_seconds"] *= 3
-        each["run_seconds"] = None if each["run_seconds"] is None else 3 * each["run_seconds"]
+        for name in ("run_seconds", "kernel_seconds"):
+            if each.get(name) is not None:
+                each[name] *= 3
     return content
 
 

@@ -29,7 +29,7 @@ def test_four_hostile_mutants_are_four_outcomes_of_one_finished_campaign(
     assert (crash["outcome"], crash["verdict"]) == ("crash", "killed")
     assert "SIGSEGV" in crash["reason"]
     assert (hang["outcome"], hang["verdict"]) == ("timeout", "killed")
-    assert f"{LIMIT:.0f} s" in hang["reason"]
+    assert hang["reason"].endswith(": no end within the time limit")  # no measured number: it is the same every time
     assert (not_compile["outcome"], not_compile["verdict"]) == ("compile error", None)
     assert beyond["outcome"] in ("completed", "crash")
     # What came after the worst of them is judged as if alone.

@@ -21,7 +21,7 @@ SURVIVOR = "tir.swap-compare{from=gt,to=ge}@*#*"
 # None of these can read outside its buffers: their results are the same in every run.
 # Rebuilt as a whole, so that there is time to interrupt.
 SEVERAL = ("--operators", "tir.store-through,tir.offset-store", "--sites", "each", "--rebuild")
-TIMED = ("build_seconds", "run_seconds", "latency")
+TIMED = ("build_seconds", "run_seconds", "kernel_seconds", "latency")
 
 
 def arguments_of(network: list[str], output: Path) -> list[str]:

@@ -69,7 +69,7 @@ def test_a_task_that_never_ends_is_stopped_at_its_limit_with_all_that_it_started
 
     started = time.monotonic()
     ending = run_isolated(task, 1.0)
-    assert (ending.kind, ending.stage) == ("timed out", "run")
+    assert (ending.kind, ending.stage, ending.reason) == ("timed out", "run", "no end within the time limit")
     assert time.monotonic() - started < 10
     assert not is_running(int(mark.read_text()))
 

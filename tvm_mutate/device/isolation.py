@@ -101,7 +101,7 @@ def _watch(child: int, receiver: Connection, started: float, seconds: float, out
     while True:
         left = started + seconds - time.monotonic()
         if left <= 0 or not receiver.poll(left):
-            return ending("timed out", reason=f"no end after {seconds:.0f} s")
+            return ending("timed out", reason="no end within the time limit")
         try:
             kind, value = receiver.recv()
         except (EOFError, OSError):
