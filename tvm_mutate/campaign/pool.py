@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
+from tvm_mutate.campaign.sending import RequestWriter
 from tvm_mutate.campaign.work_order import WorkOrder
 
 # One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
@@ -44,6 +44,7 @@ WORKER_PROGRAM = (
 class _Process:
     connection: Connection
     process: subprocess.Popen[bytes]
+    writer: RequestWriter = field(default_factory=RequestWriter)
     jobs: deque[Job] = field(default_factory=deque)  # sent and not answered, oldest first
     since: float = 0.0  # when the oldest was begun
 
@@ -54,7 +55,7 @@ class WorkerPool:
     A worker has its next request at hand while it is at one, so that it never waits for what the campaign does with an
     answer. When a worker dies, the request that it was at is tried once more, in a new process; over a second death its
     future gets a WorkerDeathError. The request at hand goes back unharmed. ``program`` is the Python text that a worker
-    runs; it finds the descriptor of its connection in ``sys.argv[1]``.
+    runs; it finds the descriptor of its connection in ``sys.argv[1]``, and reads requests with a RequestReader.
     """
 
     def __init__(self, count: int, observer: Observer | None = None, program: str = WORKER_PROGRAM) -> None:
@@ -147,15 +148,16 @@ class WorkerPool:
         if not job.future.running() and not job.future.set_running_or_notify_cancel():
             return  # it was cancelled
         each = self._processes[worker]
-        payload = pickle.dumps(job.request, pickle.HIGHEST_PROTOCOL)
-        if each.jobs and len(payload) > _SENT_AHEAD_BYTES:
+        written = each.writer.write(job.request)
+        if each.jobs and len(written.content) > _SENT_AHEAD_BYTES:
             self._order.add(job, first=True)
             return
+        each.writer.sent(written)
         each.jobs.append(job)
         if len(each.jobs) == 1:
             self._begin(worker)
         with contextlib.suppress(OSError):  # a worker that has died is found out where its answers are read
-            each.connection.send_bytes(payload)
+            each.connection.send_bytes(written.content)
 
     def _begin(self, worker: int) -> None:
         """Notes that a worker is at the oldest of its jobs now, or at none."""

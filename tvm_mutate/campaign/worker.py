@@ -15,6 +15,7 @@ import numpy as np
 from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.record import Baseline, EvaluationPath, mutant_row
 from tvm_mutate.campaign.requests import BaselineRequest, MutantRequest, Request, SurveyRequest
+from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, Ending, die_with_parent
@@ -188,10 +189,10 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's business
     die_with_parent()
     connection = Connection(descriptor)
-    worker = Worker()
+    worker, reader = Worker(), RequestReader()
     while True:
         try:
-            request: Request = connection.recv()
+            request: Request = reader.read(connection.recv_bytes())
         except EOFError:
             return
         try:
