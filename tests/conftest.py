@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 # Before TVM is imported anywhere: tests fork, and forked children cannot use a thread pool of their parent.
@@ -19,6 +22,51 @@ settings.load_profile("tvm_mutate")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+
+
+@pytest.fixture
+def install_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Installs a file with OPERATORS as a third party's package, for this process and those that it starts."""
+
+    def install(source: Path) -> None:
+        name = source.stem
+        folder = tmp_path / f"site-{name}"
+        information = folder / f"{name}-1.0.dist-info"
+        information.mkdir(parents=True)
+        shutil.copy(source, folder / f"{name}_package.py")
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (information / "entry_points.txt").write_text(f"[tvm_mutate.operators]\n{name} = {name}_package:OPERATORS\n")
+        monkeypatch.syspath_prepend(str(folder))
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+    return install
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Where mutants of ``tir.gated-store`` wait while it is closed, in the child that evaluates them."""
+
+    folder: Path
+
+    def close(self) -> None:
+        (self.folder / "closed").touch()
+
+    def open(self) -> None:
+        (self.folder / "closed").unlink()
+
+    def is_reached(self) -> bool:
+        return (self.folder / "reached").exists()
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_operators: Callable[[Path], None]) -> Gate:
+    """An open gate, with its operator installed."""
+    install_operators(Path(__file__).with_name("gated_operator.py"))
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    monkeypatch.setenv("TVM_MUTATE_TEST_GATE", str(folder))
+    return Gate(folder)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +63,9 @@ def subject(tmp_path: Path) -> Subject:
 
 
 @pytest.fixture
-def hostile_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def hostile_package(install_operators: Callable[[Path], None]) -> None:
     """The hostile operators, installed for this process and its workers."""
-    folder = tmp_path / "site"
-    information = folder / "hostile-1.0.dist-info"
-    information.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("hostile_operators.py"), folder / "hostile_package.py")
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[tvm_mutate.operators]\nhostile = hostile_package:OPERATORS\n")
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+    install_operators(Path(__file__).with_name("hostile_operators.py"))
 
 
 def campaign(

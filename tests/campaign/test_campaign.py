@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,30 +115,47 @@ def test_rows_that_are_in_the_journal_are_not_evaluated_again(
     assert {mutant for mutant in asked if mutant} == {canary.mutant for canary in CANARIES}
 
 
+# The third waits at the gate; one worker takes the mutants of a kernel in their order.
+GATED = (
+    "tir.store-through{type=int8}@matmul#0",
+    "tir.offset-store@matmul#1",
+    "tir.gated-store@matmul#*",
+    "tir.store-through{type=int32}@matmul#0",
+    "tir.offset-store@fused_conv2d_relu#1",
+)
 RUN = """
 import pathlib, pickle, sys
 from tvm_mutate.campaign import Campaign
 from tvm_mutate.device import Device
 subject, specification = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
-Campaign([subject], [Device.parse("llvm")], specification, pathlib.Path(sys.argv[2]), workers=1).run()
+output = pathlib.Path(sys.argv[2])
+Campaign([subject], [Device.parse("llvm")], specification, output, workers=1, least_seconds=600).run()
 """
 
 
-def test_a_campaign_killed_in_the_middle_resumes_to_the_results_of_an_undisturbed_one(subject: Subject, tmp_path: Path):
-    specification = Specification(operators=("tir.store-through", "tir.offset-store"), sites="sample:12", rebuild=True)
+@pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
+def test_a_campaign_killed_in_the_middle_resumes_to_the_results_of_an_undisturbed_one(
+    subject: Subject, tmp_path: Path, gate: Any, rebuild: bool
+):
+    specification = Specification(mutants=GATED, rebuild=rebuild)
     arguments, journal = tmp_path / "arguments", tmp_path / "out" / "journal.sqlite"
     arguments.write_bytes(pickle.dumps((subject, specification)))
+    gate.close()
     process = subprocess.Popen([sys.executable, "-c", RUN, str(arguments), str(journal.parent)])
-    end = time.monotonic() + 60
-    while count_of_rows(journal) < 1 and time.monotonic() < end:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    assert 1 <= count_of_rows(journal) < 12
+    try:
+        while not gate.is_reached() or count_of_rows(journal) < 2:
+            assert process.poll() is None, "the campaign ended before it reached the gate"
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    assert count_of_rows(journal) == 2
+    gate.open()
     resumed, undisturbed = (
         Campaign([subject], [Device.parse("llvm")], specification, tmp_path / name, workers=1).run()
         for name in ("out", "other")
     )
+    assert len(resumed.mutants) == len(GATED)
     assert timeless(resumed.mutants) == timeless(undisturbed.mutants)
 
 

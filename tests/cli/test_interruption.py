@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,22 @@ from tvm_mutate.report import read_json
 from .conftest import Tool, command
 
 SURVIVOR = "tir.swap-compare{from=gt,to=ge}@*#*"
-# None of these can read outside its buffers: their results are the same in every run.
-# Rebuilt as a whole, so that there is time to interrupt.
-SEVERAL = ("--operators", "tir.store-through,tir.offset-store", "--sites", "each", "--rebuild")
+# None of these can read outside its buffers: their results are the same in every run. The third waits at the gate, for
+# as long as it takes; the one worker takes the mutants of a kernel in their order.
+SEVERAL = (
+    "tir.store-through{type=int8}@matmul#0",
+    "tir.offset-store@matmul#1",
+    "tir.gated-store@matmul#*",
+    "tir.store-through{type=int32}@matmul#0",
+    "tir.offset-store@fused_conv2d_relu#1",
+)
+BEFORE_THE_GATE = 2
 TIMED = ("build_seconds", "run_seconds", "kernel_seconds", "latency")
 
 
 def arguments_of(network: list[str], output: Path) -> list[str]:
-    return ["run", *network, *SEVERAL, "--output", str(output), "--quiet"]
+    mutants = [argument for mutant in SEVERAL for argument in ("--mutant", mutant)]
+    return ["run", *network, *mutants, "--timeout", "600", "--output", str(output), "--quiet"]
 
 
 def timeless(folder: Path) -> list[dict]:
@@ -44,43 +53,52 @@ def rows_on_disk(journal: Path) -> int:
                 return 0
 
 
-def stopped(arguments: list[str], output: Path, number: signal.Signals, everyone: bool) -> subprocess.Popen:
-    """The process of a campaign that got a signal once its journal had a row; Ctrl-C goes to workers too."""
+def stopped(
+    arguments: list[str], output: Path, gate: Any, number: signal.Signals, everyone: bool
+) -> subprocess.CompletedProcess[str]:
+    """A campaign that got a signal while it was at the gate, with the rows before that in its journal.
+
+    Ctrl-C goes to workers too, where it goes to everyone.
+    """
+    gate.close()
     process = subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    end = time.monotonic() + 60
-    while rows_on_disk(output / "journal.sqlite") < 1 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.02)
-    assert process.poll() is None, "the campaign was over before it could be stopped"
-    (os.killpg if everyone else os.kill)(process.pid, number)
-    return process
+    try:
+        while not gate.is_reached() or rows_on_disk(output / "journal.sqlite") < BEFORE_THE_GATE:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        (os.killpg if everyone else os.kill)(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert rows_on_disk(output / "journal.sqlite") == BEFORE_THE_GATE
+    gate.open()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
 @pytest.mark.parametrize("everyone", [False, True], ids=["the tool alone", "its workers too"])
 def test_ctrl_c_is_exit_code_four_and_the_same_command_goes_on(
-    tool: Tool, tmp_path: Path, network: list[str], everyone: bool
+    tool: Tool, tmp_path: Path, network: list[str], gate: Any, everyone: bool
 ):
     output = tmp_path / "out"
-    process = stopped(arguments_of(network, output), output, signal.SIGINT, everyone)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (4, "")
-    assert err.startswith("error: interrupted; ") and err.count("\n") == 1
-    assert str(output) in err
-    decided = rows_on_disk(output / "journal.sqlite")
+    ended = stopped(arguments_of(network, output), output, gate, signal.SIGINT, everyone)
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.startswith("error: interrupted; ") and ended.stderr.count("\n") == 1
+    assert str(output) in ended.stderr
     assert not (output / "results.json").exists()
     assert tool(*arguments_of(network, output)).code == 0
-    assert 1 <= decided < len(timeless(output))
+    assert len(timeless(output)) == len(SEVERAL)
 
 
-def test_a_killed_campaign_resumes_to_the_results_of_an_undisturbed_one(tool: Tool, tmp_path: Path, network: list[str]):
+def test_a_killed_campaign_resumes_to_the_results_of_an_undisturbed_one(
+    tool: Tool, tmp_path: Path, network: list[str], gate: Any
+):
     output = tmp_path / "out"
-    process = stopped(arguments_of(network, output), output, signal.SIGKILL, everyone=False)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    decided = rows_on_disk(output / "journal.sqlite")
+    ended = stopped(arguments_of(network, output), output, gate, signal.SIGKILL, everyone=False)
+    assert ended.returncode == -signal.SIGKILL
     assert tool(*arguments_of(network, output)).code == 0
-    assert 1 <= decided < len(timeless(output))
+    assert len(timeless(output)) == len(SEVERAL)
     assert tool(*arguments_of(network, tmp_path / "other")).code == 0
     assert timeless(output) == timeless(tmp_path / "other")
 
