@@ -103,6 +103,19 @@ def test_a_killed_campaign_resumes_to_the_results_of_an_undisturbed_one(
     assert timeless(output) == timeless(tmp_path / "other")
 
 
+def test_what_a_killed_campaign_leaves_in_the_temporary_folder_the_next_campaign_takes_away(
+    tool: Tool, tmp_path: Path, network: list[str], gate: Any, monkeypatch: pytest.MonkeyPatch
+):
+    temporary, output = tmp_path / "temporary", tmp_path / "out"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    stopped(arguments_of(network, output), output, gate, signal.SIGKILL, everyone=False)
+    assert {path.name.split("-")[2] for path in temporary.iterdir()} == {"golden", "inputs", "workers"}
+    assert tool(*arguments_of(network, output)).code == 0
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("early", [("operators",), ("operators", "--json"), ("list", "zoo://alexnet")])
 def test_a_reader_that_has_gone_ends_a_command_without_a_word(early: tuple[str, ...]):
     reading, writing = os.pipe()

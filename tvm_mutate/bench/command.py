@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from tvm_mutate.cli.options import (
     words,
 )
 from tvm_mutate.cli.publication import publish
+from tvm_mutate.device import held_folder
 from tvm_mutate.zoo import ZOO_NAMES
 
 _QUICK_INPUTS = 10
@@ -64,8 +64,8 @@ def bench(**options: Any) -> None:
     output = Path(options["output"] or ("tvm_mutate.bench.quick" if quick else "tvm_mutate.bench"))
     experiment, course = experiment_of(options), course_of(options)
     reporter = make_reporter(options["quiet"], progress_console())
-    with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
-        results, seconds = run_experiment(experiment, Path(folder), output, reporter, **course)
+    with held_folder("inputs") as folder:
+        results, seconds = run_experiment(experiment, folder, output, reporter, **course)
     publish(results, output)
     click.echo(f"time: {seconds:.0f} s")
 

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from tvm_mutate.device import held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 
 FILE_NAME = "journal.sqlite"
@@ -155,11 +155,11 @@ def read_journal(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     Read from a copy: reading it in place would write beside it. Raises UsageError where there is none that can be read.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="tvm_mutate-journal-") as copy:
+        with held_folder("journal") as copy:
             for name in (FILE_NAME, f"{FILE_NAME}-wal"):
                 if name == FILE_NAME or (folder / name).exists():
-                    shutil.copyfile(folder / name, Path(copy) / name)
-            with contextlib.closing(sqlite3.connect(Path(copy) / FILE_NAME)) as connection:
+                    shutil.copyfile(folder / name, copy / name)
+            with contextlib.closing(sqlite3.connect(copy / FILE_NAME)) as connection:
                 (plan,) = connection.execute("SELECT plan FROM campaign").fetchone()
                 rows = [json.loads(row) for (row,) in connection.execute("SELECT row FROM outcome ORDER BY rowid")]
         mapping = json.loads(plan)

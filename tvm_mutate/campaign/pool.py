@@ -19,6 +19,7 @@ from typing import Any
 from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
 from tvm_mutate.campaign.sending import RequestWriter
 from tvm_mutate.campaign.work_order import WorkOrder
+from tvm_mutate.device import held_folder
 
 # One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
 _ENVIRONMENT = {
@@ -68,13 +69,15 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._new: list[Job] = []
         self._closing = False
+        self._exit = contextlib.ExitStack()
         self._failure: BaseException | None = None
         self._heard, self._alarm = Pipe(duplex=False)
         self._thread = threading.Thread(target=self._serve, name="worker pool", daemon=True)
 
     def __enter__(self) -> WorkerPool:
+        self._temporary = self._exit.enter_context(held_folder("workers"))
         # By this thread, which outlives them: the kernel kills a worker with the thread that started it.
-        self._processes = [_start(self._program) for _ in range(self._count)]
+        self._processes = [self._start() for _ in range(self._count)]
         self._thread.start()
         return self
 
@@ -88,6 +91,7 @@ class WorkerPool:
             each.connection.close()
         for job in self._unanswered():
             job.future.cancel()
+        self._exit.close()
 
     def submit(self, jobs: Iterable[Job]) -> list[Future[Any]]:
         """The futures of the jobs, in order; refusals of a worker are their exceptions."""
@@ -189,7 +193,7 @@ class WorkerPool:
         each.connection.close()
         if self._closing:
             return
-        self._processes[worker] = _start(self._program)
+        self._processes[worker] = self._start()
         self._order.forget(worker)
         culprit, *others = each.jobs
         for job in reversed(others):
@@ -201,15 +205,15 @@ class WorkerPool:
             culprit.future.set_exception(WorkerDeathError(f"the worker process died with exit code {code}"))
         self._begin(worker)
 
-
-def _start(program: str) -> _Process:
-    ours, theirs = Pipe()
-    descriptor = theirs.fileno()
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(descriptor)],
-        pass_fds=[descriptor],
-        env={**os.environ, **_ENVIRONMENT},
-        stdin=subprocess.DEVNULL,
-    )
-    theirs.close()
-    return _Process(ours, process)
+    def _start(self) -> _Process:
+        ours, theirs = Pipe()
+        descriptor = theirs.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-c", self._program, str(descriptor)],
+            pass_fds=[descriptor],
+            # Whatever a killed worker, its children and their compilers leave behind goes with the pool's folder.
+            env={**os.environ, **_ENVIRONMENT, "TMPDIR": str(self._temporary)},
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        return _Process(ours, process)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +23,7 @@ from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, check_specification
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
-from tvm_mutate.device import Device
+from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
@@ -74,8 +73,8 @@ class Campaign:
         self._earlier = self._earlier_of(plan)
         journal = Journal(self.output, plan.digest(), plan.mapping())
         try:
-            with tempfile.TemporaryDirectory(prefix="tvm_mutate-golden-") as golden, self._engine() as engine:
-                return self._run(journal, engine, golden)
+            with held_folder("golden") as golden, self._engine() as engine:
+                return self._run(journal, engine, str(golden))
         except Exception:
             journal.discard_unused()
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import click
@@ -17,7 +16,7 @@ from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.cli.door import output_console, progress_console
 from tvm_mutate.cli.options import quiet_option
 from tvm_mutate.cli.processor import obstacle
-from tvm_mutate.device import Device, run_isolated
+from tvm_mutate.device import Device, held_folder, run_isolated
 from tvm_mutate.errors import ExitCode, UntrustedError, UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
@@ -58,10 +57,10 @@ def doctor(targets: tuple[str, ...], quiet: bool) -> int:
     for column in ("target", "code", "runs here", "canaries"):
         table.add_column(column, overflow="fold")
     healthy = True
-    with tempfile.TemporaryDirectory(prefix="tvm_mutate-doctor-") as folder:
-        subject = prepare_subject(_PATIENT, "zoo://digits", Path(folder), limit=_INPUTS)
+    with held_folder("doctor") as folder:
+        subject = prepare_subject(_PATIENT, "zoo://digits", folder, limit=_INPUTS)
         for number, text in enumerate(targets or _TARGETS):
-            row = _examine(text, subject, Path(folder) / str(number), quiet)
+            row = _examine(text, subject, folder / str(number), quiet)
             healthy = healthy and not row[-1].startswith(_FAILED)
             table.add_row(*map(escape, row))
     console.print(table)

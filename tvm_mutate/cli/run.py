@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from tvm_mutate.cli.options import (
     specification_of,
 )
 from tvm_mutate.cli.publication import publish
+from tvm_mutate.device import held_folder
 from tvm_mutate.errors import ExitCode, UsageError
 
 _DEFAULT_DEVICES = ("llvm",)
@@ -69,11 +69,11 @@ def run(model: str, **options: Any) -> int:
     inputs = _inputs_of(model, options)
     for device in devices:
         device.runtime()
-    with tempfile.TemporaryDirectory(prefix="tvm_mutate-inputs-") as folder:
+    with held_folder("inputs") as folder:
         subject = prepare_subject(
             model,
             inputs,
-            Path(folder),
+            folder,
             labels=options["labels"],
             limit=options["limit"],
             shape=shapes_of(options),
