@@ -5,8 +5,10 @@ Installed into campaigns as a third party's package would be, through an entry p
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.ir import Var, prim
 
@@ -32,6 +34,15 @@ def hang(store: Any, _parameters: Any) -> Any:
     return tirx.While(prim.LT(store.value, prim.FloatImm("float32", 1e30)), store)
 
 
+def take_memory(store: Any, _parameters: Any) -> Any:
+    # Sites are counted in workers; only a child that evaluates a mutant leads a process group.
+    if os.getpgrp() == os.getpid():
+        taken = []
+        while len(taken) < 256:  # of a GiB, never touched: without a limit nobody is harmed
+            taken.append(np.empty(1 << 30, "uint8"))
+    return moved_store(store, 0)
+
+
 def not_compile(store: Any, _parameters: Any) -> Any:
     return tirx.BufferStore(store.buffer, Var("nowhere", "float32"), store.indices)
 
@@ -52,5 +63,6 @@ OPERATORS = [
     hostile("crash", crash),
     hostile("write-beyond", write_beyond),
     hostile("hang", hang),
+    hostile("take-memory", take_memory),
     hostile("not-compile", not_compile),
 ]

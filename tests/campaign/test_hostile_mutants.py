@@ -49,3 +49,15 @@ def test_a_crash_says_how_far_it_got_and_which_sites_were_applied(
     assert row["rung"] == "reached"
     assert row["sites"] > 0
     assert row["dissimilarity"] is None
+
+
+@pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
+def test_a_mutant_that_takes_memory_without_end_is_an_outcome_of_its_own(
+    subject: Subject, tmp_path: Path, hostile_package: None, rebuild: bool
+):
+    greedy = "tir.hostile-take-memory@*#*"
+    options = {"specification": {"rebuild": rebuild}}
+    row, other = campaign(subject, tmp_path / "out", greedy, KILLED, **options).run().mutants
+    assert (row["outcome"], row["verdict"]) == ("compile error", None)  # it was in the compiler that it did so
+    assert "Unable to allocate" in row["reason"]
+    assert (other["outcome"], other["verdict"]) == ("completed", "killed")

@@ -11,6 +11,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
+import tvm
+import tvm_ffi
+from tvm import tirx
+from tvm.script import tirx as T  # noqa: N812
 
 from tvm_mutate.device import run_isolated
 
@@ -33,6 +38,24 @@ def test_an_exception_is_told_in_one_line_with_its_stage():
 
     ending = run_isolated(task, 20)
     assert (ending.kind, ending.stage, ending.reason) == ("raised", "compile", "ValueError: the last line")
+
+
+def test_of_an_error_in_a_pass_the_error_is_told_and_not_the_module_that_tvm_adds():
+    @T.prim_func
+    def kernel(buffer: T.Buffer((4,), "float32")):
+        buffer[0] = T.float32(1)
+
+    def fail(_node, _mutator):
+        raise ValueError("no such axis")
+
+    @tvm.transform.module_pass(opt_level=0, name="failing")
+    def failing(module, _context):
+        return tvm_ffi.structural_mutate(module, [(tirx.BufferStore, fail)])
+
+    module = tvm.IRModule({"kernel": kernel})
+    with pytest.raises(ValueError, match="Error in pass: failing"):
+        failing(module)
+    assert run_isolated(lambda stage: failing(module), 20).reason == "ValueError: no such axis"
 
 
 def test_a_segmentation_fault_is_attributed_to_its_signal_and_stage():
@@ -75,9 +98,34 @@ def test_a_task_that_never_ends_is_stopped_at_its_limit_with_all_that_it_started
 
 
 def test_more_memory_than_allowed_is_an_exception_of_the_task():
-    here = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    ending = run_isolated(lambda stage: len(bytearray(1 << 30)), 20, memory_bytes=here + (1 << 28))
+    ending = run_isolated(lambda stage: len(bytearray(1 << 30)), 20, headroom_bytes=1 << 28)
     assert (ending.kind, ending.reason) == ("raised", "MemoryError")
+
+
+def test_a_task_that_takes_memory_without_end_ends_in_the_stage_where_it_did_so():
+    def task(stage):
+        stage("run")
+        taken = []
+        while len(taken) < 10_000:  # without a limit it would be let off here, before it harms anybody
+            taken.append(bytes(1 << 16))
+
+    ending = run_isolated(task, 60, headroom_bytes=1 << 28)
+    assert (ending.kind, ending.stage, ending.reason) == ("raised", "run", "MemoryError")
+
+
+def test_what_the_task_inherits_does_not_count_against_its_headroom(tmp_path: Path):
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(4 << 30)
+    mapped = np.memmap(tmp_path / "large", np.uint8, mode="c")
+    ending = run_isolated(lambda stage: int(mapped[-1]) + len(bytearray(1 << 27)), 20, headroom_bytes=1 << 28)
+    assert (ending.kind, ending.value) == ("finished", 1 << 27)
+
+
+def test_a_child_is_the_first_to_go_when_memory_runs_out_and_its_parent_is_not():
+    score = Path("/proc/self/oom_score_adj")
+    ours = score.read_text()
+    assert run_isolated(lambda stage: score.read_text(), 20).value == "1000\n"
+    assert score.read_text() == ours != "1000\n"
 
 
 def test_what_a_task_writes_into_memory_is_not_seen_by_the_parent():

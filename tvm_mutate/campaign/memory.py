@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-from pathlib import Path
 
+from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # A worker with TVM, a lowered model, its compiled kernels and a child that evaluates a mutant.
 WORKER_BYTES = 512 << 20
 _LEAST_GOLDEN_BYTES = 64 << 20
-_LIMIT_OF_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def parse_size(text: str) -> int:
@@ -28,14 +25,6 @@ def parse_size(text: str) -> int:
 def format_size(size: int) -> str:
     """A number of bytes as a whole number of M, rounded up, or of G where it is one."""
     return f"{size >> 30}G" if size % (1 << 30) == 0 else f"{-(-size >> 20)}M"
-
-
-def machine_memory() -> int:
-    """The bytes of memory of this machine, or of the container that this process is in."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):
-        return min(memory, int(_LIMIT_OF_GROUP.read_text()))
-    return memory
 
 
 def golden_bytes(memory: int | None, workers: int) -> int:

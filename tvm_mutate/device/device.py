@@ -28,11 +28,16 @@ class Device:
         parse_target(target)
         return cls(named["name"] if named else _name_of(target), canonical_target(target))
 
+    @property
+    def is_processor(self) -> bool:
+        """Whether its code runs on the processor of this machine, in memory of the process."""
+        return parse_target(self.target).kind.name in _CPU_KINDS
+
     def runtime(self) -> tvm.runtime.Device:
         """The local TVM device that runs code for the target; raises UsageError where there is none."""
         kind = parse_target(self.target).kind.name
-        device = tvm.cpu() if kind in _CPU_KINDS else tvm.device(kind)
-        if kind not in _CPU_KINDS and not device.exist:
+        device = tvm.cpu() if self.is_processor else tvm.device(kind)
+        if not self.is_processor and not device.exist:
             raise UsageError(
                 f"device {self.name}: nothing here runs code for {kind}; "
                 f"look at the code with: tvm-mutate show MUTANT MODEL --target {kind}"

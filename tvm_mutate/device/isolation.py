@@ -15,12 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 Stage = Callable[..., None]
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
+_ADDED_BY_TVM = "\nError in pass: "
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,11 @@ class Ending:
     note: Any = None
 
 
-def run_isolated(task: Callable[[Stage], Any], seconds: float, memory_bytes: int | None = None) -> Ending:
-    """The ending of ``task`` run in a forked child with a limit of wall-clock time, and of address space if given.
+def run_isolated(task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None) -> Ending:
+    """The ending of ``task`` run in a forked child with a limit of wall-clock time.
 
+    With ``headroom_bytes`` its address space is limited, too: to so many bytes more than it inherits, of which
+    mapped files are a part. Beyond them memory is refused to the task, instead of being taken from everybody else.
     The task is given a function ``stage(name, note=None)`` to say which stage it enters. Its value has to be
     picklable. The child leads a process group of its own, which is killed as a whole: compilers that it started
     end with it. The caller must not have started TVM's thread pool (TVM_NUM_THREADS=1).
@@ -54,7 +58,7 @@ def run_isolated(task: Callable[[Stage], Any], seconds: float, memory_bytes: int
         child = os.fork()
         if child == 0:
             receiver.close()
-            _be_child(task, sender, output.fileno(), memory_bytes)
+            _be_child(task, sender, output.fileno(), headroom_bytes)
         sender.close()
         try:
             return _watch(child, receiver, started, seconds, output.fileno())
@@ -69,7 +73,7 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, memory: int | None) -> NoReturn:
+def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, headroom: int | None) -> NoReturn:
     code = 1
     try:
         os.setpgid(0, 0)
@@ -77,8 +81,9 @@ def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, mem
         os.dup2(output, 1)
         os.dup2(output, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if memory is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        _be_first_to_go()
+        if headroom is not None:
+            _limit_memory(headroom)
         for number in _FATAL_SIGNALS:  # TVM's own handlers would print a backtrace and take their time
             signal.signal(number, signal.SIG_DFL)
         try:
@@ -90,6 +95,21 @@ def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, mem
         code = 0
     finally:
         os._exit(code)
+
+
+def _be_first_to_go() -> None:
+    """Asks the kernel to kill this process before any other when memory runs out all the same (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _limit_memory(headroom: int) -> None:
+    """Limits the address space to so many bytes more than now; where nothing tells its size, nothing is done."""
+    with contextlib.suppress(OSError):
+        present = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = present + headroom if hard == resource.RLIM_INFINITY else min(present + headroom, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _watch(child: int, receiver: Connection, started: float, seconds: float, output: int) -> Ending:
@@ -136,5 +156,7 @@ def _kill_group(child: int) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # What TVM adds to an error in a pass, the name of the pass and the whole module, says less than the error.
+    text, _, _ = str(error).partition(_ADDED_BY_TVM)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tvm_mutate.build import Kernel, KnownKernels, build_batch
-from tvm_mutate.device import Ending, Stage, run_isolated
+from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
@@ -70,7 +70,9 @@ class ContentEvaluator:
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue)
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            ending = run_isolated(lambda stage: self._run(selections, stage, same_code, stop, Path(folder)), seconds)
+            ending = run_isolated(
+                lambda stage: self._run(selections, stage, same_code, stop, Path(folder)), seconds, mutant_headroom()
+            )
         if isinstance(ending.value, Run) and ending.value.outputs is not None:
             self._remember(ending.value)
         return ending

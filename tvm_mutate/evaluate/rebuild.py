@@ -12,7 +12,7 @@ import numpy as np
 import tvm
 
 from tvm_mutate.build import Program, first_output
-from tvm_mutate.device import Device, Ending, Stage, run_isolated
+from tvm_mutate.device import Device, Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
@@ -76,9 +76,12 @@ class RebuildEvaluator:
         is not run. With ``stop`` the inputs that come after what it takes for the end are not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
-
+        # Drivers of other devices reserve more address space than there is memory.
+        headroom = mutant_headroom() if mutant and self.device.is_processor else None
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            return run_isolated(lambda stage: self._run(selections, stage, Path(folder), same_code, stop), seconds)
+            return run_isolated(
+                lambda stage: self._run(selections, stage, Path(folder), same_code, stop), seconds, headroom
+            )
 
     def _run(
         self, selections: Selections, stage: Stage, folder: Path, same_code: str | None, stop: StopRule | None
