@@ -89,6 +89,8 @@ class Worker:
         """What evaluation by content needs, or why there is none; fast kernels are not worth a failure."""
         if not request.golden_bytes:
             return None, ""
+        if not request.device.is_processor:
+            return None, "kernels are run one by one on CPUs only"
         stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
         path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
         reason = ""
