@@ -39,7 +39,8 @@ class Baseline:
     """The unmutated build of one pair, built and run twice.
 
     ``outputs`` is the path of the golden scores, a ``.npy`` file of shape [inputs, classes]. ``noise_floor`` is the
-    largest absolute difference between the two runs: 0.0 on a device that repeats itself bitwise. ``golden`` is what
+    largest absolute difference between two runs: 0.0 on a device that repeats itself bitwise. ``same_code`` says
+    whether the second build had the code of the first, or, kernel by kernel, gave the same bits. ``golden`` is what
     content-addressed evaluation needs; where there is nothing, ``golden_reason`` says why.
     """
 

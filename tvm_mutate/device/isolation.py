@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -76,6 +77,7 @@ def die_with_parent() -> None:
 def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, headroom: int | None) -> NoReturn:
     code = 1
     try:
+        gc.disable()  # a child does not live long enough to gain by it
         os.setpgid(0, 0)
         die_with_parent()
         os.dup2(output, 1)

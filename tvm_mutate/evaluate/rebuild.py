@@ -31,7 +31,7 @@ class Run:
     nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran:
     whether a mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the
     fault died, which of its accesses were undefined, how many kernels ran, and for how long. ``proof`` says why the
-    mutant cannot differ, where that is proved.
+    mutant cannot differ, where that is proved; ``repeated`` are the scores of a second run of the unmutated build.
     """
 
     applied: tuple[Applied, ...]
@@ -46,6 +46,7 @@ class Run:
     kernel_runs: int | None = None
     kernel_seconds: float | None = None
     proof: str | None = None
+    repeated: np.ndarray | None = None
 
     @property
     def sites(self) -> int:
@@ -102,7 +103,8 @@ class RebuildEvaluator:
         machine = program.load(self.device.runtime())
         built = time.monotonic() - started
         outputs, seconds = run_all(machine, self.inputs, self.device.runtime(), stop)
-        return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof)
+        again = None if selections else run_all(machine, self.inputs, self.device.runtime())[0]
+        return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
 
 
 def run_all(
