@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from tvm_mutate.mutant import Slot
-from tvm_mutate.operators import load_catalogue
+from tvm_mutate.operators import builtin_catalogue, load_catalogue
 
 from .conftest import Tool, assert_refused
 
@@ -46,3 +47,23 @@ def test_globs_choose_operators(tool: Tool):
 
 def test_a_glob_without_a_match_is_refused_with_the_nearest_name(tool: Tool):
     assert_refused(tool("operators", "tir.swop-compare"), "'tir.swop-compare'", "did you mean 'tir.swap-compare'?")
+
+
+def test_the_markdown_is_what_the_documents_hold(tool: Tool):
+    document = Path(__file__).parents[2] / "docs" / "operators.md"
+    ours = tool("operators", *builtin_catalogue(), "--markdown")
+    assert ended(ours) == document.read_text(encoding="utf-8"), (
+        "run: tvm-mutate operators --markdown > docs/operators.md"
+    )
+
+
+def test_the_markdown_shows_what_an_operator_changes(tool: Tool):
+    text = ended(tool("operators", "tir.loop-extent", "--markdown"))
+    assert "-    for i in range(16):\n+    for i in range(15):\n" in text
+    assert "* Undefined behaviour possible" in text
+    assert "* `by`: how much longer the loop gets; default `-1`" in text
+
+
+def ended(result) -> str:
+    assert (result.code, result.err) == (0, "")
+    return result.out

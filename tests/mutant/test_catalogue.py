@@ -74,3 +74,24 @@ def test_a_broken_package_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=rf"tvm_mutate\.operators.*{message}"):
         load_catalogue()
+
+
+def test_the_word_default_means_what_is_not_left_out_on_purpose_and_no_canary():
+    quiet = replace(ANY_OPERATOR, name="tir.quiet", by_default=False, paper=False)
+    catalogue = Catalogue([*builtin_catalogue().values(), quiet])
+    chosen = {operator.name for operator in catalogue.select(["default"])}
+    assert "tir.swap-compare" in chosen and "tir.quiet" not in chosen
+    assert not any(name.startswith("canary.") for name in chosen)
+    assert "tir.quiet" in {operator.name for operator in catalogue.select(["default", "tir.q*"])}
+
+
+def test_the_word_paper_means_mutations_of_all_six_categories():
+    categories = {operator.category for operator in builtin_catalogue().select(["paper"])}
+    assert categories == set(Category) - {Category.CANARY}
+
+
+def test_every_operator_of_ours_says_which_real_fault_it_stands_for():
+    assert [each.name for each in builtin_catalogue().values() if not each.fault] == [
+        "canary.negate-output",
+        "canary.reverse-loop",
+    ]

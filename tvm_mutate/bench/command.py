@@ -12,6 +12,7 @@ import click
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 from tvm_mutate.bench.experiment import (
+    PAPER_OPERATORS,
     QUICK_MODELS,
     QUICK_OPERATORS,
     QUICK_TARGETS,
@@ -19,9 +20,10 @@ from tvm_mutate.bench.experiment import (
     Experiment,
     run_experiment,
 )
-from tvm_mutate.campaign import Specification, make_reporter
+from tvm_mutate.campaign import make_reporter
 from tvm_mutate.cli.door import progress_console, run_command
 from tvm_mutate.cli.options import (
+    OPERATORS_HELP,
     OUTPUT_HELP,
     campaign_options,
     course_of,
@@ -41,7 +43,7 @@ _TARGETS = ", ".join(TARGETS)
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--models", help=f"Names, separated by commas. Default: {', '.join(ZOO_NAMES)}.")
-@click.option("--operators", help="Globs, separated by commas. Default: all operators of the paper.")
+@click.option("--operators", help=f"{OPERATORS_HELP} Default: paper.")
 @click.option(
     "--targets", "--target", multiple=True, help=f"A TVM target, or NAME=TARGET; repeatable. Default: {_TARGETS}."
 )
@@ -73,7 +75,7 @@ def bench(**options: Any) -> None:
 def experiment_of(options: dict[str, Any]) -> Experiment:
     """The experiment that the options ask for."""
     quick = options["quick"]
-    operators = QUICK_OPERATORS if quick else Specification.operators
+    operators = QUICK_OPERATORS if quick else PAPER_OPERATORS
     asked = {**options, "operators": ",".join(operators)} if options["operators"] is None else options
     models = QUICK_MODELS if quick else ZOO_NAMES
     return Experiment(

@@ -17,6 +17,7 @@ from tvm_mutate.zoo import ZOO_NAMES
 
 TARGETS = ("llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c")
 QUICK_MODELS = ("alexnet", "mobilenetv2")
+PAPER_OPERATORS = ("paper",)
 QUICK_OPERATORS = (
     "graph.replace-arithmetic",
     "graph.replace-activation",
@@ -36,7 +37,7 @@ class Experiment:
 
     models: tuple[str, ...] = ZOO_NAMES
     targets: tuple[str, ...] = TARGETS
-    specification: Specification = field(default_factory=Specification)
+    specification: Specification = field(default_factory=lambda: Specification(PAPER_OPERATORS))
     inputs: int = 50
     real: Path | None = None
     images: str | None = None

@@ -36,7 +36,7 @@ class Subject:
 class Specification:
     """Which mutants a campaign takes, and what counts as noticed.
 
-    ``mutants`` are ids to take as they are; otherwise every variant of the operators that the globs name is
+    ``mutants`` are ids to take as they are; otherwise every variant of the operators that the words mean is
     taken, in the slots named (empty: each operator's default slot), at ``sites``: ``all`` at once, ``each``,
     ``first``, or ``sample:N`` single sites a model; of these the ``shard`` k of n. With ``rebuild`` the whole model is
     built and run for every mutant; without ``fast_kernels`` kernels are run in their own schedules only. A mutant's
@@ -44,7 +44,7 @@ class Specification:
     dissimilarity is narrower than ``precision``.
     """
 
-    operators: tuple[str, ...] = ("graph.*", "tir.*")
+    operators: tuple[str, ...] = ("default",)
     mutants: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
     sites: str = "all"

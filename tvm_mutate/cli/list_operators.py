@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from rich.table import Table
 
+from tvm_mutate.cli.catalogue_markdown import operators_markdown, remarks
 from tvm_mutate.cli.door import output_console
 from tvm_mutate.mutant import Operator
 from tvm_mutate.operators import load_catalogue
@@ -16,15 +18,22 @@ from tvm_mutate.operators import load_catalogue
 @click.command("operators")
 @click.argument("globs", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table, with every variant.")
-def operators(globs: tuple[str, ...], as_json: bool) -> None:
-    """List the operators, or those whose names match any of GLOBS.
+@click.option("--markdown", is_flag=True, help="Markdown instead of a table, with examples and the faults meant.")
+def operators(globs: tuple[str, ...], as_json: bool, markdown: bool) -> None:
+    """List the operators, or those whose names match any of GLOBS; `default` and `paper` are sets of them.
 
     Below each name stand its parameters, to be used in mutant ids.
     """
     chosen = load_catalogue().select(globs or ("*",))
     if as_json:
         click.echo(json.dumps([operator_mapping(operator) for operator in chosen], indent=2))
-        return
+    elif markdown:
+        click.echo(operators_markdown(chosen), nl=False)
+    else:
+        _print_table(chosen)
+
+
+def _print_table(chosen: Sequence[Operator]) -> None:
     table = Table(title=f"{len(chosen)} operators")
     for column in ("operator", "slots", "category", "what it does"):
         table.add_column(column, overflow="fold")
@@ -32,7 +41,7 @@ def operators(globs: tuple[str, ...], as_json: bool) -> None:
         parameters = "\n".join(
             f"  {each.name}={'|'.join(each.choices) or each.kind.__name__}" for each in operator.parameters
         )
-        mark = " (undefined behaviour possible)" if operator.undefined_behaviour else ""
+        mark = "".join(f" ({remark})" for remark in remarks(operator))
         table.add_row(
             f"{operator.name}\n{parameters}".rstrip(),
             "\n".join(str(slot) for slot in operator.slots),
@@ -49,6 +58,9 @@ def operator_mapping(operator: Operator) -> dict[str, Any]:
         "slots": [str(slot) for slot in operator.slots],
         "category": str(operator.category),
         "description": operator.description,
+        "fault": operator.fault,
+        "paper": operator.paper,
+        "by_default": operator.by_default,
         "undefined_behaviour": operator.undefined_behaviour,
         "parameters": [
             {

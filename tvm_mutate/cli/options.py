@@ -37,6 +37,7 @@ class Number(click.FloatRange):
 shape_option = click.option(
     "--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 where a shape is symbolic; repeatable."
 )
+OPERATORS_HELP = "Globs of names, separated by commas; `default` and `paper` (MutateNN's mutations) are sets of them."
 OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
@@ -45,7 +46,7 @@ def selection_options(command: Command) -> Command:
     """The options that say which mutants are meant, by operator or by id."""
     return _with_options(
         command,
-        click.option("--operators", default="graph.*,tir.*", show_default=True, help="Globs, separated by commas."),
+        click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
         click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
         site_options,
     )
@@ -147,7 +148,9 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
     catalogue = load_catalogue()
     operators, slots = words(options["operators"]), words(options["slots"])
     if not operators:
-        raise UsageError("--operators names no operator; write globs separated by commas, such as 'graph.*,tir.*'")
+        raise UsageError(
+            "--operators names no operator; write globs separated by commas, such as 'graph.*,tir.*', or default"
+        )
     catalogue.select(operators)
     for slot in slots:
         if slot not in {each.value for each in Slot}:

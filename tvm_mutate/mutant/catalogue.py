@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant.identifier import Mutant, Mutation
 from tvm_mutate.mutant.operator import Operator
 from tvm_mutate.mutant.parameter import Parameter
+from tvm_mutate.mutant.vocabulary import Category
+
+_SETS: dict[str, Callable[[Operator], bool]] = {
+    "default": lambda operator: operator.by_default and operator.category is not Category.CANARY,
+    "paper": lambda operator: operator.paper,
+}
 
 
 class Catalogue(Mapping[str, Operator]):
@@ -41,15 +47,24 @@ class Catalogue(Mapping[str, Operator]):
     def __len__(self) -> int:
         return len(self._operators)
 
-    def select(self, globs: Iterable[str]) -> list[Operator]:
-        """The operators whose names match any of the globs, in catalogue order; a glob without a match is an error."""
-        chosen: dict[str, Operator] = {}
-        for glob in globs:
-            names = [name for name in self if fnmatch.fnmatchcase(name, glob)]
+    def select(self, words: Iterable[str]) -> list[Operator]:
+        """The operators that any of the words means, in catalogue order.
+
+        A word is a glob of names, ``default`` (what campaigns take without being asked) or ``paper`` (the mutations of
+        MutateNN). Raises UsageError for a glob without a match.
+        """
+        chosen: set[str] = set()
+        for word in words:
+            names = self._named(word)
             if not names:
-                raise UsageError(f"no operator matches {glob!r}{suggestion(glob, self)}")
-            chosen.update((name, self._operators[name]) for name in names)
+                raise UsageError(f"no operator matches {word!r}{suggestion(word, [*self, *_SETS])}")
+            chosen.update(names)
         return [self._operators[name] for name in self if name in chosen]
+
+    def _named(self, word: str) -> list[str]:
+        if word in _SETS:
+            return [name for name, operator in self._operators.items() if _SETS[word](operator)]
+        return [name for name in self if fnmatch.fnmatchcase(name, word)]
 
     def parse(self, text: str) -> Mutant:
         """The mutant with this id in canonical form, its operators and parameters checked; raises UsageError."""

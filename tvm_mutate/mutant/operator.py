@@ -69,7 +69,9 @@ class Operator:
 
     ``variants`` are the parameter settings that a campaign enumerates by default, ``more_variants`` those that
     it adds when asked for all. An operator with several slots has the parameter ``slot`` besides its own.
-    ``undefined_behaviour`` marks operators whose mutants can access memory outside their buffers.
+    ``undefined_behaviour`` marks operators whose mutants can access memory outside their buffers. ``fault`` is the
+    kind of real fault that it stands for, with a reference. ``paper`` marks the mutations of MutateNN, ``by_default``
+    operators that campaigns take without being asked: not those whose mutants are mostly undefined or equivalent.
     """
 
     name: str
@@ -82,6 +84,9 @@ class Operator:
     variants: tuple[Mapping[str, Value], ...] = ({},)
     more_variants: tuple[Mapping[str, Value], ...] = ()
     undefined_behaviour: bool = False
+    fault: str = ""
+    paper: bool = False
+    by_default: bool = True
 
     def all_variants(self) -> tuple[Mapping[str, Value], ...]:
         """Every parameter setting that is offered: the default ones, and the rest."""

@@ -29,6 +29,8 @@ def _replace(call: Any, parameters: Parameters) -> Any | None:
 
 REPLACE_ARITHMETIC = Operator(
     name="graph.replace-arithmetic",
+    fault="a frontend or rewrite that maps an operator to its neighbour (wrong operator mapping, Shen et al. 2021)",
+    paper=True,
     slots=(Slot.GRAPH,),
     category=Category.ARITHMETIC_NODE,
     description="replaces an elementwise addition, subtraction, multiplication or division by another of these",

@@ -31,6 +31,8 @@ def _store_through(store: Any, parameters: Parameters) -> Any | None:
 
 STORE_THROUGH = Operator(
     name="tir.store-through",
+    fault="a value that passes through a narrower type (type problems, the most frequent class of Shen et al. 2021)",
+    paper=True,
     slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN),
     category=Category.ARITHMETIC_TYPES,
     description="converts a float32 value to a narrower type and back before it is stored; beyond the range "

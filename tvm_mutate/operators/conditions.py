@@ -104,6 +104,8 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((18,), "float32")):
 
 SWAP_COMPARE = Operator(
     name="tir.swap-compare",
+    fault="a boundary condition that is off by one or turned round (incorrect code logic, Shen et al. 2021)",
+    paper=True,
     slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN),
     category=Category.CONDITIONAL,
     description="replaces a comparison by another one; max(a, b) counts as a > b and min(a, b) as a < b",

@@ -51,6 +51,8 @@ def _replace_pooling(call: Any, parameters: Parameters) -> Any | None:
 
 REPLACE_ACTIVATION = Operator(
     name="graph.replace-activation",
+    fault="a layer that is imported or rewritten as another of its family (Shen et al. 2021)",
+    paper=True,
     slots=(Slot.GRAPH,),
     category=Category.LAYER_NODE,
     description="replaces an activation layer by another one, or by nothing at all",
@@ -116,6 +118,8 @@ class Module:
 
 REPLACE_POOLING = Operator(
     name="graph.replace-pooling",
+    fault="a layer that is imported or rewritten as another of its family (Shen et al. 2021)",
+    paper=True,
     slots=(Slot.GRAPH,),
     category=Category.LAYER_NODE,
     description="replaces maximum by average pooling or the reverse, with the same window",

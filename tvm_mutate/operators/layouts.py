@@ -22,6 +22,8 @@ def _convert(module: tvm.IRModule, name: str, parameters: Parameters) -> tvm.IRM
 
 CONVERT_LAYOUT = Operator(
     name="graph.convert-layout",
+    fault="data that is read in another layout than it was written in (layout problems, Shen et al. 2021)",
+    paper=True,
     slots=(Slot.GRAPH,),
     category=Category.NODE_INPUT_OUTPUT,
     description="computes all 2-d convolutions of a function in another layout, which should change roundings only",

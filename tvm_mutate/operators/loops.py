@@ -63,6 +63,8 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
 
 LOOP_EXTENT = Operator(
     name="tir.loop-extent",
+    fault="a loop bound that is one off after a split or fusion (incorrect loop bounds, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.KERNEL_STORES,
     description="changes the extent of a loop, so that its last iteration is left out or one too many is run",
@@ -79,6 +81,8 @@ LOOP_EXTENT = Operator(
 
 LOOP_START = Operator(
     name="tir.loop-start",
+    fault="a loop that starts one late after a split or peeling (incorrect loop bounds, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.KERNEL_STORES,
     description="starts a loop later and leaves its end where it was, so that the first iteration is left out",
@@ -108,6 +112,8 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
 
 THREAD_EXTENT = Operator(
     name="tir.thread-extent",
+    fault="a launch with one thread or block too few or too many (incorrect loop bounds, Shen et al. 2021)",
+    paper=True,
     slots=(Slot.KERNEL,),
     category=Category.KERNEL_STORES,
     description="changes the extent of a loop that is bound to GPU threads or blocks",

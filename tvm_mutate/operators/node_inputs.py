@@ -72,6 +72,8 @@ def _insert_unary(call: Any, parameters: Parameters) -> Any | None:
 
 INSERT_TRANSPOSE = Operator(
     name="graph.insert-transpose",
+    fault="axes that are exchanged on the way between two layers (tensor shape problems, Shen et al. 2021)",
+    paper=True,
     slots=(Slot.GRAPH,),
     category=Category.NODE_INPUT_OUTPUT,
     description="swaps two equal dimensions of a node's argument, the last that are equal and larger than 1",
@@ -149,6 +151,8 @@ class Module:
 
 INSERT_UNARY = Operator(
     name="graph.insert-unary",
+    fault="a layer too many after a rewrite (incorrect graph transformation, Shen et al. 2021)",
+    paper=True,
     slots=(Slot.GRAPH,),
     category=Category.NODE_INPUT_OUTPUT,
     description="applies an elementwise function to the data that goes into a node, or to what comes out of it",

@@ -96,6 +96,8 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
 
 OFFSET_STORE = Operator(
     name="tir.offset-store",
+    fault="an inexact value, as by reassociation or a wrong rounding (numerical problems, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.KERNEL_STORES,
     description="adds epsilon to a stored floating-point value, or takes it away",
@@ -121,6 +123,8 @@ OFFSET_STORE = Operator(
 
 SCALE_STORE = Operator(
     name="tir.scale-store",
+    fault="an inexact factor, as by a folded scale (numerical problems, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.KERNEL_STORES,
     description="multiplies a stored floating-point value by 1 + epsilon or 1 - epsilon; with epsilon=1e-8 "
@@ -145,6 +149,8 @@ SCALE_STORE = Operator(
 
 SHIFT_STORE_INDEX = Operator(
     name="tir.shift-store-index",
+    fault="an index that is one off after flattening or vectorisation (incorrect index, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.KERNEL_STORES,
     description="shifts the last index of a store, held within the buffer, so that an element at its edge is "

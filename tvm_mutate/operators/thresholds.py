@@ -115,6 +115,8 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
 
 SHIFT_THRESHOLD = Operator(
     name="tir.shift-threshold",
+    fault="a wrong constant in a condition (incorrect code logic, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.CONDITIONAL,
     description="adds a constant to the threshold of a comparison; integers are compared with a fractional "
@@ -136,6 +138,8 @@ SHIFT_THRESHOLD = Operator(
 
 SCALE_THRESHOLD = Operator(
     name="tir.scale-threshold",
+    fault="a wrong constant in a condition (incorrect code logic, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.CONDITIONAL,
     description="multiplies the threshold of a comparison by a factor; an integer threshold has to be a "
@@ -156,6 +160,8 @@ SCALE_THRESHOLD = Operator(
 
 PERCENT_THRESHOLD = Operator(
     name="tir.percent-threshold",
+    fault="a wrong constant in a condition (incorrect code logic, Shen et al. 2021)",
+    paper=True,
     slots=_SLOTS,
     category=Category.CONDITIONAL,
     description="raises or lowers the threshold of a comparison by a percentage; an integer threshold has to be "
