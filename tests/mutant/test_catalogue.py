@@ -11,6 +11,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category
 from tvm_mutate.operators import builtin_catalogue, load_catalogue
 
+PAPER_CATEGORIES = set(list(Category)[:6])
 ANY_OPERATOR = builtin_catalogue()["tir.swap-compare"]
 THIRD_PARTY = """
 from dataclasses import replace
@@ -39,7 +40,7 @@ def test_two_operators_of_one_name_cannot_be_registered():
 
 
 def test_all_six_categories_of_the_paper_have_operators():
-    assert {operator.category for operator in builtin_catalogue().values()} == set(Category)
+    assert {operator.category for operator in builtin_catalogue().values()} >= PAPER_CATEGORIES
 
 
 def test_globs_select_operators_in_catalogue_order_without_repetition():
@@ -87,7 +88,7 @@ def test_the_word_default_means_what_is_not_left_out_on_purpose_and_no_canary():
 
 def test_the_word_paper_means_mutations_of_all_six_categories():
     categories = {operator.category for operator in builtin_catalogue().select(["paper"])}
-    assert categories == set(Category) - {Category.CANARY}
+    assert categories == PAPER_CATEGORIES
 
 
 def test_every_operator_of_ours_says_which_real_fault_it_stands_for():

@@ -18,7 +18,7 @@ class Slot(enum.Enum):
 
 
 class Category(enum.Enum):
-    """The six mutation categories of MutateNN (arXiv 2306.01697), and one for the canaries."""
+    """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries."""
 
     NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
     ARITHMETIC_NODE = "Arithmetic Node Replacement"
@@ -26,6 +26,13 @@ class Category(enum.Enum):
     ARITHMETIC_TYPES = "Arithmetic Types"
     KERNEL_STORES = "Kernel Variables & Stores"
     CONDITIONAL = "Conditional Statement Operations"
+    GRAPH_STRUCTURE = "Graph Structure"  # layers dropped, repeated, connected otherwise
+    ATTRIBUTES = "Layer Attributes"  # axes, padding, strides, epsilons
+    CONSTANTS = "Weights & Constants"
+    EXPRESSIONS = "Kernel Expressions"
+    MEMORY = "Memory & Initialisation"
+    LOOPS = "Loop Structure"
+    GPU = "GPU Kernels"
     CANARY = "Canary"
 
     def __str__(self) -> str:
