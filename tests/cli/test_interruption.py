@@ -53,6 +53,11 @@ def rows_on_disk(journal: Path) -> int:
                 return 0
 
 
+def hears_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so does all that it starts: the tests may be that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(
     arguments: list[str], output: Path, gate: Any, number: signal.Signals, everyone: bool
 ) -> subprocess.CompletedProcess[str]:
@@ -62,7 +67,12 @@ def stopped(
     """
     gate.close()
     process = subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hears_interrupts,
     )
     try:
         while not gate.is_reached() or rows_on_disk(output / "journal.sqlite") < BEFORE_THE_GATE:

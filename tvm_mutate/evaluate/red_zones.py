@@ -9,15 +9,11 @@ import tvm
 import xxhash
 
 from tvm_mutate.build import Kernel
+from tvm_mutate.evaluate.patterns import NEAR_BYTES, PATTERNS, is_filled
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.program import ValueType
 
-BAND_BYTES = 1 << 16
 _ALIGNMENT = 64
-# As float32 a tiny number, and one of each sign that is large and still survives a cast to an integer: what is read
-# must not be lost in a sum, a maximum or a conversion every time.
-_PATTERNS = (0xA5, 0x49, 0xC9)
-_BANDS = {pattern: xxhash.xxh3_64_intdigest(bytes([pattern]) * BAND_BYTES) for pattern in _PATTERNS}
 WRITE = "write outside a buffer"
 READ = "read outside a buffer, or of memory that was never written"
 
@@ -37,7 +33,8 @@ class Arena:
         temporaries: Sequence[int],
     ) -> None:
         kinds = [*arguments, *results]
-        starts, end = _places(kinds)
+        # A fault in an index may be as large as the buffer: what lies there must be the pattern's, too.
+        starts, end = _places(kinds, max([NEAR_BYTES, *(kind.byte_count for kind in kinds)]))
         self._workspace, self._temporaries = workspace, temporaries
         memory = np.empty(end + _ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % _ALIGNMENT
@@ -65,19 +62,27 @@ class Arena:
         garbage every time; they stay good until the next run.
         """
         undefined: set[str] = set()
-        others = [self._run(each, kernel, arguments, undefined) for each in _PATTERNS[1:]] if thoroughly else []
-        digests = self._run(_PATTERNS[0], kernel, arguments, undefined)
+        others = [self._run(each, kernel, arguments, undefined, True) for each in PATTERNS[1:]] if thoroughly else []
+        digests = self._run(PATTERNS[0], kernel, arguments, undefined, thoroughly)
         if any(other != digests for other in others):
             undefined.add(READ)
         return self._results, undefined
 
-    def _run(self, pattern: int, kernel: Kernel, arguments: Sequence[np.ndarray], undefined: set[str]) -> list[bytes]:
+    def _run(
+        self,
+        pattern: int,
+        kernel: Kernel,
+        arguments: Sequence[np.ndarray],
+        undefined: set[str],
+        thoroughly: bool,
+    ) -> list[bytes]:
         self._fill(pattern)
         for view, argument in zip(self._given, arguments, strict=True):
             view[...] = argument.reshape(view.shape)
         before = [_digest(view) for view in self._given]
-        self.kernel_seconds += self._workspace.run(kernel.run, self._tensors, pattern, self._temporaries)
-        if not self._intact(pattern) or before != [_digest(view) for view in self._given]:
+        seconds, inside = self._workspace.run(kernel.run, self._tensors, pattern, self._temporaries, thoroughly)
+        self.kernel_seconds += seconds
+        if not inside or not self._intact(pattern, thoroughly) or before != [_digest(view) for view in self._given]:
             undefined.add(WRITE)
             self._pattern = -1  # what was written over has to be mended before the next run
         return [_digest(view) for view in self._results]
@@ -89,20 +94,20 @@ class Arena:
         for view in self._results:
             view.view(np.uint8)[...] = pattern
 
-    def _intact(self, pattern: int) -> bool:
-        return all(
-            xxhash.xxh3_64_intdigest(band[:BAND_BYTES].data) == _BANDS[pattern]
-            and bool((band[BAND_BYTES:] == pattern).all())
-            for band in self._bands
-        )
+    def _intact(self, pattern: int, thoroughly: bool) -> bool:
+        if thoroughly:
+            return all(is_filled(band, pattern) for band in self._bands)
+        ends = [end for band in self._bands for end in (band[:NEAR_BYTES], band[-NEAR_BYTES:])]
+        return all(is_filled(end, pattern) for end in ends)
 
 
-def _places(kinds: Sequence[ValueType]) -> tuple[list[int], int]:
+def _places(kinds: Sequence[ValueType], band: int) -> tuple[list[int], int]:
     """Where each buffer starts, and how long the memory is: a band before the first and one after each."""
-    starts, end = [], BAND_BYTES
+    aligned = -(-band // _ALIGNMENT) * _ALIGNMENT
+    starts, end = [], aligned
     for kind in kinds:
         starts.append(end)
-        end += -(-kind.byte_count // _ALIGNMENT) * _ALIGNMENT + BAND_BYTES
+        end += -(-kind.byte_count // _ALIGNMENT) * _ALIGNMENT + aligned
     return starts, end
 
 

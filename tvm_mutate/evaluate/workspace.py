@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tvm
 import tvm_ffi
 from tvm import libinfo, tirx
 from tvm.s_tir.stmt import SBlock
 
+from tvm_mutate.evaluate.patterns import NEAR_BYTES, is_filled
 from tvm_mutate.evaluate.stack import filled_stack_caller
 
 _CPU = 1  # kDLCPU
@@ -21,8 +23,9 @@ class Workspace:
     """Pages of TVM's CPU workspace pool, and the stack.
 
     The pool (src/runtime/workspace_pool.cc) hands out the smallest free page that fits, so a kernel that runs after
-    pages of the sizes of its temporary buffers were filled gets those; small buffers are on the stack. What a kernel
-    reads there without having written it is the same garbage every time.
+    pages were filled that fit its temporary buffers gets those; small buffers are on the stack. What a kernel reads
+    there without having written it is the same garbage every time. Each page is twice as large as its buffer and more:
+    what runs over the end of a buffer does no harm, and is found out.
     """
 
     def __init__(self) -> None:
@@ -33,19 +36,36 @@ class Workspace:
         self._free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
         self._call = filled_stack_caller()
 
-    def run(self, kernel: Any, tensors: Sequence[tvm.runtime.Tensor], pattern: int, sizes: Sequence[int]) -> float:
-        """Calls a kernel whose temporary buffers have these sizes in bytes, all filled with a byte; its seconds."""
-        self._fill_pages(pattern, sizes)
+    def run(
+        self,
+        kernel: Any,
+        tensors: Sequence[tvm.runtime.Tensor],
+        pattern: int,
+        sizes: Sequence[int],
+        thoroughly: bool,
+    ) -> tuple[float, bool]:
+        """Calls a kernel with temporary buffers of these sizes in bytes: its seconds, and whether it stayed in them.
+
+        Pages are filled with a byte, to their ends if ``thoroughly``: other kernels have used them meanwhile.
+        """
+        pages, ends = self._pages(sizes), _ends(sizes)
+        filled = [page if thoroughly else page[: end + NEAR_BYTES] for page, end in zip(pages, ends, strict=True)]
+        for memory in filled:
+            memory[...] = pattern
         started = time.perf_counter()
         self._call(pattern, kernel, *tensors)
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        return seconds, all(is_filled(memory[end:], pattern) for memory, end in zip(filled, ends, strict=True))
 
-    def _fill_pages(self, pattern: int, sizes: Sequence[int]) -> None:
-        pages = [(self._allocate(_CPU, 0, size, 2, 32), size) for size in sizes]
-        for page, size in pages:
-            ctypes.memset(page, pattern, size)
-        for page, _ in reversed(pages):
-            self._free(_CPU, 0, page)
+    def _pages(self, sizes: Sequence[int]) -> list[np.ndarray]:
+        """Pages for buffers of these sizes, given back to the pool, which keeps them for the next that asks."""
+        addresses = [self._allocate(_CPU, 0, _capacity(size), 2, 32) for size in sizes]
+        for address in reversed(addresses):
+            self._free(_CPU, 0, address)
+        return [
+            np.ctypeslib.as_array((ctypes.c_uint8 * _capacity(size)).from_address(address))
+            for address, size in zip(addresses, sizes, strict=True)
+        ]
 
 
 def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
@@ -57,6 +77,15 @@ def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
 
     tvm_ffi.structural_walk(function, [(SBlock, note)])
     return tuple(sorted(sizes, reverse=True))
+
+
+def _capacity(size: int) -> int:
+    return 2 * size + NEAR_BYTES
+
+
+def _ends(sizes: Sequence[int]) -> list[int]:
+    """For each page, where the largest buffer ends that the pool may put into it."""
+    return [max(each for each in sizes if each <= _capacity(size)) for size in sizes]
 
 
 def _byte_count(buffer: tirx.Buffer) -> int:

@@ -1,0 +1,76 @@
+"""Red zones, on kernels that leave their buffers on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+
+from tvm_mutate.build import build_batch, parse_target
+from tvm_mutate.evaluate.red_zones import READ, WRITE, Arena
+from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.program import ValueType
+
+VECTOR = ValueType((1024,), "float32")
+KERNEL = """
+@T.prim_func(s_tir=True)
+def kernel(A: T.Buffer((1024,), "float32"), B: T.Buffer((1024,), "float32")):
+    {temporary}
+    for i in range({extent}):
+        with T.sblock("first"):
+            {first}
+    for i in range(1024):
+        with T.sblock("second"):
+            {second}
+"""
+TEMPORARY = 'C = T.sblock_alloc_buffer(({size},), "float32")'
+
+
+def outcome(folder: Path, extent: int, first: str, second: str, size: int = 1024) -> tuple[np.ndarray, set[str]]:
+    """What a kernel computes of ones, and what it did that is undefined."""
+    script = KERNEL.format(extent=extent, first=first, second=second, temporary=TEMPORARY.format(size=size))
+    function = tvm.script.from_source(script)
+    kernel = build_batch({"kernel": function}, parse_target("llvm"), folder)["kernel"]
+    arena = Arena([VECTOR], [VECTOR], Workspace(), temporary_sizes(function))
+    ones = np.ones(1024, "float32")
+    results, undefined = arena.run(kernel, [ones], thoroughly=True)
+    again, _ = arena.run(kernel, [ones], thoroughly=False)
+    assert again[0].tobytes() == results[0].tobytes()
+    return results[0].copy(), undefined
+
+
+def test_a_kernel_that_stays_in_its_buffers_is_not_accused(tmp_path: Path):
+    values, undefined = outcome(tmp_path, 1024, "C[i] = A[i] + T.float32(1)", "B[i] = C[i]")
+    assert undefined == set()
+    assert values.tolist() == [2.0] * 1024
+
+
+@pytest.mark.parametrize("offset", [1, 700, 1023])
+def test_a_read_behind_an_argument_is_named_however_far_it_goes(tmp_path: Path, offset: int):
+    _, undefined = outcome(tmp_path, 1024, f"C[i] = A[i + {offset}]", "B[i] = C[i]")
+    assert undefined == {READ}
+
+
+def test_a_temporary_buffer_that_is_not_written_to_its_end_is_named(tmp_path: Path):
+    _, undefined = outcome(tmp_path, 1023, "C[i] = A[i]", "B[i] = C[i]")
+    assert undefined == {READ}
+
+
+def test_a_result_that_is_not_written_to_its_end_is_named(tmp_path: Path):
+    _, undefined = outcome(tmp_path, 1024, "C[i] = A[i]", "B[T.min(i, 1022)] = C[i]")
+    assert undefined == {READ}
+
+
+def test_writes_behind_a_result_are_named(tmp_path: Path):
+    _, undefined = outcome(tmp_path, 1024, "C[i] = A[i]", "B[i + 1] = C[i]")
+    assert WRITE in undefined
+
+
+def test_writes_behind_a_temporary_buffer_are_named_and_harm_nothing(tmp_path: Path):
+    # The place depends on data: where it does not, TVM makes the buffer as large as what is accessed.
+    first = 'C[i + T.cast(A[0], "int32")] = A[i]'
+    values, undefined = outcome(tmp_path, 1024, first, "B[i] = C[T.max(i, 1)]")
+    assert undefined == {WRITE}
+    assert values.tolist() == [1.0] * 1024
