@@ -14,6 +14,24 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 from tvm.target import Target
 
+from tvm_mutate.mutant import Slot
+from tvm_mutate.operators import builtin_catalogue
+from tvm_mutate.passes import apply_mutations, selections_by_slot
+
+CATALOGUE = builtin_catalogue()
+GROUPED = """
+@T.prim_func(s_tir=True)
+def main(A: T.Buffer((8,), "float32"), B: T.Buffer((16,), "float32"), C: T.Buffer((8,), "float32")):
+    for i in range(16):
+        with T.sblock("grouped"):
+            v_i = T.axis.spatial(16, i)
+            B[v_i] = A[v_i // 2]
+    for i in range(8):
+        with T.sblock("plain"):
+            v_i = T.axis.spatial(8, i)
+            C[v_i] = A[v_i]
+"""
+
 
 def test_the_kill_canary_negates_the_output_bit_by_bit():
     mutated, _ = mutate(every_layer(), "canary.negate-output@main#*")
@@ -58,3 +76,12 @@ def test_the_survivor_canary_survives_on_a_pretrained_network(real_data: Path):
     model = onnx.load(real_data / "models" / "cifar10_resnet8.onnx")
     module = from_onnx(model, shape_dict={"input": [1, 3, 32, 32]})
     assert_survives(lower(module), signed(1, 3, 32, 32))
+
+
+def test_the_survivor_canary_leaves_blocks_alone_that_divide_an_index():
+    grouped = tvm.script.from_source(GROUPED)
+    selection = selections_by_slot(CATALOGUE.parse("canary.reverse-loop@*#*").mutations, CATALOGUE)[Slot.KERNEL]
+    mutated, (applied,) = apply_mutations(tvm.IRModule({"main": grouped}), selection)
+    assert (applied.found, applied.changed) == (1, True)
+    assert "T.axis.spatial(8, 7 - i)" in mutated["main"].script()
+    assert "A[v_i // 2]" in mutated["main"].script() and "T.axis.spatial(16, i)" in mutated["main"].script()

@@ -24,8 +24,8 @@ class Workspace:
 
     The pool (src/runtime/workspace_pool.cc) hands out the smallest free page that fits, so a kernel that runs after
     pages were filled that fit its temporary buffers gets those; small buffers are on the stack. What a kernel reads
-    there without having written it is the same garbage every time. Each page is twice as large as its buffer and more:
-    what runs over the end of a buffer does no harm, and is found out.
+    there without having written it is the same garbage every time. Each page is more than twice as large as the largest
+    buffer, whichever comes to lie in it: what runs over the end of that does no harm, and is found out.
     """
 
     def __init__(self) -> None:
@@ -48,24 +48,22 @@ class Workspace:
 
         Pages are filled with a byte, to their ends if ``thoroughly``: other kernels have used them meanwhile.
         """
-        pages, ends = self._pages(sizes), _ends(sizes)
-        filled = [page if thoroughly else page[: end + NEAR_BYTES] for page, end in zip(pages, ends, strict=True)]
+        largest = max(sizes, default=0)
+        pages = self._pages(len(sizes), 2 * largest + NEAR_BYTES)
+        filled = [page if thoroughly else page[: largest + NEAR_BYTES] for page in pages]
         for memory in filled:
             memory[...] = pattern
         started = time.perf_counter()
         self._call(pattern, kernel, *tensors)
         seconds = time.perf_counter() - started
-        return seconds, all(is_filled(memory[end:], pattern) for memory, end in zip(filled, ends, strict=True))
+        return seconds, all(is_filled(memory[largest:], pattern) for memory in filled)
 
-    def _pages(self, sizes: Sequence[int]) -> list[np.ndarray]:
-        """Pages for buffers of these sizes, given back to the pool, which keeps them for the next that asks."""
-        addresses = [self._allocate(_CPU, 0, _capacity(size), 2, 32) for size in sizes]
+    def _pages(self, count: int, size: int) -> list[np.ndarray]:
+        """Pages of a size in bytes, given back to the pool, which keeps them for the next that asks."""
+        addresses = [self._allocate(_CPU, 0, size, 2, 32) for _ in range(count)]
         for address in reversed(addresses):
             self._free(_CPU, 0, address)
-        return [
-            np.ctypeslib.as_array((ctypes.c_uint8 * _capacity(size)).from_address(address))
-            for address, size in zip(addresses, sizes, strict=True)
-        ]
+        return [np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)) for address in addresses]
 
 
 def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
@@ -77,15 +75,6 @@ def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
 
     tvm_ffi.structural_walk(function, [(SBlock, note)])
     return tuple(sorted(sizes, reverse=True))
-
-
-def _capacity(size: int) -> int:
-    return 2 * size + NEAR_BYTES
-
-
-def _ends(sizes: Sequence[int]) -> list[int]:
-    """For each page, where the largest buffer ends that the pool may put into it."""
-    return [max(each for each in sizes if each <= _capacity(size)) for size in sizes]
 
 
 def _byte_count(buffer: tirx.Buffer) -> int:
