@@ -47,12 +47,12 @@ def every_layer() -> tvm.IRModule:
     def build(builder: relax.BlockBuilder, image: relax.Var) -> Any:
         nn, const = relax.op.nn, relax.const
         value = builder.emit(nn.conv2d(image, const(signed(4, 3, 3, 3)), padding=1))
-        statistics = [const(positive(4) + size / 4) for size in range(4)]
+        statistics = [const(positive(4) + offset) for offset in (0.25, 0, 1, 0.5)]
         value = builder.emit(nn.batch_norm(value, *statistics, axis=1, training=False))
         value = builder.emit(nn.relu(builder.emit(relax.TupleGetItem(value, 0))))
         value = builder.emit(nn.max_pool2d(value, (3, 3), padding=1))
         value = builder.emit(nn.avg_pool2d(value, (3, 3), padding=1))
-        value = builder.emit(relax.op.clip(value, 0.5, 2.0))
+        value = builder.emit(relax.op.clip(value, 0.125, 1.0))
         for function in (relax.op.add, relax.op.subtract, relax.op.multiply, relax.op.divide):
             value = builder.emit(function(value, const(positive(4, 1, 1))))
         value = builder.emit(relax.op.reshape(value, (1, 16, 16)))
