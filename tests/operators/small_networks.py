@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tvm.target import Target
 
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Applied, Selection, apply_mutations, count_sites
+from tvm_mutate.pipeline import FoldingCache
 
 IMAGE = (1, 3, 8, 8)
 UNOPTIMISED = Target({"kind": "llvm", "opt-level": 0})  # same bits as "llvm", compiled twelve times as fast
@@ -40,17 +42,17 @@ def network(*shapes: tuple[int, ...], build: Any) -> tvm.IRModule:
 
 @functools.cache
 def every_layer() -> tvm.IRModule:
-    """A network with at least one site for every variant of every graph operator."""
+    """A network of the layers of image networks; with ``rarer_layers`` every variant of every operator has a site."""
 
     def build(builder: relax.BlockBuilder, image: relax.Var) -> Any:
         nn, const = relax.op.nn, relax.const
         value = builder.emit(nn.conv2d(image, const(signed(4, 3, 3, 3)), padding=1))
-        statistics = [const(positive(4)) for _ in range(4)]
+        statistics = [const(positive(4) + offset) for offset in (0.25, 0, 1, 0.5)]
         value = builder.emit(nn.batch_norm(value, *statistics, axis=1, training=False))
         value = builder.emit(nn.relu(builder.emit(relax.TupleGetItem(value, 0))))
         value = builder.emit(nn.max_pool2d(value, (3, 3), padding=1))
         value = builder.emit(nn.avg_pool2d(value, (3, 3), padding=1))
-        value = builder.emit(relax.op.clip(value, 0.25, 0.75))
+        value = builder.emit(relax.op.clip(value, 0.125, 1.0))
         for function in (relax.op.add, relax.op.subtract, relax.op.multiply, relax.op.divide):
             value = builder.emit(function(value, const(positive(4, 1, 1))))
         value = builder.emit(relax.op.reshape(value, (1, 16, 16)))
@@ -60,14 +62,44 @@ def every_layer() -> tvm.IRModule:
 
 
 @functools.cache
-def every_layer_golden() -> np.ndarray:
-    """What the network gives for the image ``signed(*IMAGE)``."""
-    return run(every_layer(), signed(*IMAGE))
+def rarer_layers() -> tvm.IRModule:
+    """A network of what the first one lacks: branches, choices, resized images, reductions and softmax."""
+
+    def build(builder: relax.BlockBuilder, image: relax.Var) -> Any:
+        op, emit = relax.op, builder.emit
+        value = emit(op.nn.leakyrelu(image, 0.1))
+        value = emit(op.image.resize2d(value, (13, 13), coordinate_transformation_mode="asymmetric"))
+        value = emit(op.image.resize2d(value, (8, 8), method="nearest_neighbor"))
+        branch = emit(op.sigmoid(value))
+        value = emit(op.concat([emit(op.add(value, branch)), branch], axis=1))
+        parts = emit(op.split(value, 3, axis=1))
+        one, other = (emit(relax.TupleGetItem(parts, index)) for index in range(2))
+        positive_one = emit(op.sigmoid(one))
+        value = emit(op.subtract(one, other))
+        value = emit(op.where(emit(op.less(one, other)), value, one))
+        value = emit(op.add(value, emit(op.power(positive_one, emit(op.sigmoid(other))))))
+        value = emit(op.divide(value, positive_one))
+        value = emit(op.permute_dims(emit(op.reshape(value, (1, 8, 16))), [0, 2, 1]))
+        value = emit(op.reshape(emit(op.nn.softmax(value, axis=-1)), (1, 2, 8, 8)))
+        reduced = [emit(function(value, [3])) for function in (op.mean, op.max, op.sum, op.min)]
+        return functools.reduce(lambda a, b: emit(op.add(a, b)), reduced)
+
+    return network(IMAGE, build=build)
+
+
+@functools.cache
+def golden(layers: Callable[[], tvm.IRModule]) -> np.ndarray:
+    """What a network gives for the image ``signed(*IMAGE)``."""
+    return run(layers(), signed(*IMAGE))
+
+
+_FOLDING = FoldingCache()
 
 
 def lower(module: tvm.IRModule) -> tvm.IRModule:
     passes = [relax.transform.DecomposeOpsForInference(), relax.get_pipeline("zero")]
-    return tvm.transform.Sequential(passes)(module)
+    with _FOLDING.active():
+        return tvm.transform.Sequential(passes)(module)
 
 
 def run(module: tvm.IRModule, *inputs: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import tvm
-from small_networks import IMAGE, Compiled, every_layer, every_layer_golden, lower, mutate, network, run, signed
+from small_networks import IMAGE, Compiled, every_layer, golden, lower, mutate, network, run, signed
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 from tvm.target import Target
@@ -36,7 +36,7 @@ def main(A: T.Buffer((8,), "float32"), B: T.Buffer((16,), "float32"), C: T.Buffe
 def test_the_kill_canary_negates_the_output_bit_by_bit():
     mutated, _ = mutate(every_layer(), "canary.negate-output@main#*")
     assert len(mutated["main"].body.blocks) == 1  # still one straight line of dataflow
-    assert run(mutated, signed(*IMAGE)).tobytes() == (-every_layer_golden()).tobytes()
+    assert run(mutated, signed(*IMAGE)).tobytes() == (-golden(every_layer)).tobytes()
 
 
 def test_the_kill_canary_negates_every_float_tensor_of_a_tuple_and_no_other():

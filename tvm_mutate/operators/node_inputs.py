@@ -8,6 +8,7 @@ from typing import Any
 from tvm import relax
 
 from tvm_mutate.mutant import Category, Example, GraphRule, Operator, Parameter, Parameters, Slot
+from tvm_mutate.operators.graph_calls import with_argument
 from tvm_mutate.operators.relax_types import is_float_tensor, static_shape
 
 _CONV2D, _MATMUL, _BATCH_NORM = "relax.nn.conv2d", "relax.matmul", "relax.nn.batch_norm"
@@ -34,11 +35,6 @@ def _is_at(call: Any, place: Any) -> bool:
     return call.op.name in _PLACES[str(place)]
 
 
-def _with_argument(call: Any, index: int, argument: Any) -> Any:
-    arguments = [*call.args[:index], argument, *call.args[index + 1 :]]
-    return relax.Call(call.op, arguments, call.attrs, call.ty_args)
-
-
 def _swapping_axes(shape: tuple[int, ...]) -> list[int] | None:
     """The permutation that swaps the last two equal dimensions: every later node sees the shape it expects."""
     for last in reversed(range(len(shape))):
@@ -57,7 +53,7 @@ def _insert_transpose(call: Any, parameters: Parameters) -> Any | None:
     argument = call.args[index]
     shape = static_shape(argument)
     axes = _swapping_axes(shape) if shape else None
-    return _with_argument(call, index, relax.op.permute_dims(argument, axes)) if axes else None
+    return with_argument(call, index, relax.op.permute_dims(argument, axes)) if axes else None
 
 
 def _insert_unary(call: Any, parameters: Parameters) -> Any | None:
@@ -67,7 +63,7 @@ def _insert_unary(call: Any, parameters: Parameters) -> Any | None:
     if parameters["position"] == "after":
         return function(call) if is_float_tensor(call.ty) else None
     argument = call.args[0]
-    return _with_argument(call, 0, function(argument)) if is_float_tensor(argument.ty) else None
+    return with_argument(call, 0, function(argument)) if is_float_tensor(argument.ty) else None
 
 
 INSERT_TRANSPOSE = Operator(
