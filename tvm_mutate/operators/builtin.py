@@ -6,14 +6,21 @@ import functools
 
 from tvm_mutate.mutant import Catalogue
 from tvm_mutate.operators import (
+    accumulations,
     arithmetic_nodes,
     arithmetic_types,
+    buffers,
     canaries,
     conditions,
+    device_memory,
+    device_threads,
     layer_nodes,
     layouts,
+    loop_nests,
     loops,
     node_inputs,
+    reduction_ranges,
+    stored_values,
     stores,
     thresholds,
 )
@@ -28,6 +35,13 @@ _FAMILIES = (
     loops,
     conditions,
     thresholds,
+    stored_values,
+    accumulations,
+    buffers,
+    reduction_ranges,
+    loop_nests,
+    device_memory,
+    device_threads,
     canaries,
 )
 
