@@ -68,9 +68,20 @@ def _narrow(store: Any, parameters: Parameters) -> Any | None:
     if accumulated(store, (prim.Add,)) is None or element_type(store.value) != "float32":
         return None
     wide = store.value.ty.dtype
-    narrow = str(tvm_ffi.dtype(str(parameters["type"])).with_lanes(wide.lanes))
+    if parameters["type"] == "bfloat16":
+        return storing(store, _rounded_to_bfloat16(store.value, wide))
+    narrow = str(tvm_ffi.dtype("float16").with_lanes(wide.lanes))
     total = prim.Add(prim.Cast(narrow, store.value.a), prim.Cast(narrow, store.value.b))
     return storing(store, prim.Cast(str(wide), total))
+
+
+def _rounded_to_bfloat16(value: Any, wide: Any) -> Any:
+    """The nearest value of 16 bits, in integers: BF16ComputeLegalize would take conversions out again."""
+    unsigned = tvm_ffi.dtype("uint32").with_lanes(wide.lanes)
+    bits = tirx.reinterpret(str(unsigned), value)
+    half, odd, upper = (prim.const(number, unsigned) for number in (0x7FFF, 1, 0xFFFF0000))
+    rounded = (bits + half + ((bits >> prim.const(16, unsigned)) & odd)) & upper
+    return tirx.reinterpret(str(wide), rounded)
 
 
 def _sum(init: str, update: str = "B[vi] + A[vi, vk]") -> str:
@@ -188,7 +199,7 @@ NARROW_ACCUMULATOR = Operator(
     name="tir.narrow-accumulator",
     fault="an accumulator in the type of its operands instead of a wider one, as by ToMixedPrecision (type problems, "
     "Shen et al. 2021)",
-    slots=(Slot.KERNEL,),
+    slots=_SLOTS,
     category=Category.MEMORY,
     description="adds up a float32 sum in a narrower floating-point type",
     rule=TirRule((tirx.BufferStore,), _narrow),
@@ -198,7 +209,9 @@ NARROW_ACCUMULATOR = Operator(
         _loop("B[0] + A[k]", 'T.Cast("float32", T.Cast("float16", B[0]) + T.Cast("float16", A[k]))'),
         _loop(
             "B[0] + A[k]",
-            'T.Cast("float32", T.Cast("bfloat16", B[0]) + T.Cast("bfloat16", A[k]))',
+            'T.reinterpret("float32", T.bitwise_and(T.reinterpret("uint32", B[0] + A[k]) + T.uint32(32767) + '
+            'T.bitwise_and(T.shift_right(T.reinterpret("uint32", B[0] + A[k]), T.uint32(16)), T.uint32(1)), '
+            "T.uint32(4294901760)))",
             {"type": "bfloat16"},
         ),
     ),

@@ -10,7 +10,7 @@ from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.literals import constant_like, literal
-from tvm_mutate.operators.statements import REDUCTION, block_with, extent_of
+from tvm_mutate.operators.statements import REDUCTION, accumulated, block_with, extent_of, storing
 
 
 def _iterator(block: Any, parameters: Parameters) -> Any | None:
@@ -38,12 +38,28 @@ def _start_late(block: Any, parameters: Parameters) -> Any | None:
 
 
 def _only_where(condition: Any, block: Any) -> Any:
-    """The block that updates only under a condition, and initialises as before."""
-    return block_with(block, body=tirx.IfThenElse(condition, block.body, None))
+    """The block that updates only under a condition, and initialises as before.
+
+    Where the block initialises, it takes what it starts from, which changes nothing, as the term that is left out:
+    TVM lowers reductions over threads only from an update without an ``if`` around it.
+    """
+    store, start = block.body, block.init
+    term = accumulated(store, (prim.Add, prim.Mul, prim.Max, prim.Min)) if _is_store(store) else None
+    if term is None or not _is_store(start) or literal(start.value) is None:
+        return block_with(block, body=tirx.IfThenElse(condition, store, None))
+    operands = [
+        tirx.if_then_else(condition, term, start.value) if each.same_as(term) else each
+        for each in (store.value.a, store.value.b)
+    ]
+    return block_with(block, body=storing(store, type(store.value)(*operands)))
 
 
-def _window(condition: str) -> str:
-    script = """
+def _is_store(statement: Any) -> bool:
+    return isinstance(statement, tirx.BufferStore)
+
+
+def _window(term: str) -> str:
+    return f"""
 @T.prim_func(s_tir=True)
 def main(A: T.Buffer((18, 4), "float32"), B: T.Buffer((16,), "float32")):
     for i, c, k in T.grid(16, 4, 3):
@@ -53,11 +69,30 @@ def main(A: T.Buffer((18, 4), "float32"), B: T.Buffer((16,), "float32")):
             T.writes(B[vi])
             with T.init():
                 B[vi] = T.float32(0)
-            {}B[vi] = B[vi] + A[vi + vk, vc]
+            B[vi] = B[vi] + {term}
 """
-    return script.format(condition and f"if {condition}:\n                ")
 
 
+def _scheduled(condition: str) -> str:
+    """A reduction whose initialisation a schedule has moved to a block of its own."""
+    script = """
+@T.prim_func(s_tir=True)
+def main(A: T.Buffer((16, 8), "float32"), B: T.Buffer((16,), "float32")):
+    for i in range(16):
+        with T.sblock("sum_init"):
+            vi = T.axis.spatial(16, i)
+            B[vi] = T.float32(0)
+        for k in range(8):
+            with T.sblock("sum_update"):
+                vi, vk = T.axis.remap("SR", [i, k])
+                T.reads(B[vi], A[vi, vk])
+                T.writes(B[vi])
+                {}B[vi] = B[vi] + A[vi, vk]
+"""
+    return script.format(condition and f"if {condition}:\n                    ")
+
+
+_TERM = "A[vi + vk, vc]"
 _PARAMETER = Parameter("iterator", "which of several reduction iterators it is", "first", choices=("first", "last"))
 _VARIANTS = ({"iterator": "first"}, {"iterator": "last"})
 
@@ -72,8 +107,9 @@ REDUCTION_EXTENT = Operator(
     parameters=(_PARAMETER,),
     variants=_VARIANTS,
     examples=(
-        Example(_window(""), _window("vc < 3")),
-        Example(_window(""), _window("vk < 2"), {"iterator": "last"}),
+        Example(_window(_TERM), _window(f"T.if_then_else(vc < 3, {_TERM}, T.float32(0))")),
+        Example(_window(_TERM), _window(f"T.if_then_else(vk < 2, {_TERM}, T.float32(0))"), {"iterator": "last"}),
+        Example(_scheduled(""), _scheduled("vk < 7")),
     ),
 )
 
@@ -88,8 +124,9 @@ REDUCTION_START = Operator(
     parameters=(_PARAMETER,),
     variants=_VARIANTS,
     examples=(
-        Example(_window(""), _window("vc >= 1")),
-        Example(_window(""), _window("vk >= 1"), {"iterator": "last"}),
+        Example(_window(_TERM), _window(f"T.if_then_else(vc >= 1, {_TERM}, T.float32(0))")),
+        Example(_window(_TERM), _window(f"T.if_then_else(vk >= 1, {_TERM}, T.float32(0))"), {"iterator": "last"}),
+        Example(_scheduled(""), _scheduled("vk >= 1")),
     ),
 )
 
