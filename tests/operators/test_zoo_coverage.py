@@ -16,7 +16,6 @@ from tvm_mutate.zoo import ZOO_NAMES
 CATALOGUE = builtin_catalogue()
 ON_GPUS_ONLY = {
     "tir.thread-extent",
-    "tir.drop-annotation",  # schedules annotate, and only those for GPUs are in use
     "tir.drop-barrier",
     "tir.move-barrier",
     "tir.change-scope",
@@ -62,7 +61,7 @@ def test_operators_on_threads_have_sites_in_kernels_scheduled_for_gpus(operator:
 
 @pytest.mark.parametrize("slot", [Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN])
 def test_operators_on_tir_have_sites_in_each_of_their_slots(slot: Slot):
-    stages = Stages(load_model("zoo://alexnet").module, parse_target("llvm"))
+    stages = Stages(load_model("zoo://resnet").module, parse_target("llvm"))
     specification = Specification(operators=("tir.*",), slots=(str(slot),))
     found = {Mutant.parse(mutant).mutations[0].operator for mutant in survey(stages, specification, CATALOGUE).mutants}
     offered = {name for name, operator in CATALOGUE.items() if slot in operator.slots and name.startswith("tir.")}
