@@ -38,7 +38,7 @@ def test_a_loop_of_another_kind_computes_the_same_in_other_code(kind: str):
     assert code(script, mutant, "llvm") != code(script, target="llvm")
 
 
-def test_only_a_loop_without_loops_in_it_becomes_parallel():
+def test_only_a_loop_without_loops_in_it_changes_from_serial():
     assert [site.before for site in sites(kernel(NEST.format("4, 4", "A[vi, vj]"), SQUARE), "tir.loop-kind")] == [
         "for j in range(4):"
     ]
@@ -52,6 +52,7 @@ def test_only_a_loop_without_loops_in_it_becomes_parallel():
         (kernel(LOOP.format('T.thread_binding(16, thread="threadIdx.x")')), "tir.loop-step"),
         (kernel(LOOP.format("range(16)")), "tir.loop-step{by=1}"),
         (kernel(LOOP.format("range(16)")), "tir.drop-annotation"),
+        (kernel(LOOP.format("range(65)")), "tir.loop-kind{to=unrolled}"),
         (kernel(LOOP.format("T.parallel(16)")), "tir.loop-kind"),
         (kernel(NEST.format("4, 2", "A[vi, vj]"), SQUARE), "tir.swap-loops"),
         (kernel(NEST.format("4, 4", "T.float32(1)"), SQUARE), "tir.swap-loops"),

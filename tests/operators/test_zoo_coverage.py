@@ -16,6 +16,7 @@ from tvm_mutate.zoo import ZOO_NAMES
 CATALOGUE = builtin_catalogue()
 ON_GPUS_ONLY = {
     "tir.thread-extent",
+    "tir.drop-annotation",
     "tir.drop-barrier",
     "tir.move-barrier",
     "tir.change-scope",

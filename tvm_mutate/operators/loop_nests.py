@@ -20,6 +20,8 @@ _KINDS = {
     "unrolled": tirx.ForKind.UNROLLED,
 }
 _NAMES = tuple(_KINDS)
+_UNROLLED_AT_MOST = 64
+_FOR_TUNERS = ("schedule_rule",)  # annotations that no pass of the lowering reads
 
 
 def _step(loop: Any, parameters: Parameters) -> Any | None:
@@ -48,8 +50,10 @@ def _kind(loop: Any, parameters: Parameters) -> Any | None:
     extent = literal(loop.extent)
     if loop.kind != before or before == after or extent is None or extent < 2:
         return None
-    if after in (tirx.ForKind.PARALLEL, tirx.ForKind.VECTORIZED) and _has_loops(loop.body):
-        return None  # code generators take no parallel loop within another
+    if after != tirx.ForKind.SERIAL and _has_loops(loop.body):
+        return None  # code generators take no parallel loop within another, and unrolled ones would multiply
+    if after == tirx.ForKind.UNROLLED and extent > _UNROLLED_AT_MOST:
+        return None
     return loop_with(loop, kind=after)
 
 
@@ -60,9 +64,10 @@ def _has_loops(body: Any) -> bool:
 
 
 def _drop_annotations(node: Any, _parameters: Parameters) -> Any | None:
-    if not node.annotations:
+    kept = {key: value for key, value in node.annotations.items() if key in _FOR_TUNERS}
+    if len(kept) == len(node.annotations):
         return None
-    return block_with(node, annotations={}) if isinstance(node, SBlock) else loop_with(node, annotations={})
+    return block_with(node, annotations=kept) if isinstance(node, SBlock) else loop_with(node, annotations=kept)
 
 
 def _copy(loop: str) -> str:
@@ -152,8 +157,8 @@ LOOP_KIND = Operator(
     "scheduling, Shen et al. 2021)",
     slots=(Slot.KERNEL,),
     category=Category.LOOPS,
-    description="runs a loop as one of another kind; parallel and vectorised only where it has no loop in it, which "
-    "on a reduction is a race that a single thread does not show",
+    description="runs a loop as one of another kind: a serial one only where it has no loop in it; a reduction run in "
+    "parallel is a race, which a single thread does not show",
     rule=TirRule((tirx.For,), _kind),
     parameters=(
         Parameter("from", "the kind of loop that is changed", "serial", choices=_NAMES),
