@@ -28,7 +28,7 @@ def test_a_flipped_bit_is_that_bit_of_every_value(bit: int, slot: str):
     assert np.array_equal(flipped.view("uint32") ^ X.view("uint32"), np.full(16, 1 << bit, "uint32"))
 
 
-@pytest.mark.parametrize("slot", ["kernel", "lowered", "codegen"])
+@pytest.mark.parametrize("slot", ["lowered", "codegen"])
 def test_a_dropped_store_leaves_the_output_untouched_and_a_zeroed_one_does_not(slot: str):
     assert np.array_equal(run(COPY, f"tir.drop-store{{slot={slot}}}", X), np.full(16, UNTOUCHED, "float32"))
     assert np.array_equal(run(COPY, f"tir.store-zero{{slot={slot}}}", X), np.zeros(16, "float32"))

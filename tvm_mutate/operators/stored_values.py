@@ -15,6 +15,7 @@ from tvm_mutate.operators.literals import another_constant, constant_like, eleme
 from tvm_mutate.operators.statements import accumulated, nothing, storing
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+_LATE_SLOTS = (Slot.LOWERED, Slot.CODEGEN)  # before, TVM refuses buffers that are not written or read any more
 _FORMATS = {"float16": ("e", "H"), "float32": ("f", "I"), "float64": ("d", "Q")}
 
 
@@ -81,7 +82,7 @@ DROP_STORE = Operator(
     name="tir.drop-store",
     fault="a store that a pass takes to be dead, as RemoveNoOp or StorageRewrite might (incorrect code logic, "
     "Shen et al. 2021)",
-    slots=_SLOTS,
+    slots=_LATE_SLOTS,
     category=Category.MEMORY,
     description="leaves a store out, so that its element keeps what it held, or is never written",
     rule=TirRule((tirx.BufferStore,), _drop),
@@ -118,7 +119,7 @@ STORE_ZERO = Operator(
     name="tir.store-zero",
     fault="a value that is lost on its way to memory, as by a wrong predicate or a fragment that is never filled "
     "(incorrect code logic, Shen et al. 2021)",
-    slots=_SLOTS,
+    slots=_LATE_SLOTS,
     category=Category.MEMORY,
     description="stores zero instead of the value",
     rule=TirRule((tirx.BufferStore,), _zero),
