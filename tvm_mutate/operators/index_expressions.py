@@ -13,7 +13,7 @@ from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.bounded_indices import extent_of, held_within, rewritten_within, with_index
-from tvm_mutate.operators.literals import another_constant, element_type, literal
+from tvm_mutate.operators.literals import another_constant, constant_like, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul}
@@ -41,15 +41,21 @@ def _with_factor(node: Any, by: int) -> Any | None:
 
 
 def _narrow(load: Any, parameters: Parameters) -> Any | None:
-    narrow = str(parameters["type"])
-    bits = int(narrow.removeprefix("int"))
+    half = 1 << int(str(parameters["type"]).removeprefix("int")) - 1
     for dimension in reversed(range(len(load.indices))):
         index, extent = load.indices[dimension], extent_of(load, dimension)
-        if extent is None or extent <= 1 << bits - 1 or literal(index) is not None or element_type(index).bits <= bits:
-            continue
-        through = prim.Cast(str(index.ty.dtype), prim.Cast(narrow, index))
-        return with_index(load, dimension, held_within(through, extent))
+        if extent is not None and extent > half and literal(index) is None:
+            return with_index(load, dimension, held_within(_wrapped(index, half), extent))
     return None
+
+
+def _wrapped(index: Any, half: int) -> Any:
+    """What the index comes to in a type that holds numbers from ``-half`` on.
+
+    Written with a remainder: of casts TVM's analyzer assumes that they lose nothing, and it would take the bounds away.
+    """
+    centred = prim.FloorMod(prim.Add(index, constant_like(index, half)), constant_like(index, 2 * half))
+    return prim.Sub(centred, constant_like(index, half))
 
 
 _SCRIPT = """
@@ -110,22 +116,20 @@ NARROW_INDEX = Operator(
     "NarrowDataType)",
     slots=_SLOTS,
     category=Category.MEMORY,
-    description="passes the index of a load through a type that is too narrow for its dimension, so that it wraps "
-    "around, and holds it within the buffer",
+    description="wraps the index of a load around as a type would that is too narrow for its dimension, and holds it "
+    "within the buffer: what comes out negative reads the first element",
     rule=TirRule((TensorLoad,), _narrow),
-    parameters=(Parameter("type", "the type that the index goes through", "int8", choices=_NARROW_TYPES),),
+    parameters=(Parameter("type", "the type in which the index wraps around", "int8", choices=_NARROW_TYPES),),
     variants=({"type": "int8"},),
     more_variants=({"type": "int16"},),
     examples=(
         Example(
             _SCRIPT.format("i, j"),
-            _SCRIPT.format('i, T.max(T.min(T.Cast("int32", T.Cast("int8", j)), 599), 0)'),
+            _SCRIPT.format("i, T.max(T.min((j + 128) % 256 - 128, 599), 0)"),
         ),
         Example(
             _SCRIPT.replace("600", "40000").format("0, i * 300 + j"),
-            _SCRIPT.replace("600", "40000").format(
-                '0, T.max(T.min(T.Cast("int32", T.Cast("int16", i * 300 + j)), 39999), 0)'
-            ),
+            _SCRIPT.replace("600", "40000").format("0, T.max(T.min((i * 300 + j + 32768) % 65536 - 32768, 39999), 0)"),
             {"type": "int16"},
         ),
     ),

@@ -45,7 +45,8 @@ SWAP_LOGIC = Operator(
     "buffer that is and, little is left",
     rule=TirRule((prim.And, prim.Or), _swap),
     parameters=(Parameter("from", "the connective that is replaced", "and", choices=tuple(_CONNECTIVES)),),
-    variants=({"from": "and"}, {"from": "or"}),
+    variants=({"from": "and"},),
+    more_variants=({"from": "or"},),
     examples=(
         Example(_PADDING.format("2 <= i and i < 18"), _PADDING.format("2 <= i or i < 18")),
         Example(_IF.format("i < 3 or A[i] < A[0]"), _IF.format("i < 3 and A[i] < A[0]"), {"from": "or"}),

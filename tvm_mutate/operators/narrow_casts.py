@@ -1,4 +1,4 @@
-"""Arithmetic Types within expressions: operands that pass through a narrower type."""
+"""Kernel Expressions: operands that pass through a narrower type."""
 
 from __future__ import annotations
 
