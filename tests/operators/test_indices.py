@@ -34,6 +34,7 @@ NODES = {
     "Mul": lambda a, b: a * b,
     "FloorDiv": lambda a, b: a // b,
     "FloorMod": lambda a, b: a % b,
+    "Mod": lambda a, b: a % b if a >= 0 else -(-a % b),
     "Min": min,
     "Max": max,
 }
@@ -135,7 +136,7 @@ def test_code_generators_take_wrong_indices(mutant: str, target: str):
 @T.prim_func(s_tir=True)
 def main(A: T.Buffer((40000, 40000), "float32"), B: T.Buffer((8, 8), "float32")):
     for i, j in T.grid(4, 3):
-        B[i, j] = A[7 - (i * 2 + 1), 8 - j * 2 - 1]
+        B[i, j] = A[7 - (i * 2 + 1), 39999 - j * 2 - 1]
 """
     assert built(script, mutant, target=target).inspect_source() != built(script, "", target=target).inspect_source()
 

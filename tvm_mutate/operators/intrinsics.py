@@ -7,8 +7,11 @@ from typing import Any
 from tvm.ir import Call, Op
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
+from tvm_mutate.operators.literals import constant_like
 
 _NAMESPACES = {"ceil": "prim", "log2": "prim"}
+# As powers these are known to every code generator.
+_BASES = {"exp2": 2.0, "exp10": 10.0}
 _DEFAULT_PAIRS = (
     ("exp", "exp2"),
     ("sqrt", "rsqrt"),
@@ -39,7 +42,10 @@ def _replace(call: Any, parameters: Parameters) -> Any | None:
     before, after = str(parameters["from"]), str(parameters["to"])
     if before == after or getattr(call.op, "name", None) != _op_name(before):
         return None
-    return Call(Op.get(_op_name(after)), call.args, call.attrs, call.ty_args, ret_ty=call.ty)
+    arguments, function = list(call.args), after
+    if after in _BASES:
+        arguments, function = [constant_like(call, _BASES[after]), *arguments], "pow"
+    return Call(Op.get(_op_name(function)), arguments, call.attrs, call.ty_args, ret_ty=call.ty)
 
 
 def _op_name(function: str) -> str:
@@ -72,7 +78,7 @@ REPLACE_INTRINSIC = Operator(
     examples=(
         Example(
             _SCRIPT.format("T.exp(A[i]) / T.sqrt(A[0])"),
-            _SCRIPT.format("T.exp2(A[i]) / T.sqrt(A[0])"),
+            _SCRIPT.format("T.pow(T.float32(2), A[i]) / T.sqrt(A[0])"),
             {"from": "exp", "to": "exp2"},
         ),
         Example(
