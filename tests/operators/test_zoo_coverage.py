@@ -15,6 +15,16 @@ from tvm_mutate.zoo import ZOO_NAMES
 
 CATALOGUE = builtin_catalogue()
 ON_GPUS_ONLY = {"tir.thread-extent"}
+# What the networks of the zoo have nothing of in some slot; tests of its own show it on small kernels in all of them.
+NOT_IN_THE_ZOO = {
+    "tir.replace-intrinsic": "they end in logits, without softmax, and have no sigmoid",
+}
+NOT_IN_ALEXNET = {
+    **NOT_IN_THE_ZOO,
+    "tir.swap-division": "it splits no index",
+    "tir.drop-guard": "its blocks have no predicates before they are lowered",
+    "tir.narrow-index": "its dimensions are short before they are made flat",
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +39,8 @@ def surveys() -> dict[str, Survey]:
 def test_every_default_variant_has_a_site_in_some_model_of_the_zoo(surveys: dict[str, Survey]):
     found = {mutant for each in surveys.values() for mutant in each.mutants}
     absent = {mutant for each in surveys.values() for mutant in each.absent}
-    missing = {mutant for mutant in absent - found if Mutant.parse(mutant).mutations[0].operator not in ON_GPUS_ONLY}
+    elsewhere = ON_GPUS_ONLY | set(NOT_IN_THE_ZOO)
+    missing = {mutant for mutant in absent - found if Mutant.parse(mutant).mutations[0].operator not in elsewhere}
     assert not missing
 
 
@@ -53,4 +64,5 @@ def test_operators_on_tir_have_sites_in_each_of_their_slots(slot: Slot):
     specification = Specification(operators=("tir.*",), slots=(str(slot),))
     found = {Mutant.parse(mutant).mutations[0].operator for mutant in survey(stages, specification, CATALOGUE).mutants}
     offered = {name for name, operator in CATALOGUE.items() if slot in operator.slots and name.startswith("tir.")}
-    assert found == offered - ON_GPUS_ONLY
+    assert found >= offered - ON_GPUS_ONLY - set(NOT_IN_ALEXNET)
+    assert found <= offered - ON_GPUS_ONLY - set(NOT_IN_THE_ZOO)

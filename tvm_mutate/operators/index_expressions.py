@@ -64,6 +64,7 @@ def main(A: T.Buffer((4, 600), "float32"), B: T.Buffer((4, 300), "float32")):
     for i, j in T.grid(4, 300):
         B[i, j] = A[{}]
 """
+_WIDE = _SCRIPT.replace("600", "40000")
 
 REPLACE_INDEX_ARITHMETIC = Operator(
     name="tir.replace-index-arithmetic",
@@ -128,10 +129,8 @@ NARROW_INDEX = Operator(
             _SCRIPT.format("i, T.max(T.min(T.truncmod(j + 128, 256) - 128, 599), 0)"),
         ),
         Example(
-            _SCRIPT.replace("600", "40000").format("0, i * 300 + j"),
-            _SCRIPT.replace("600", "40000").format(
-                "0, T.max(T.min(T.truncmod(i * 300 + j + 32768, 65536) - 32768, 39999), 0)"
-            ),
+            _WIDE.format("0, i * 300 + j"),
+            _WIDE.format("0, T.max(T.min(T.truncmod(i * 300 + j + 32768, 65536) - 32768, 39999), 0)"),
             {"type": "int16"},
         ),
     ),
