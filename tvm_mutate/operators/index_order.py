@@ -52,6 +52,8 @@ SWAP_LOAD_INDICES = Operator(
         Example(_COPY.format("i, j", "i, j"), _COPY.format("i, j", "j, i")),
         Example(_CHANNELS.format("n, c, h, w", "n, c, 3, 3"), _CHANNELS.format("n, c, h, w", "c, n, 3, 3")),
     ),
+    # The place of an accumulator that is read in the other order may not have been written yet.
+    undefined_behaviour=True,
 )
 
 SWAP_STORE_INDICES = Operator(

@@ -52,13 +52,14 @@ SHIFT_LOAD_INDEX = Operator(
         Parameter("dimension", "the dimension in which it moves, counted from the last, which is 1", 1),
     ),
     variants=({"by": -1},),
-    # What comes after the element in hand may not have been computed yet, where a kernel reads what it writes.
+    # Where a kernel reads what it writes, as sums do, the next element may be memory that was never written.
     more_variants=({"by": 1}, {"by": -1, "dimension": 2}, {"by": 1, "dimension": 2}),
     examples=(
         _example("A[i, j] + A[i, 3]", "A[i, T.max(j - 1, 0)] + A[i, 2]", {"by": -1}),
         _example("A[i, j]", "A[i, T.min(j + 1, 15)]", {"by": 1}),
         _example("A[i, j] + A[0, j]", "A[T.max(i - 1, 0), j] + A[0, j]", {"by": -1, "dimension": 2}),
     ),
+    undefined_behaviour=True,
 )
 
 OVERRUN_LOAD = Operator(
