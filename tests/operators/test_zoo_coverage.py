@@ -39,8 +39,11 @@ ON_GPUS_ONLY = {
     "tir.change-scope",
     "tir.shuffle-lane",
 }
-# No schedule of TVM's for these models pipelines a loop or updates atomically: tests of their families have kernels.
-IN_NO_MODEL = {"tir.double-buffer-index", "tir.plain-atomic"}
+# No schedule of TVM's for these models pipelines a loop or updates atomically, and the networks end in logits, without
+# softmax, and have no sigmoid: tests of the families have kernels.
+IN_NO_MODEL = {"tir.double-buffer-index", "tir.plain-atomic", "tir.replace-intrinsic"}
+# It splits no index, its blocks have no predicates before they are lowered, its dimensions are short until made flat.
+NOT_IN_ALEXNET = {"tir.swap-division", "tir.drop-guard", "tir.narrow-index"}
 
 
 @pytest.fixture(scope="module")
@@ -109,4 +112,5 @@ def test_operators_on_tir_have_sites_in_each_of_their_slots(slot: Slot):
     specification = Specification(operators=("tir.*",), slots=(str(slot),))
     found = {Mutant.parse(mutant).mutations[0].operator for mutant in survey(stages, specification, CATALOGUE).mutants}
     offered = {name for name, operator in CATALOGUE.items() if slot in operator.slots and name.startswith("tir.")}
-    assert found == offered - ON_GPUS_ONLY - IN_NO_MODEL
+    assert found >= offered - ON_GPUS_ONLY - IN_NO_MODEL - NOT_IN_ALEXNET
+    assert found <= offered - ON_GPUS_ONLY - IN_NO_MODEL

@@ -37,6 +37,7 @@ def _print_table(chosen: Sequence[Operator]) -> None:
     table = Table(title=f"{len(chosen)} operators")
     for column in ("operator", "slots", "category", "what it does"):
         table.add_column(column, overflow="fold")
+    table.columns[0].min_width = max(len(operator.name) for operator in chosen)  # names are there to be copied
     for operator in chosen:
         parameters = "\n".join(
             f"  {each.name}={'|'.join(each.choices) or each.kind.__name__}" for each in operator.parameters

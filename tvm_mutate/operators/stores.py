@@ -9,6 +9,7 @@ from tvm import tirx
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
+from tvm_mutate.operators.bounded_indices import moved_within
 from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
@@ -59,20 +60,10 @@ def _shift_index(store: Any, parameters: Parameters) -> Any | None:
     index = store.indices[-1]
     if index.ty.dtype.lanes > 1:
         return None
-    shifted = _clamped(index, by, int(extent))
+    shifted = moved_within(index, by, int(extent))
     if shifted is None:
         return None
     return tirx.BufferStore(store.buffer, store.value, [*store.indices[:-1], shifted])
-
-
-def _clamped(index: Any, by: int, extent: int) -> Any | None:
-    """The index moved by ``by``, but no further than the buffer's edge."""
-    at = literal(index)
-    if at is not None:
-        return another_constant(index, min(max(int(at) + by, 0), extent - 1))
-    if by < 0:
-        return prim.Max(index - constant_like(index, -by), constant_like(index, 0))
-    return prim.Min(index + constant_like(index, by), constant_like(index, extent - 1))
 
 
 def _parameters(sign: str) -> tuple[Parameter, ...]:
