@@ -35,7 +35,8 @@ def operators(globs: tuple[str, ...], as_json: bool, markdown: bool) -> None:
 
 def _print_table(chosen: Sequence[Operator]) -> None:
     table = Table(title=f"{len(chosen)} operators")
-    for column in ("operator", "slots", "category", "what it does"):
+    table.add_column("operator", overflow="fold", min_width=max((len(each.name) for each in chosen), default=0))
+    for column in ("slots", "category", "what it does"):
         table.add_column(column, overflow="fold")
     table.columns[0].min_width = max(len(operator.name) for operator in chosen)  # names are there to be copied
     for operator in chosen:

@@ -44,7 +44,10 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
     parsed = catalogue.parse(mutant)
     stages = Stages(load_model(model, shape=shapes_of(options)).module, parse_target(target or "llvm"))
     survey(stages, Specification(mutants=(str(parsed),)), catalogue)  # refuses places that are not there
-    script = "\n".join(script_differences(parsed, stages, catalogue, context)) or "the TVMScript is the same"
+    script = (
+        "\n".join(script_differences(parsed, stages, catalogue, context))
+        or "the TVMScript is the same: it does not print the values of constants"
+    )
     code = None if target is None else code_difference(parsed, stages, catalogue, context)
     for text in filter(None, (script, code)):
         print_difference(text)
