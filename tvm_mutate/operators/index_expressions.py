@@ -1,9 +1,9 @@
 """Memory & Initialisation: the arithmetic in the indices of loads changed.
 
 Of the index of a load the outermost node that an operator knows is changed, in the first dimension that has one, and
-the index is held within the buffer: what is read is wrong, but well defined unless it is an accumulator that the kernel
-has not written yet. Stores are left alone, since elements that are never written have no defined value. A product takes
-no other operation's place: it may overflow.
+the index is held within the buffer: what is read is wrong, but well defined unless it is an accumulator that the
+kernel has not written yet. Stores are left alone, since elements that are never written have no defined value. A
+product takes no other operation's place: it may overflow.
 """
 
 from __future__ import annotations
