@@ -70,8 +70,9 @@ class Operator:
     ``variants`` are the parameter settings that a campaign enumerates by default, ``more_variants`` those that
     it adds when asked for all. An operator with several slots has the parameter ``slot`` besides its own.
     ``undefined_behaviour`` marks operators whose mutants can access memory outside their buffers, or read what was
-    never written. ``fault`` is the kind of real fault that it stands for, with a reference. ``paper`` marks the mutations of MutateNN, ``by_default``
-    operators that campaigns take without being asked: not those whose mutants are mostly undefined or equivalent.
+    never written. ``fault`` is the kind of real fault that it stands for, with a reference. ``paper`` marks the
+    mutations of MutateNN, ``by_default`` operators that campaigns take without being asked: not those whose mutants
+    are mostly undefined or equivalent.
     """
 
     name: str
