@@ -13,7 +13,6 @@ import tvm_ffi
 from tvm import libinfo, tirx
 from tvm.s_tir.stmt import SBlock
 
-from tvm_mutate.evaluate.patterns import NEAR_BYTES, is_filled
 from tvm_mutate.evaluate.stack import filled_stack_caller
 
 _CPU = 1  # kDLCPU
@@ -24,8 +23,7 @@ class Workspace:
 
     The pool (src/runtime/workspace_pool.cc) hands out the smallest free page that fits, so a kernel that runs after
     pages were filled that fit its temporary buffers gets those; small buffers are on the stack. What a kernel reads
-    there without having written it is the same garbage every time. Each page is more than twice as large as the largest
-    buffer, whichever comes to lie in it: what runs over the end of that does no harm, and is found out.
+    there without having written it is the same garbage every time.
     """
 
     def __init__(self) -> None:
@@ -36,34 +34,23 @@ class Workspace:
         self._free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
         self._call = filled_stack_caller()
 
-    def run(
-        self,
-        kernel: Any,
-        tensors: Sequence[tvm.runtime.Tensor],
-        pattern: int,
-        sizes: Sequence[int],
-        thoroughly: bool,
-    ) -> tuple[float, bool]:
-        """Calls a kernel with temporary buffers of these sizes in bytes: its seconds, and whether it stayed in them.
-
-        Pages are filled with a byte, to their ends if ``thoroughly``: other kernels have used them meanwhile.
-        """
-        largest = max(sizes, default=0)
-        pages = self._pages(len(sizes), 2 * largest + NEAR_BYTES)
-        filled = [page if thoroughly else page[: largest + NEAR_BYTES] for page in pages]
-        for memory in filled:
-            memory[...] = pattern
+    def run(self, kernel: Any, tensors: Sequence[tvm.runtime.Tensor], pattern: int, sizes: Sequence[int]) -> float:
+        """Calls a kernel whose temporary buffers have these sizes in bytes, all filled with a byte; its seconds."""
+        for page in self._pages(sizes):
+            page[...] = pattern
         started = time.perf_counter()
         self._call(pattern, kernel, *tensors)
-        seconds = time.perf_counter() - started
-        return seconds, all(is_filled(memory[largest:], pattern) for memory in filled)
+        return time.perf_counter() - started
 
-    def _pages(self, count: int, size: int) -> list[np.ndarray]:
-        """Pages of a size in bytes, given back to the pool, which keeps them for the next that asks."""
-        addresses = [self._allocate(_CPU, 0, size, 2, 32) for _ in range(count)]
+    def _pages(self, sizes: Sequence[int]) -> list[np.ndarray]:
+        """Pages of these sizes in bytes, given back to the pool, which keeps them for the next that asks."""
+        addresses = [self._allocate(_CPU, 0, size, 2, 32) for size in sizes]
         for address in reversed(addresses):
             self._free(_CPU, 0, address)
-        return [np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)) for address in addresses]
+        return [
+            np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+            for address, size in zip(addresses, sizes, strict=True)
+        ]
 
 
 def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
