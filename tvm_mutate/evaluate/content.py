@@ -14,6 +14,7 @@ import numpy as np
 
 from tvm_mutate.build import Kernel, KnownKernels, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
+from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
@@ -25,7 +26,7 @@ from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
-from tvm_mutate.program import KernelCall, NotStraightLineError, Program, take_program
+from tvm_mutate.program import NotStraightLineError, Program, take_program
 
 _LATE = (Slot.LOWERED, Slot.CODEGEN)
 # Mutants of one kernel come one after another, and so do duplicates.
@@ -51,7 +52,8 @@ class ContentEvaluator:
         self.program = take_program(stages.at(Slot.KERNEL))
         plain = prepared.plain.load()
         self._known = KnownKernels(self.program.kernels, plain)
-        self._runs = _with_digests_of(plain, merged(plain, prepared.fast))
+        self._running = merged(plain, prepared.fast)
+        self._runs = _with_digests_of(plain, self._running)
         self._constants = ConstantKeys()
         self._golden = GoldenFile(prepared.golden, self.program)
         self._digests = prepared.plain.digests
@@ -122,7 +124,7 @@ class ContentEvaluator:
         late: Selections = {slot: chosen for slot, chosen in selections.items() if slot in _LATE}
         kernels: dict[str, Kernel] = {}
         changed = {}
-        for name in called(program):
+        for name in (step.kernel for step in first_calls(program)):
             known = None if _touches(late, name) else self._known.find(name, program.kernels[name])
             if known is None:
                 changed[name] = program.kernels[name]
@@ -165,14 +167,8 @@ class ContentEvaluator:
         """The golden values of an input: those on file, or calculated again with the unmutated kernels."""
         if position < len(self._golden.rows):
             return self._golden.rows[position]
-        kernels = {name: self._runs[kernel.digest] for name, kernel in self._known.kernels.items()}
-        values = run_steps(self.program, kernels, self.inputs[position])
+        values = run_steps(self.program, self._running, self.inputs[position])
         return GoldenRow.of(values, self._golden.golden.offsets)
-
-
-def called(program: Program) -> list[str]:
-    """The names of the kernels that a program calls, each once, in order."""
-    return list(dict.fromkeys(step.kernel for step in program.steps if isinstance(step, KernelCall)))
 
 
 def _with_digests_of(plain: Mapping[str, Kernel], running: Mapping[str, Kernel]) -> dict[str, Kernel]:

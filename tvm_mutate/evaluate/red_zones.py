@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import tvm
-import xxhash
 
 from tvm_mutate.build import Kernel
+from tvm_mutate.evaluate.keys import content_key
 from tvm_mutate.evaluate.patterns import NEAR_BYTES, PATTERNS, is_filled
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.program import ValueType
@@ -79,12 +79,12 @@ class Arena:
         self._fill(pattern)
         for view, argument in zip(self._given, arguments, strict=True):
             view[...] = argument.reshape(view.shape)
-        before = [_digest(view) for view in self._given]
+        before = [content_key(view) for view in self._given]
         self.kernel_seconds += self._workspace.run(kernel.run, self._tensors, pattern, self._temporaries)
-        if not self._intact(pattern, thoroughly) or before != [_digest(view) for view in self._given]:
+        if not self._intact(pattern, thoroughly) or before != [content_key(view) for view in self._given]:
             undefined.add(WRITE)
             self._pattern = -1  # what was written over has to be mended before the next run
-        return [_digest(view) for view in self._results]
+        return [content_key(view) for view in self._results]
 
     def _fill(self, pattern: int) -> None:
         if self._pattern != pattern:
@@ -108,7 +108,3 @@ def _places(kinds: Sequence[ValueType], band: int) -> tuple[list[int], int]:
         starts.append(end)
         end += -(-kind.byte_count // _ALIGNMENT) * _ALIGNMENT + aligned
     return starts, end
-
-
-def _digest(array: np.ndarray) -> bytes:
-    return xxhash.xxh3_128_digest(array.reshape(-1).view(np.uint8).data)

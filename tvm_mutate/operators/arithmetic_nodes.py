@@ -8,6 +8,7 @@ from typing import Any
 from tvm import relax
 
 from tvm_mutate.mutant import Category, Example, GraphRule, Operator, Parameter, Parameters, Slot
+from tvm_mutate.operators.replacements import replacing, replacing_others
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "add": relax.op.add,
@@ -39,13 +40,8 @@ REPLACE_ARITHMETIC = Operator(
         Parameter("from", "the node that is replaced", choices=_NAMES),
         Parameter("to", "the node that takes its place", choices=_NAMES),
     ),
-    variants=tuple({"from": before, "to": after} for before, after in _DEFAULT_PAIRS),
-    more_variants=tuple(
-        {"from": before, "to": after}
-        for before in _NAMES
-        for after in _NAMES
-        if before != after and (before, after) not in _DEFAULT_PAIRS
-    ),
+    variants=replacing(_DEFAULT_PAIRS),
+    more_variants=replacing_others(_NAMES, _DEFAULT_PAIRS),
     examples=(
         Example(
             before="""

@@ -12,6 +12,7 @@ from tvm.ir import Call, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.literals import element_type
+from tvm_mutate.operators.replacements import replacing, replacing_others
 
 _COMPARISONS: dict[str, Any] = {
     "lt": prim.LT,
@@ -70,12 +71,6 @@ def _is_harmless(node: Any, after: type) -> bool:
 _PAPER_PAIRS = (("lt", "le"), ("lt", "gt"), ("gt", "lt"), ("gt", "ge"))
 # TVM writes most guards with <=, which the paper's pairs leave out.
 _DEFAULT_PAIRS = (*_PAPER_PAIRS, ("le", "lt"), ("le", "gt"))
-_OTHER_PAIRS = tuple(
-    (before, after)
-    for before in _NAMES
-    for after in _NAMES
-    if before != after and (before, after) not in _DEFAULT_PAIRS
-)
 
 _IF = """
 @T.prim_func(s_tir=True)
@@ -114,8 +109,8 @@ SWAP_COMPARE = Operator(
         Parameter("from", "the comparison that is replaced", choices=_NAMES),
         Parameter("to", "the comparison that takes its place", choices=_NAMES),
     ),
-    variants=tuple({"from": before, "to": after} for before, after in _DEFAULT_PAIRS),
-    more_variants=tuple({"from": before, "to": after} for before, after in _OTHER_PAIRS),
+    variants=replacing(_DEFAULT_PAIRS),
+    more_variants=replacing_others(_NAMES, _DEFAULT_PAIRS),
     examples=(
         Example(_IF.format("<"), _IF.format("<="), {"from": "lt", "to": "le"}),
         Example(

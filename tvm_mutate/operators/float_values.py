@@ -8,6 +8,7 @@ from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.literals import constant_like, element_type, literal
+from tvm_mutate.operators.replacements import replacing, replacing_others
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul, "divide": prim.Div}
@@ -73,13 +74,8 @@ REPLACE_FLOAT_ARITHMETIC = Operator(
         Parameter("from", "the operation that is replaced", choices=_NAMES),
         Parameter("to", "the operation that takes its place", choices=_NAMES),
     ),
-    variants=tuple({"from": before, "to": after} for before, after in _DEFAULT_PAIRS),
-    more_variants=tuple(
-        {"from": before, "to": after}
-        for before in _NAMES
-        for after in _NAMES
-        if before != after and (before, after) not in _DEFAULT_PAIRS
-    ),
+    variants=replacing(_DEFAULT_PAIRS),
+    more_variants=replacing_others(_NAMES, _DEFAULT_PAIRS),
     examples=(
         Example(_DOT_PRODUCT.format("+", "*"), _DOT_PRODUCT.format("-", "*"), {"from": "add", "to": "subtract"}),
         Example(

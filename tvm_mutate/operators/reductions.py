@@ -9,6 +9,7 @@ from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.graph_calls import graph_example, integers, with_attributes
+from tvm_mutate.operators.replacements import replacing, replacing_others
 
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "mean": relax.op.mean,
@@ -69,13 +70,8 @@ REPLACE_REDUCTION = Operator(
         Parameter("from", "the reduction that is replaced", choices=_NAMES),
         Parameter("to", "the reduction that takes its place", choices=_NAMES),
     ),
-    variants=tuple({"from": before, "to": after} for before, after in _DEFAULT_PAIRS),
-    more_variants=tuple(
-        {"from": before, "to": after}
-        for before in _NAMES
-        for after in _NAMES
-        if before != after and (before, after) not in _DEFAULT_PAIRS
-    ),
+    variants=replacing(_DEFAULT_PAIRS),
+    more_variants=replacing_others(_NAMES, _DEFAULT_PAIRS),
     examples=(
         graph_example(
             "x: (1, 2, 8, 8) -> (1, 2, 1, 1)",

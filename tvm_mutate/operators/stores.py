@@ -11,6 +11,7 @@ from tvm.ir import prim
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
 from tvm_mutate.operators.bounded_indices import moved_within
 from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
+from tvm_mutate.operators.statements import storing
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
@@ -31,10 +32,10 @@ def _offset(store: Any, parameters: Parameters) -> Any | None:
         return None
     value = literal(store.value)
     if value is not None:
-        return _storing(store, another_constant(store.value, value + epsilon))
+        return storing(store, another_constant(store.value, value + epsilon))
     size = constant_like(store.value, abs(epsilon))
     node = prim.Sub if epsilon < 0 else prim.Add
-    return _storing(store, None if size is None else node(store.value, size))
+    return storing(store, None if size is None else node(store.value, size))
 
 
 def _scale(store: Any, parameters: Parameters) -> Any | None:
@@ -43,13 +44,9 @@ def _scale(store: Any, parameters: Parameters) -> Any | None:
         return None
     value = literal(store.value)
     if value is not None:
-        return _storing(store, another_constant(store.value, value * (1 + epsilon)))
+        return storing(store, another_constant(store.value, value * (1 + epsilon)))
     factor = constant_like(store.value, 1 + epsilon)
-    return _storing(store, None if factor is None else prim.Mul(store.value, factor))
-
-
-def _storing(store: Any, value: Any | None) -> Any | None:
-    return None if value is None else tirx.BufferStore(store.buffer, value, store.indices)
+    return storing(store, None if factor is None else prim.Mul(store.value, factor))
 
 
 def _shift_index(store: Any, parameters: Parameters) -> Any | None:
