@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
+from tvm import relax
+from tvm.ir import Op
+
+from tvm_mutate.cli.constant_text import script_with_constants
+from tvm_mutate.model import load_model
 
 from .conftest import Tool, assert_refused
 
@@ -41,6 +49,27 @@ def test_the_difference_of_generated_code_follows_that_of_the_script(tool: Tool,
     gone = [line for line in code.splitlines()[2:] if line.startswith("-")]
     assert any("<=" in line for line in come) and not any("<=" in line for line in gone)
     assert not any(line.startswith(" ") for line in code.splitlines())
+
+
+def test_a_mutant_of_weights_shows_which_elements_it_changes(tool: Tool):
+    ended = tool("show", "graph.flip-weight-bit{bit=31}@main#3", MODEL, "--context", "0")
+    gone, come, elements = ended.out.splitlines()[3:]
+    weights = re.search(r"<float32\[(.*?)\] \w{8}>", gone)
+    assert weights and weights[0] not in come and weights[0] in elements
+    size = math.prod(map(int, weights[1].split(", ")))
+    before, after = re.search(rf": 1 of {size} elements differ, \[.*\]: (\S+) -> (\S+)$", elements).groups()
+    assert float(after) == -float(before) != 0.0
+
+
+def test_constants_are_named_where_the_printer_puts_them():
+    function = load_model("zoo://shufflenetv2").module["main"]
+    calls = re.findall(r"= R\.nn\.conv2d\(\w+, (?:<float32\[(.*?)\])", script_with_constants(function))
+    weights = []
+    relax.analysis.post_order_visit(
+        function,
+        lambda node: weights.append(node.args[1]) if getattr(node, "op", None) == Op.get("relax.nn.conv2d") else None,
+    )
+    assert calls == [", ".join(map(str, each.value.shape)) for each in weights] and len(calls) == 18
 
 
 def test_a_mutant_that_changes_no_code_is_said_to_be_the_same(tool: Tool):

@@ -28,6 +28,8 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     # Large pages for the heap: workers fork for every mutant, and most of that time is copying page tables.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    # Objects of Python lie in that heap, too: 9 ms instead of 15 for an empty child.
+    "PYTHONMALLOC": "malloc",
 }
 _ATTEMPTS = 2
 # A request that is sent to a busy worker must fit into the socket's buffer: if it did not, worker and pool could wait

@@ -6,13 +6,13 @@ import difflib
 from typing import Any
 
 import click
-import tvm
 import tvm_ffi
 from rich.syntax import Syntax
 
 from tvm_mutate.build import generate, generated_text, parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
+from tvm_mutate.cli.constant_text import constant_differences, script_with_constants
 from tvm_mutate.cli.door import output_console
 from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import run_isolated
@@ -44,24 +44,26 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
     parsed = catalogue.parse(mutant)
     stages = Stages(load_model(model, shape=shapes_of(options)).module, parse_target(target or "llvm"))
     survey(stages, Specification(mutants=(str(parsed),)), catalogue)  # refuses places that are not there
-    script = (
-        "\n".join(script_differences(parsed, stages, catalogue, context))
-        or "the TVMScript is the same: it does not print the values of constants"
-    )
+    script = "\n".join(script_differences(parsed, stages, catalogue, context)) or "the TVMScript is the same"
     code = None if target is None else code_difference(parsed, stages, catalogue, context)
     for text in filter(None, (script, code)):
         print_difference(text)
 
 
 def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
-    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot."""
+    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot.
+
+    Behind them stands how the constants of these functions differ.
+    """
     differences = []
     for slot, selections in selections_by_slot(mutant.mutations, catalogue).items():
         before = stages.at(slot)
         after, _ = apply_mutations(before, selections)
         for name in sorted(variable.name_hint for variable in after.functions):
             if not tvm_ffi.structural_equal(before[name], after[name]):
-                differences.append(_difference(_script(before[name]), _script(after[name]), f"{slot}/{name}", context))
+                scripts = script_with_constants(before[name]), script_with_constants(after[name])
+                differences.append(_difference(*scripts, f"{slot}/{name}", context))
+                differences += constant_differences(before[name], after[name])
     return differences
 
 
@@ -97,10 +99,6 @@ def print_difference(text: str) -> None:
         console.print(Syntax(text, "diff", background_color="default", word_wrap=True))
     else:
         click.echo(text)
-
-
-def _script(function: tvm.ir.BaseFunc) -> str:
-    return function.script(show_meta=False)
 
 
 def _difference(before: str, after: str, name: str, context: int) -> str:
