@@ -77,5 +77,4 @@ def test_tables_are_aligned_and_long_lists_end_with_a_count():
 
 @pytest.mark.parametrize("text", ["4G", "4GiB", "4096M", "4294967296"])
 def test_sizes_are_read_as_people_write_them(text: str):
-    pytest.importorskip("psutil")
     assert importlib.import_module("memory").bytes_of(text) == 4 << 30

@@ -97,6 +97,22 @@ def test_a_task_that_never_ends_is_stopped_at_its_limit_with_all_that_it_started
     assert not is_running(int(mark.read_text()))
 
 
+def test_a_task_that_others_keep_from_the_processor_is_given_longer():
+    ending = run_isolated(lambda stage: time.sleep(2.0), 1.0)
+    assert (ending.kind, ending.seconds > 2.0) == ("finished", True)
+
+
+def test_a_task_that_has_had_its_processor_time_is_stopped(tmp_path: Path):
+    used = tmp_path / "used"
+
+    def task(stage):
+        while True:
+            used.write_text(str(time.process_time()))
+
+    assert run_isolated(task, 0.5).kind == "timed out"
+    assert 0.3 < float(used.read_text() or "0.5") < 2.0
+
+
 def test_more_memory_than_allowed_is_an_exception_of_the_task():
     ending = run_isolated(lambda stage: len(bytearray(1 << 30)), 20, headroom_bytes=1 << 28)
     assert (ending.kind, ending.reason) == ("raised", "MemoryError")

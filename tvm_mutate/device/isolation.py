@@ -19,10 +19,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
+
 Stage = Callable[..., None]
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
+# A child that others keep from the processor gets as much longer, at most this many times its limit.
+_PATIENCE = 5.0
 _ADDED_BY_TVM = "\nError in pass: "
 
 
@@ -43,8 +47,10 @@ class Ending:
 
 
 def run_isolated(task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None) -> Ending:
-    """The ending of ``task`` run in a forked child with a limit of wall-clock time.
+    """The ending of ``task`` run in a forked child with a limit of time.
 
+    The limit is one of processor time, as long as the child has had it within five times as many seconds of wall-clock
+    time: what else runs on the machine decides no verdict, and what only waits ends, too.
     With ``headroom_bytes`` its address space is limited, too: to so many bytes more than it inherits, of which
     mapped files are a part. Beyond them memory is refused to the task, instead of being taken from everybody else.
     The task is given a function ``stage(name, note=None)`` to say which stage it enters. Its value has to be
@@ -121,8 +127,7 @@ def _watch(child: int, receiver: Connection, started: float, seconds: float, out
         return Ending(kind, stage, time.monotonic() - started, value, reason, note)
 
     while True:
-        left = started + seconds - time.monotonic()
-        if left <= 0 or not receiver.poll(left):
+        if not _hears(child, receiver, started, seconds):
             return ending("timed out", reason="no end within the time limit")
         try:
             kind, value = receiver.recv()
@@ -137,6 +142,25 @@ def _watch(child: int, receiver: Connection, started: float, seconds: float, out
             return ending(kind, value=value)
     _, status = os.waitpid(child, 0)
     return ending("died", reason=_death(status, output))
+
+
+def _hears(child: int, receiver: Connection, started: float, seconds: float) -> bool:
+    """Whether the child says anything, or ends, before it has used up its time."""
+    deadline = started + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if receiver.poll(left):
+            return True
+        deadline = min(time.monotonic() + seconds - _processor_seconds(child), started + _PATIENCE * seconds)
+    return receiver.poll(0)
+
+
+def _processor_seconds(child: int) -> float:
+    """The processor time of a child and of those that it waited for; infinite for one that is gone."""
+    try:
+        times = psutil.Process(child).cpu_times()
+    except psutil.Error:
+        return float("inf")
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "system", "children_user", "children_system")))
 
 
 def _death(status: int, output: int) -> str:
