@@ -60,7 +60,8 @@ def main(
                 found = compare(kernels_of(stages.at(slot)), list(native_selections(catalogue, slot)), single)
                 name = f"{Subject(text).name} on {stages.target.kind.name}"
                 rows.append(figures(name, str(slot), found))
-                say(table(HEAD, rows[-1:]), listed("differ", found.different))
+                say(f"  {name}, {slot}: {found.passes} compared, {len(found.different)} differ")
+                say(listed("differ", found.different))
                 everything.add(found)
     say("", table(HEAD, [*rows, figures("all", "", everything)]))
     report["models"] = [dict(zip(HEAD, row, strict=True)) for row in rows]
