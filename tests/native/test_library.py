@@ -85,6 +85,15 @@ print(library.obstacle)
     )
 
 
+@needs_library
+def test_functions_of_python_that_were_registered_do_not_outlive_the_interpreter(elsewhere: Callable[..., str]):
+    script = """
+native_library().function("register_injector")("of-python", lambda parameters: lambda node: node)
+print("of-python" in native_library().function("injectors")())
+"""
+    assert elsewhere(script) == "True"
+
+
 PRINT_OBSTACLE = "print(load_library(Path(sys.argv[1])).obstacle)"
 
 
