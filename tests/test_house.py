@@ -14,7 +14,7 @@ PACKAGE = ROOT / "tvm_mutate"
 # From the ground up; a floor imports only from floors below it. Rooms on one floor do not know each other.
 FLOORS = (
     {"errors"},
-    {"mutant", "statistics", "zoo"},
+    {"mutant", "native", "statistics", "zoo"},
     {"operators", "passes", "model", "oracle"},
     {"pipeline"},
     {"program"},
