@@ -1,0 +1,196 @@
+"""Switchable kernels: one PrimFunc for many mutations of single sites, of which one is active at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tvm_ffi
+from tvm import tirx
+from tvm.ir import Var, prim
+from tvm.s_tir import SBlock
+
+from tvm_mutate.mutant import TirRule
+from tvm_mutate.passes.guardable import BLOCK, unguardable_nodes
+from tvm_mutate.passes.prologue import root_statements, with_prologue, with_root_statements
+from tvm_mutate.passes.selection import Selection, Tally
+from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
+
+SEVERAL_SITES = "it is of several sites, and guards within guards would not be the mutant"
+NO_SITE = "it has no such site"
+NOT_TIR = "it is no mutation of a kernel"
+OTHER_TYPE = "it gives a value of another type"
+
+_ACTIVE, _REACH = "tvm_mutate_active_site", "tvm_mutate_reach_site"
+_INTEGER = "int32"
+
+
+@dataclass(frozen=True)
+class Switchable:
+    """A function in which mutations are switchable: the number of each that is, and why each other is not.
+
+    ``numbers`` and ``refused`` are by the positions of the selections. While the active site is none of its numbers,
+    the function computes what the unmutated one does.
+    """
+
+    function: tirx.PrimFunc
+    numbers: dict[int, int]
+    refused: dict[int, str]
+
+
+def switchable(
+    function: tirx.PrimFunc, name: str, selections: Sequence[Selection], first: int = 1, *, counted: bool = False
+) -> Switchable:
+    """The function ``name`` with each mutation of a single site guarded by whether its number is the active one.
+
+    Numbers are given from ``first`` in the order of the sites. Without ``counted`` the active site is asked for once
+    in each call of the function, and only the loop nests with a site that may be active hold guards; with it, at
+    every site, and the runtime counts how often each is reached.
+    """
+    guards = _Guards(first, counted)
+    tallies: dict[Any, _GuardingTally] = {}
+    for position, selection in enumerate(selections):
+        reason = _obstacle(selection, name)
+        if reason is not None:
+            guards.refused[position] = reason
+            continue
+        key = (selection.mutation.operator, selection.mutation.parameters)
+        tally = tallies.setdefault(key, _GuardingTally(selection, name, guards=guards))
+        tally.wanted.setdefault(selection.mutation.sites.first, []).append(position)
+    types = {kind for tally in tallies.values() for kind in tally.rule.node_types}
+    guards.unguardable = unguardable_nodes(function, tuple(types)) if types else {}
+    guarded = rewrite_prim_func(function, list(tallies.values()))
+    for position in set(range(len(selections))) - {*guards.numbers, *guards.refused}:
+        guards.refused[position] = NO_SITE
+    if not guards.numbers:
+        return Switchable(function, {}, guards.refused)
+    if not counted:
+        guarded = with_prologue(_by_nests(function, guarded, guards.active), [_asking(guards.active)])
+    return Switchable(guarded, guards.numbers, guards.refused)
+
+
+def _obstacle(selection: Selection, name: str) -> str | None:
+    if not isinstance(selection.operator.rule, TirRule):
+        return NOT_TIR
+    if not selection.mutation.matches(name):
+        return NO_SITE
+    sites = selection.mutation.sites
+    return None if sites.last == sites.first else SEVERAL_SITES
+
+
+def _asking(active: Var) -> Any:
+    return tirx.Bind(active, tirx.call_extern(_INTEGER, _ACTIVE))
+
+
+@dataclass
+class _Guards:
+    """What guards of one function share: who has which number, and what could not be guarded."""
+
+    next: int
+    counted: bool
+    active: Var = field(default_factory=lambda: Var("active_site", prim.const(0, _INTEGER).ty))
+    unguardable: dict[Any, str] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def guard(self, position: int, original: Any, mutated: Any, otherwise: Any) -> Any:
+        """``mutated`` if the mutation at this position is active, and ``otherwise`` if not; or that alone."""
+        reason = self.unguardable.get(original.__chandle__()) or _difference(original, mutated)
+        if reason is not None:
+            self.refused[position] = reason
+            return otherwise
+        number = self.numbers[position] = self.next
+        self.next += 1
+        if isinstance(original, tirx.Stmt):
+            return tirx.IfThenElse(self._condition(number), _redefined(mutated), otherwise)
+        return tirx.if_then_else(self._condition(number), mutated, otherwise)
+
+    def _condition(self, number: int) -> Any:
+        constant = prim.const(number, _INTEGER)
+        if self.counted:
+            return prim.NE(tirx.call_extern(_INTEGER, _REACH, constant), prim.const(0, _INTEGER))
+        return prim.EQ(self.active, constant)
+
+
+def _redefined(statement: Any) -> Any:
+    """The statement with loop variables, iterators and bindings of its own, so that it can stand beside the original."""
+    own: dict[Any, Var] = {}
+
+    def define(variable: Any) -> None:
+        own[variable] = Var(variable.name, variable.ty)
+
+    tvm_ffi.structural_walk(
+        statement,
+        [
+            (tirx.For, lambda loop: define(loop.loop_var)),
+            (SBlock, lambda block: [define(each.var) for each in block.iter_vars] and None),
+            ((tirx.Bind, prim.Let), lambda binding: define(binding.var)),
+        ],
+    )
+    if not own:
+        return statement
+    return tvm_ffi.structural_mutate(statement, [(Var, lambda variable, _mutator: own.get(variable, variable))])
+
+
+def _difference(original: Any, mutated: Any) -> str | None:
+    """What keeps a node and its replacement from being two sides of one choice."""
+    if isinstance(original, SBlock):
+        return BLOCK
+    if isinstance(original, tirx.Stmt):
+        return None
+    return None if original.ty == mutated.ty else OTHER_TYPE
+
+
+@dataclass
+class _GuardingTally(Tally):
+    """A tally that guards its sites instead of replacing them; ``wanted`` are positions of mutations by site."""
+
+    guards: _Guards = None  # type: ignore[assignment]
+    wanted: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> TirRule:
+        """The operator's rule."""
+        rule = self.selection.operator.rule
+        assert isinstance(rule, TirRule)
+        return rule
+
+    def visit(self, original: Any, rebuilt: Any) -> Any:
+        """``rebuilt``, guarded where this is a wanted site; the mutated side holds no other guards."""
+        mutated = self.rule.rewrite(original, self.selection.parameters)
+        if mutated is None:
+            return rebuilt
+        positions = self.wanted.get(self.found, ())
+        self.found += 1
+        for position in positions:
+            rebuilt = self.guards.guard(position, original, mutated, rebuilt)
+        return rebuilt
+
+
+def _by_nests(function: tirx.PrimFunc, guarded: tirx.PrimFunc, active: Var) -> tirx.PrimFunc:
+    """The guarded function, with the original of each of its outermost loops where no site in it is active.
+
+    Sites are numbered in the order of the walk, so that those of one loop are a range.
+    """
+    statements = []
+    for before, after in zip(root_statements(function), root_statements(guarded), strict=True):
+        numbers = _numbers_in(after, active)
+        if not numbers or not isinstance(before, tirx.For):
+            statements.append(after)
+            continue
+        low, high = (prim.const(number, _INTEGER) for number in (min(numbers), max(numbers)))
+        inside = prim.And(prim.LE(low, active), prim.LE(active, high))
+        statements.append(tirx.IfThenElse(inside, after, _redefined(before)))
+    return with_root_statements(guarded, statements)
+
+
+def _numbers_in(statement: Any, active: Var) -> list[int]:
+    numbers: list[int] = []
+
+    def note(equality: prim.EQ) -> None:
+        if equality.a.same_as(active):
+            numbers.append(int(equality.b))
+
+    tvm_ffi.structural_walk(statement, [(prim.EQ, note)])
+    return numbers
