@@ -14,6 +14,8 @@ from tvm import tirx
 from tvm.target import Target
 
 from tvm_mutate.build.c_compiler import compile_c
+from tvm_mutate.native import require_runtime
+from tvm_mutate.passes import CALLS_RUNTIME
 
 # The argument checks of the packed calling convention are most of the text and none of the kernel; shapes are
 # static here, so both builds go without them.
@@ -30,7 +32,12 @@ class Kernels:
 
 
 def generate(kernels: tvm.IRModule, target: Target, tir_pipeline: str = "default") -> tvm.runtime.Module:
-    """TVM's code for the kernels: host code, with the device code as an imported module on GPU targets."""
+    """TVM's code for the kernels: host code, with the device code as an imported module on GPU targets.
+
+    Raises UsageError for kernels that call the run-time support of the native library where there is none.
+    """
+    if any(function.attrs and CALLS_RUNTIME in function.attrs for function in kernels.functions.values()):
+        require_runtime()
     with tvm.transform.PassContext(config=PASS_CONFIG):
         return tirx.build(kernels, target=target, pipeline=tir_pipeline)
 

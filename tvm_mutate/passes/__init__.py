@@ -9,12 +9,16 @@ from tvm_mutate.passes.application import (
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.mutation_pass import mutant_passes, mutation_pass
+from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
+from tvm_mutate.passes.switch import Switchable, switchable
 
 __all__ = [
+    "CALLS_RUNTIME",
     "Applied",
     "Selection",
     "Site",
+    "Switchable",
     "apply_mutations",
     "count_sites",
     "find_sites",
@@ -22,4 +26,5 @@ __all__ = [
     "mutation_pass",
     "prove_equivalent",
     "selections_by_slot",
+    "switchable",
 ]

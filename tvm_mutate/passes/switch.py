@@ -114,17 +114,17 @@ class _Guards:
 
 
 def _redefined(statement: Any) -> Any:
-    """The statement with loop variables, iterators and bindings of its own, so that it can stand beside the original."""
+    """The statement with variables of its own for loops, blocks and bindings: it can stand beside the original."""
     own: dict[Any, Var] = {}
 
-    def define(variable: Any) -> None:
-        own[variable] = Var(variable.name, variable.ty)
+    def define(*variables: Any) -> None:
+        own.update((variable, Var(variable.name, variable.ty)) for variable in variables)
 
     tvm_ffi.structural_walk(
         statement,
         [
             (tirx.For, lambda loop: define(loop.loop_var)),
-            (SBlock, lambda block: [define(each.var) for each in block.iter_vars] and None),
+            (SBlock, lambda block: define(*(each.var for each in block.iter_vars))),
             ((tirx.Bind, prim.Let), lambda binding: define(binding.var)),
         ],
     )
