@@ -79,19 +79,14 @@ class SwitchableKernels:
         return Switched(name, built.kernel.known_as(digest), built.numbers[str(mutant)])
 
     def _is_candidate(self, mutant: Mutant) -> bool:
-        """Whether a mutant is of one site of one kernel, and has only behaviour that is defined."""
+        """Whether a mutant is of one site of one kernel, before that is lowered."""
         if len(mutant.mutations) != 1 or mutant.mutations[0].function not in self._calls:
             return False
         mutation = mutant.mutations[0]
         operator = self._catalogue[mutation.operator]
         slot = operator.slot_of(operator.read_parameters(mutation))
         is_single = mutation.sites.last == mutation.sites.first
-        return (
-            is_single
-            and slot is Slot.KERNEL
-            and not operator.undefined_behaviour
-            and operator.category is not Category.CANARY
-        )
+        return is_single and slot is Slot.KERNEL and operator.category is not Category.CANARY
 
     def _build(self, name: str, companions: Sequence[str], seconds: float) -> _Built | None:
         mutants = [each for each in map(Mutant.parse, companions) if self._is_candidate(each)][: most_sites()]
@@ -109,7 +104,7 @@ class SwitchableKernels:
     def _compiled(self, name: str, mutants: Sequence[Mutant], folder: Path) -> tuple[Library, dict[str, int]] | None:
         """The library of a switchable kernel and the numbers of its mutants; None where it is not as good as none."""
         selections = [Selection.resolve(each.mutations[0], self._catalogue) for each in mutants]
-        made = switchable(self._program.kernels[name], name, selections)
+        made = switchable(self._program.kernels[name], name, selections, values_only=True)
         if len(made.numbers) < LEAST_MUTANTS:
             return None
         library = build_library({name: made.function}, self._stages.target, folder, user_kernel_store())
@@ -129,13 +124,15 @@ def is_conclusive(ending: Ending) -> bool:
     """Whether an evaluation with a switchable kernel says what one with the mutant's own build would.
 
     A fault that shows in the bits does: the mutant's code differs, and without contraction and fast-math every build
-    rounds alike. Of a mutant that changed no bit only its own code can tell whether it is equivalent; and what is
-    undefined, crashes or takes too long depends on the code around it.
+    rounds alike; NaN alone has bits that no build promises. Of a mutant that changed no bit only its own code can tell
+    whether it is equivalent; and what is undefined, crashes or takes too long depends on the code around it.
     """
     run = ending.value
     if ending.kind != "finished" or not isinstance(run, Run):
         return False
-    return run.proof is not None or (bool(run.infected) and not run.undefined)
+    if run.proof is not None:
+        return True
+    return bool(run.infected) and not run.undefined and not np.isnan(run.outputs).any()
 
 
 def _rounds_as_written(stages: Stages) -> bool:

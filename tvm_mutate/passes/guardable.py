@@ -46,5 +46,7 @@ def unguardable_nodes(function: tirx.PrimFunc, types: tuple[type, ...]) -> dict[
         visitor.default_visit(statement)
 
     skipped = (TensorRegion, lambda _node, _visitor: None)
+    if isinstance(function.body, SBlockRealize):  # nothing can stand beside the block around all others
+        found[function.body.block.__chandle__()] = BLOCK
     tvm_ffi.structural_visit(function, [skipped, (tuple(_STRUCTURE), on_statement)])
     return found

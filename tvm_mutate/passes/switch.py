@@ -9,9 +9,10 @@ from typing import Any
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import Var, prim
-from tvm.s_tir import SBlock
+from tvm.s_tir import SBlock, SBlockRealize
 
 from tvm_mutate.mutant import TirRule
+from tvm_mutate.passes.accesses import accesses_depend_on_data, keeps_accesses
 from tvm_mutate.passes.guardable import BLOCK, unguardable_nodes
 from tvm_mutate.passes.prologue import root_statements, with_prologue, with_root_statements
 from tvm_mutate.passes.selection import Selection, Tally
@@ -21,6 +22,7 @@ SEVERAL_SITES = "it is of several sites, and guards within guards would not be t
 NO_SITE = "it has no such site"
 NOT_TIR = "it is no mutation of a kernel"
 OTHER_TYPE = "it gives a value of another type"
+OTHER_ACCESSES = "it may access other elements, and what it finds there depends on the code around it"
 
 _ACTIVE, _REACH = "tvm_mutate_active_site", "tvm_mutate_reach_site"
 _INTEGER = "int32"
@@ -40,18 +42,26 @@ class Switchable:
 
 
 def switchable(
-    function: tirx.PrimFunc, name: str, selections: Sequence[Selection], first: int = 1, *, counted: bool = False
+    function: tirx.PrimFunc,
+    name: str,
+    selections: Sequence[Selection],
+    *,
+    first: int = 1,
+    counted: bool = False,
+    values_only: bool = False,
 ) -> Switchable:
     """The function ``name`` with each mutation of a single site guarded by whether its number is the active one.
 
     Numbers are given from ``first`` in the order of the sites. Without ``counted`` the active site is asked for once
     in each call of the function, and only the loop nests with a site that may be active hold guards; with it, at
-    every site, and the runtime counts how often each is reached.
+    every site, and the runtime counts how often each is reached. With ``values_only`` mutations that may access other
+    elements are refused: what is defined of the others does not depend on how the rest of the function is compiled.
     """
-    guards = _Guards(first, counted)
+    guards = _Guards(first, counted, values_only)
+    depends = values_only and accesses_depend_on_data(function)
     tallies: dict[Any, _GuardingTally] = {}
     for position, selection in enumerate(selections):
-        reason = _obstacle(selection, name)
+        reason = OTHER_ACCESSES if depends else _obstacle(selection, name)
         if reason is not None:
             guards.refused[position] = reason
             continue
@@ -60,7 +70,7 @@ def switchable(
         tally.wanted.setdefault(selection.mutation.sites.first, []).append(position)
     types = {kind for tally in tallies.values() for kind in tally.rule.node_types}
     guards.unguardable = unguardable_nodes(function, tuple(types)) if types else {}
-    guarded = rewrite_prim_func(function, list(tallies.values()))
+    guarded = guards.with_blocks(rewrite_prim_func(function, list(tallies.values())))
     for position in set(range(len(selections))) - {*guards.numbers, *guards.refused}:
         guards.refused[position] = NO_SITE
     if not guards.numbers:
@@ -89,22 +99,41 @@ class _Guards:
 
     next: int
     counted: bool
+    values_only: bool
     active: Var = field(default_factory=lambda: Var("active_site", prim.const(0, _INTEGER).ty))
     unguardable: dict[Any, str] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    blocks: dict[Any, list[tuple[int, Any]]] = field(default_factory=dict)
 
     def guard(self, position: int, original: Any, mutated: Any, otherwise: Any) -> Any:
         """``mutated`` if the mutation at this position is active, and ``otherwise`` if not; or that alone."""
         reason = self.unguardable.get(original.__chandle__()) or _difference(original, mutated)
+        if reason is None and self.values_only and not keeps_accesses(original, mutated):
+            reason = OTHER_ACCESSES
         if reason is not None:
             self.refused[position] = reason
             return otherwise
         number = self.numbers[position] = self.next
         self.next += 1
+        if isinstance(original, SBlock):
+            self.blocks.setdefault(otherwise.__chandle__(), []).append((number, mutated))
+            return otherwise
         if isinstance(original, tirx.Stmt):
             return tirx.IfThenElse(self._condition(number), _redefined(mutated), otherwise)
         return tirx.if_then_else(self._condition(number), mutated, otherwise)
+
+    def with_blocks(self, function: tirx.PrimFunc) -> tirx.PrimFunc:
+        """The function with the guards of whole blocks, which stand around what binds their iterators."""
+
+        def on_realize(realize: Any, mutator: Any) -> Any:
+            guarded = mutator.default_mutate(realize)
+            for number, mutated in self.blocks.get(realize.block.__chandle__(), ()):
+                other = SBlockRealize(realize.iter_values, realize.predicate, mutated)
+                guarded = tirx.IfThenElse(self._condition(number), _redefined(other), guarded)
+            return guarded
+
+        return tvm_ffi.structural_mutate(function, [(SBlockRealize, on_realize)]) if self.blocks else function
 
     def _condition(self, number: int) -> Any:
         constant = prim.const(number, _INTEGER)
@@ -136,7 +165,7 @@ def _redefined(statement: Any) -> Any:
 def _difference(original: Any, mutated: Any) -> str | None:
     """What keeps a node and its replacement from being two sides of one choice."""
     if isinstance(original, SBlock):
-        return BLOCK
+        return None if len(original.iter_vars) == len(mutated.iter_vars) else BLOCK
     if isinstance(original, tirx.Stmt):
         return None
     return None if original.ty == mutated.ty else OTHER_TYPE
