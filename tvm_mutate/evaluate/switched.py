@@ -132,7 +132,7 @@ def is_conclusive(ending: Ending) -> bool:
         return False
     if run.proof is not None:
         return True
-    return bool(run.infected) and not run.undefined and not np.isnan(run.outputs).any()
+    return bool(run.infected) and not run.undefined and run.outputs is not None and not np.isnan(run.outputs).any()
 
 
 def _rounds_as_written(stages: Stages) -> bool:

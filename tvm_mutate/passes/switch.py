@@ -21,6 +21,7 @@ from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
 SEVERAL_SITES = "it is of several sites, and guards within guards would not be the mutant"
 NO_SITE = "it has no such site"
 NOT_TIR = "it is no mutation of a kernel"
+CALLS_RUNTIME_ITSELF = "it calls the runtime itself"
 OTHER_TYPE = "it gives a value of another type"
 OTHER_ACCESSES = "it may access other elements, and what it finds there depends on the code around it"
 
@@ -83,6 +84,8 @@ def switchable(
 def _obstacle(selection: Selection, name: str) -> str | None:
     if not isinstance(selection.operator.rule, TirRule):
         return NOT_TIR
+    if selection.operator.rule.calls_runtime:
+        return CALLS_RUNTIME_ITSELF
     if not selection.mutation.matches(name):
         return NO_SITE
     sites = selection.mutation.sites
