@@ -55,6 +55,18 @@ def accesses_depend_on_data(function: tirx.PrimFunc) -> bool:
     return found
 
 
+def converts_to_integers(node: Any) -> bool:
+    """Whether floating-point values become integers in a function or node: those out of range become anything."""
+    found = False
+
+    def note(cast: prim.Cast) -> None:
+        nonlocal found
+        found |= _is_float(cast.value) and not _is_float(cast)
+
+    tvm_ffi.structural_walk(node, [(prim.Cast, note)])
+    return found
+
+
 def _skeleton(statement: Any) -> Any:
     """The statement with the same constant for every floating-point value that it stores."""
 

@@ -12,7 +12,7 @@ from tvm.ir import Var, prim
 from tvm.s_tir import SBlock, SBlockRealize
 
 from tvm_mutate.mutant import TirRule
-from tvm_mutate.passes.accesses import accesses_depend_on_data, keeps_accesses
+from tvm_mutate.passes.accesses import accesses_depend_on_data, converts_to_integers, keeps_accesses
 from tvm_mutate.passes.guardable import BLOCK, unguardable_nodes
 from tvm_mutate.passes.prologue import root_statements, with_prologue, with_root_statements
 from tvm_mutate.passes.selection import Selection, Tally
@@ -23,6 +23,9 @@ NO_SITE = "it has no such site"
 NOT_TIR = "it is no mutation of a kernel"
 CALLS_RUNTIME_ITSELF = "it calls the runtime itself"
 OTHER_TYPE = "it gives a value of another type"
+CONVERSION = (
+    "it makes integers of floating-point values, and what is out of range becomes depends on the code around it"
+)
 OTHER_ACCESSES = "it may access other elements, and what it finds there depends on the code around it"
 
 _ACTIVE, _REACH = "tvm_mutate_active_site", "tvm_mutate_reach_site"
@@ -55,14 +58,14 @@ def switchable(
 
     Numbers are given from ``first`` in the order of the sites. Without ``counted`` the active site is asked for once
     in each call of the function, and only the loop nests with a site that may be active hold guards; with it, at
-    every site, and the runtime counts how often each is reached. With ``values_only`` mutations that may access other
-    elements are refused: what is defined of the others does not depend on how the rest of the function is compiled.
+    every site, and the runtime counts how often each is reached. With ``values_only`` mutations are refused that
+    may do more than calculate other values: what they find depends on how the rest of the function is compiled.
     """
     guards = _Guards(first, counted, values_only)
-    depends = values_only and accesses_depend_on_data(function)
+    unfit = _unfit(function) if values_only else None
     tallies: dict[Any, _GuardingTally] = {}
     for position, selection in enumerate(selections):
-        reason = OTHER_ACCESSES if depends else _obstacle(selection, name)
+        reason = unfit or _obstacle(selection, name)
         if reason is not None:
             guards.refused[position] = reason
             continue
@@ -92,6 +95,20 @@ def _obstacle(selection: Selection, name: str) -> str | None:
     return None if sites.last == sites.first else SEVERAL_SITES
 
 
+def _unfit(function: tirx.PrimFunc) -> str | None:
+    """Why values alone can make a function do what depends on how it is compiled."""
+    if accesses_depend_on_data(function):
+        return OTHER_ACCESSES
+    return CONVERSION if converts_to_integers(function) else None
+
+
+def _other_than_values(original: Any, mutated: Any) -> str | None:
+    """Why what a mutation does may depend on how the rest of the function is compiled."""
+    if not keeps_accesses(original, mutated):
+        return OTHER_ACCESSES
+    return CONVERSION if converts_to_integers(mutated) else None
+
+
 def _asking(active: Var) -> Any:
     return tirx.Bind(active, tirx.call_extern(_INTEGER, _ACTIVE))
 
@@ -112,8 +129,8 @@ class _Guards:
     def guard(self, position: int, original: Any, mutated: Any, otherwise: Any) -> Any:
         """``mutated`` if the mutation at this position is active, and ``otherwise`` if not; or that alone."""
         reason = self.unguardable.get(original.__chandle__()) or _difference(original, mutated)
-        if reason is None and self.values_only and not keeps_accesses(original, mutated):
-            reason = OTHER_ACCESSES
+        if reason is None and self.values_only:
+            reason = _other_than_values(original, mutated)
         if reason is not None:
             self.refused[position] = reason
             return otherwise
