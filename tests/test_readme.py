@@ -13,6 +13,7 @@ import tvm
 
 import tvm_mutate
 from tvm_mutate.mutant import Catalogue, Operator
+from tvm_mutate.native import native_library
 from tvm_mutate.operators import ENTRY_POINT_GROUP
 from tvm_mutate.passes import Selection, apply_mutations
 
@@ -72,6 +73,22 @@ def test_the_python_of_the_recipes_runs():
     for block in recipes:
         exec(compile(block, "README.md", "exec"), names)
     assert names["executable"] is not None
+
+
+@pytest.mark.skipif(not native_library(), reason=str(native_library().obstacle))
+def test_the_python_of_the_native_passes_runs():
+    (block,) = [block for block in blocks("python") if "native" in block]
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    kernel = "@T.prim_func(s_tir=True)\ndef main(A: T.Buffer((9,), 'int32')):\n    for i in range(9):\n        {}\n"
+    guarded, empty = (
+        tvm.IRModule({"fused_guard": tvm.script.from_source(kernel.format(body))})
+        for body in ("if i < 8:\n            A[i] = 0", "T.evaluate(0)")
+    )
+    by_mutant, by_name = (names[name](guarded) for name in ("by_mutant", "by_name"))
+    tvm.ir.assert_structural_equal(by_mutant, by_name)
+    assert "i <= 8" in by_name.script()
+    tvm.ir.assert_structural_equal(names["pipeline"](guarded), empty)
 
 
 def test_the_operator_of_the_readme_passes_its_own_example():

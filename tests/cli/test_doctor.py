@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from tvm.target import codegen
@@ -13,6 +14,7 @@ from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.trust import CANARIES, Canary
 from tvm_mutate.cli import doctor as module
 from tvm_mutate.cli import processor
+from tvm_mutate.native import NativeLibrary
 
 from .conftest import Ended, Tool
 
@@ -97,3 +99,24 @@ def test_code_for_another_architecture_does_not_run_here():
     other = "x86_64" if processor.host_triple().startswith("aarch64") else "aarch64"
     told = processor.obstacle(parse_target({"kind": "llvm", "mtriple": f"{other}-linux-gnu"}))
     assert told is not None and told.startswith(f"code for {other}, on ")
+
+
+def native_line(ended: Ended) -> str:
+    """What the doctor says of the native library, joined over lines."""
+    return " ".join(ended.out.partition("native library: ")[2].partition("┏")[0].split())
+
+
+def test_the_native_library_is_told_with_its_version_and_operators(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    here = NativeLibrary(Path("library.so"), built_for="0.1.14.post1")
+    monkeypatch.setattr(module, "native_library", lambda: here)
+    monkeypatch.setattr(module, "native_operators", lambda: ("tir.drop-store", "tir.swap-compare"))
+    told = native_line(tool("doctor", "--target", "vulkan", "--quiet"))
+    assert told == "yes, for apache-tvm-ffi 0.1.14.post1; 2 operators: tir.drop-store, tir.swap-compare"
+
+
+def test_why_there_is_no_native_library_is_told(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+    absent = NativeLibrary(Path("library.so"), obstacle="the native library was not built")
+    monkeypatch.setattr(module, "native_library", lambda: absent)
+    ended = tool("doctor", "--target", "vulkan", "--quiet")
+    assert ended.code == 0
+    assert native_line(ended) == "no: the native library was not built"

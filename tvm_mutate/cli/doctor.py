@@ -20,6 +20,8 @@ from tvm_mutate.device import Device, held_folder, run_isolated
 from tvm_mutate.errors import ExitCode, UntrustedError, UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
+from tvm_mutate.native import native_library
+from tvm_mutate.passes import native_operators
 from tvm_mutate.pipeline import Stages, kernels_of
 
 _PATIENT = "zoo://alexnet"
@@ -43,7 +45,7 @@ _TARGETS = (
 @click.option("--target", "targets", multiple=True, help="Look at this target only; repeatable.")
 @quiet_option
 def doctor(targets: tuple[str, ...], quiet: bool) -> int:
-    """Say what works here: versions, and which targets build, run and pass their canaries.
+    """Say what works here: versions, the native library, and which targets build, run and pass their canaries.
 
     For each target a small model's code is generated; where a device runs it, a mutant that must survive and one
     that must be killed are judged on it. Exits with 3 if the judgement of a target that runs is wrong.
@@ -53,6 +55,7 @@ def doctor(targets: tuple[str, ...], quiet: bool) -> int:
     console = output_console()
     for name, value in environment().items():
         console.print(f"{name}: {_shown(value)}")
+    console.print(f"native library: {escape(_native())}")
     table = Table()
     for column in ("target", "code", "runs here", "canaries"):
         table.add_column(column, overflow="fold")
@@ -111,6 +114,15 @@ def _why_not_run(text: str) -> str | None:
     except UsageError:
         return f"no {kind} device"
     return None
+
+
+def _native() -> str:
+    """What the optional native library was built for and has, or why it is not there."""
+    library = native_library()
+    if not library:
+        return f"no: {library.obstacle}"
+    operators = native_operators()
+    return f"yes, for apache-tvm-ffi {library.built_for}; {len(operators)} operators: {', '.join(operators)}"
 
 
 def _shown(value: object) -> str:

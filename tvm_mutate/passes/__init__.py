@@ -9,6 +9,7 @@ from tvm_mutate.passes.application import (
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.mutation_pass import mutant_passes, mutation_pass
+from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
 from tvm_mutate.passes.switch import Switchable, switchable
@@ -24,6 +25,8 @@ __all__ = [
     "find_sites",
     "mutant_passes",
     "mutation_pass",
+    "native_mutation_pass",
+    "native_operators",
     "prove_equivalent",
     "selections_by_slot",
     "switchable",

@@ -104,5 +104,6 @@ def _rewrite(
         return rewrite_relax_function(module, name, tallies), tallies
     rewritten = rewrite_prim_func(function, tallies)
     if any(tally.applied for tally in tallies):
-        module = tvm.IRModule({**module.functions, module.get_global_var(name): rewritten}, attrs=module.attrs)
+        functions = {**module.functions, module.get_global_var(name): rewritten}
+        module = tvm.IRModule(functions, attrs=module.attrs, global_infos=module.global_infos)
     return module, tallies

@@ -24,7 +24,8 @@ def rewrite_relax_function(module: tvm.IRModule, name: str, tallies: Sequence[Ta
         rewriter = _CallRewriter(module, calls)
         function = rewriter.visit_expr(module[variable])
         if any(tally.applied for tally in calls):
-            module = tvm.IRModule({**module.functions, variable: function}, attrs=module.attrs)
+            functions = {**module.functions, variable: function}
+            module = tvm.IRModule(functions, attrs=module.attrs, global_infos=module.global_infos)
             module = relax.transform.Normalize()(module)
     for tally in tallies:
         if isinstance(tally.selection.operator.rule, FunctionRule):
