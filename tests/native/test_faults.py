@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,13 +39,6 @@ def runtime() -> ctypes.CDLL:
     if not library:
         pytest.skip(str(library.obstacle))
     return ctypes.CDLL(str(library.path))
-
-
-def test_the_runtime_is_there_where_a_working_copy_was_built_with_a_compiler():
-    built = (Path(__file__).resolve().parents[2] / "build" / "CMakeCache.txt").is_file()
-    if not built or shutil.which("c++") is None:
-        pytest.skip("no build folder: `cmake -B build && cmake --build build` makes the native library")
-    assert native_library(), native_library().obstacle
 
 
 def bits(value: float) -> int:
