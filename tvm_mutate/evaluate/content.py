@@ -64,7 +64,12 @@ class ContentEvaluator:
         self._keys = GoldenKeys(tuple(keys), {keys[number] or b"": number for number in prepared.golden.offsets})
         self._workspace = Workspace()
         self._switchable = SwitchableKernels(
-            stages, self.program, catalogue, plain, lambda: run_steps(self.program, self._running, inputs[0])
+            stages,
+            self.program,
+            catalogue,
+            plain,
+            lambda: run_steps(self.program, self._running, inputs[0]),
+            len(inputs),
         )
         self._finished: OrderedDict[str, Run] = OrderedDict()
         gc.freeze()  # the children's collector leaves what they inherit alone, and so shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import tvm
 
 from tvm_mutate.build import Kernel, Library, agrees, build_library, contracts, fast_target, user_kernel_store
 from tvm_mutate.device import Ending, run_isolated
@@ -21,8 +23,13 @@ from tvm_mutate.passes import Selection, switchable
 from tvm_mutate.pipeline import Stages
 from tvm_mutate.program import KernelCall, Program
 
-# With fewer mutants of a kernel separate builds take less time (benchmarks/switchable.py).
+# With fewer mutants of a kernel there is little to gain (benchmarks/switchable.py).
 LEAST_MUTANTS = 8
+# What a mutant's own build takes, and by how many times its own run a switched one takes longer, about.
+_SECONDS_A_BUILD = 0.15
+_TIMES_LONGER = 1.5
+# For the first input a mutated kernel runs under three patterns.
+_MORE_RUNS = 2
 _KEPT = 4
 
 Values = Callable[[], Mapping[int, np.ndarray]]
@@ -46,14 +53,21 @@ class _Built:
 class SwitchableKernels:
     """The switchable kernels of one program, the last few; each is compiled when a mutant first asks for it.
 
-    ``plain`` are the program's kernels, ``values`` calculates all values of the program for one input.
+    ``plain`` are the program's kernels, ``values`` calculates all values of the program for the first of so many
+    ``inputs``.
     """
 
     def __init__(
-        self, stages: Stages, program: Program, catalogue: Catalogue, plain: Mapping[str, Kernel], values: Values
+        self,
+        stages: Stages,
+        program: Program,
+        catalogue: Catalogue,
+        plain: Mapping[str, Kernel],
+        values: Values,
+        inputs: int,
     ) -> None:
         self._stages, self._program, self._catalogue = stages, program, catalogue
-        self._plain, self._values = plain, values
+        self._plain, self._values, self._inputs = plain, values, inputs
         self._calls = {step.kernel: step for step in first_calls(program)}
         self._exact = _rounds_as_written(stages)
         self._built: OrderedDict[str, _Built | None] = OrderedDict()
@@ -103,21 +117,27 @@ class SwitchableKernels:
 
     def _compiled(self, name: str, mutants: Sequence[Mutant], folder: Path) -> tuple[Library, dict[str, int]] | None:
         """The library of a switchable kernel and the numbers of its mutants; None where it is not as good as none."""
+        call, values = self._calls[name], self._values()
+        if len(call.results) != 1 or not self._pays(call, values):
+            return None
         selections = [Selection.resolve(each.mutations[0], self._catalogue) for each in mutants]
         made = switchable(self._program.kernels[name], name, selections, values_only=True)
         if len(made.numbers) < LEAST_MUTANTS:
             return None
         library = build_library({name: made.function}, self._stages.target, folder, user_kernel_store())
-        call = self._calls[name]
-        if len(call.results) != 1 or not self._agrees(call, library.load()[name]):
-            return None
+        kind, arguments = self._program.types[call.results[0]], [values[number] for number in call.arguments]
+        if not agrees(self._plain[name].run, library.load()[name].run, arguments, kind.shape, kind.dtype):
+            return None  # other bits while no site is active
         return library, {str(mutants[position]): number for position, number in made.numbers.items()}
 
-    def _agrees(self, call: KernelCall, kernel: Kernel) -> bool:
-        """Whether the kernel gives the plain one's bits while no site is active."""
-        values, kind = self._values(), self._program.types[call.results[0]]
-        arguments = [values[number] for number in call.arguments]
-        return agrees(self._plain[call.kernel].run, kernel.run, arguments, kind.shape, kind.dtype)
+    def _pays(self, call: KernelCall, values: Mapping[int, np.ndarray]) -> bool:
+        """Whether a mutant's own build takes longer than a switched kernel takes more to run."""
+        tensors = [tvm.runtime.tensor(values[number]) for number in (*call.arguments, *call.results)]
+        self._plain[call.kernel].run(*tensors)  # warms the caches
+        started = time.perf_counter()
+        self._plain[call.kernel].run(*tensors)
+        once = time.perf_counter() - started
+        return once * (self._inputs + _MORE_RUNS) * _TIMES_LONGER < _SECONDS_A_BUILD
 
 
 def is_conclusive(ending: Ending) -> bool:

@@ -14,7 +14,8 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm_mutate.mutant import TirRule
 from tvm_mutate.passes.accesses import accesses_depend_on_data, converts_to_integers, keeps_accesses
 from tvm_mutate.passes.guardable import BLOCK, unguardable_nodes
-from tvm_mutate.passes.prologue import root_statements, with_prologue, with_root_statements
+from tvm_mutate.passes.guarded_nests import by_nests, redefined
+from tvm_mutate.passes.prologue import with_prologue
 from tvm_mutate.passes.selection import Selection, Tally
 from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
 
@@ -80,7 +81,7 @@ def switchable(
     if not guards.numbers:
         return Switchable(function, {}, guards.refused)
     if not counted:
-        guarded = with_prologue(_by_nests(function, guarded, guards.active), [_asking(guards.active)])
+        guarded = with_prologue(by_nests(function, guarded, guards.active), [_asking(guards.active)])
     return Switchable(guarded, guards.numbers, guards.refused)
 
 
@@ -140,7 +141,7 @@ class _Guards:
             self.blocks.setdefault(otherwise.__chandle__(), []).append((number, mutated))
             return otherwise
         if isinstance(original, tirx.Stmt):
-            return tirx.IfThenElse(self._condition(number), _redefined(mutated), otherwise)
+            return tirx.IfThenElse(self._condition(number), redefined(mutated), otherwise)
         return tirx.if_then_else(self._condition(number), mutated, otherwise)
 
     def with_blocks(self, function: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -150,7 +151,7 @@ class _Guards:
             guarded = mutator.default_mutate(realize)
             for number, mutated in self.blocks.get(realize.block.__chandle__(), ()):
                 other = SBlockRealize(realize.iter_values, realize.predicate, mutated)
-                guarded = tirx.IfThenElse(self._condition(number), _redefined(other), guarded)
+                guarded = tirx.IfThenElse(self._condition(number), redefined(other), guarded)
             return guarded
 
         return tvm_ffi.structural_mutate(function, [(SBlockRealize, on_realize)]) if self.blocks else function
@@ -160,26 +161,6 @@ class _Guards:
         if self.counted:
             return prim.NE(tirx.call_extern(_INTEGER, _REACH, constant), prim.const(0, _INTEGER))
         return prim.EQ(self.active, constant)
-
-
-def _redefined(statement: Any) -> Any:
-    """The statement with variables of its own for loops, blocks and bindings: it can stand beside the original."""
-    own: dict[Any, Var] = {}
-
-    def define(*variables: Any) -> None:
-        own.update((variable, Var(variable.name, variable.ty)) for variable in variables)
-
-    tvm_ffi.structural_walk(
-        statement,
-        [
-            (tirx.For, lambda loop: define(loop.loop_var)),
-            (SBlock, lambda block: define(*(each.var for each in block.iter_vars))),
-            ((tirx.Bind, prim.Let), lambda binding: define(binding.var)),
-        ],
-    )
-    if not own:
-        return statement
-    return tvm_ffi.structural_mutate(statement, [(Var, lambda variable, _mutator: own.get(variable, variable))])
 
 
 def _difference(original: Any, mutated: Any) -> str | None:
@@ -215,31 +196,3 @@ class _GuardingTally(Tally):
         for position in positions:
             rebuilt = self.guards.guard(position, original, mutated, rebuilt)
         return rebuilt
-
-
-def _by_nests(function: tirx.PrimFunc, guarded: tirx.PrimFunc, active: Var) -> tirx.PrimFunc:
-    """The guarded function, with the original of each of its outermost loops where no site in it is active.
-
-    Sites are numbered in the order of the walk, so that those of one loop are a range.
-    """
-    statements = []
-    for before, after in zip(root_statements(function), root_statements(guarded), strict=True):
-        numbers = _numbers_in(after, active)
-        if not numbers or not isinstance(before, tirx.For):
-            statements.append(after)
-            continue
-        low, high = (prim.const(number, _INTEGER) for number in (min(numbers), max(numbers)))
-        inside = prim.And(prim.LE(low, active), prim.LE(active, high))
-        statements.append(tirx.IfThenElse(inside, after, _redefined(before)))
-    return with_root_statements(guarded, statements)
-
-
-def _numbers_in(statement: Any, active: Var) -> list[int]:
-    numbers: list[int] = []
-
-    def note(equality: prim.EQ) -> None:
-        if equality.a.same_as(active):
-            numbers.append(int(equality.b))
-
-    tvm_ffi.structural_walk(statement, [(prim.EQ, note)])
-    return numbers
