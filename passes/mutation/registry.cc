@@ -4,19 +4,20 @@
 
 namespace tvm_mutate {
 
+// Never destroyed: at the end of the process the interpreter may be gone that their functions come from.
 Registry<Selector>& Selectors() {
-  static Registry<Selector> selectors("selector");
-  return selectors;
+  static auto* selectors = new Registry<Selector>("selector");
+  return *selectors;
 }
 
 Registry<Injector>& Injectors() {
-  static Registry<Injector> injectors("injector");
-  return injectors;
+  static auto* injectors = new Registry<Injector>("injector");
+  return *injectors;
 }
 
 Registry<Operator>& Operators() {
-  static Registry<Operator> operators("operator");
-  return operators;
+  static auto* operators = new Registry<Operator>("operator");
+  return *operators;
 }
 
 namespace {

@@ -23,14 +23,15 @@ needs_library = pytest.mark.skipif(not native_library(), reason=str(native_libra
 
 
 @pytest.fixture
-def elsewhere() -> Callable[[str], str]:
-    """Runs Python in a process that has not loaded the library yet; what it prints."""
+def elsewhere(tmp_path: Path) -> Callable[..., str]:
+    """Runs Python in a process that has not loaded the library yet, and in a folder of its own; what it prints."""
 
     def run(script: str, *arguments: object) -> str:
         head = "import ctypes, sys, tvm_ffi\nfrom pathlib import Path\nfrom tvm_mutate.native import *\n"
         paths = os.pathsep.join([PARENT, os.environ.get("PYTHONPATH", "")])
         finished = subprocess.run(
             [sys.executable, "-c", head + script, *map(str, arguments)],
+            cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": paths},
             capture_output=True,
             text=True,
@@ -83,6 +84,15 @@ print(library.obstacle)
         f"the native library was built for apache-tvm-ffi 9{built_for[1:]}, and {tvm_ffi.__version__} is installed: "
         "install tvm_mutate again"
     )
+
+
+@needs_library
+def test_functions_of_python_that_were_registered_do_not_outlive_the_interpreter(elsewhere: Callable[..., str]):
+    script = """
+native_library().function("register_injector")("of-python", lambda parameters: lambda node: node)
+print("of-python" in native_library().function("injectors")())
+"""
+    assert elsewhere(script) == "True"
 
 
 PRINT_OBSTACLE = "print(load_library(Path(sys.argv[1])).obstacle)"

@@ -16,6 +16,7 @@ import tvm_ffi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_kernels import KernelWriter
+from tvm import relax
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Example, Mutant, Operator, Sites
@@ -100,13 +101,14 @@ def test_random_kernels_come_out_the_same_under_mutants_of_any_order(seed: int, 
 def test_a_mutant_at_one_function_leaves_the_others_and_the_rest_of_the_module_alone():
     script = module_of(GUARDED)
     functions = dict.fromkeys(("one", "two", "three"), script["main"])
-    module = tvm.IRModule(functions, attrs={"kept": 1})
+    module = tvm.IRModule(functions, attrs={"kept": 1}, global_infos={"mine": [relax.DummyGlobalInfo()]})
     selection = Selection.resolve(Mutant.parse("tir.swap-compare{from=lt,to=ge}@t[hw]*#0").mutations[0], CATALOGUE)
     report = assert_same(module, [selection])
     assert [(applied.function, applied.changed) for applied in report] == [("three", True), ("two", True)]
     mutated = native_mutation_pass([selection])(module)
     assert mutated["one"].same_as(module["one"])
     assert mutated.attrs["kept"] == 1
+    assert apply_mutations(module, [selection])[0].global_infos.keys() == mutated.global_infos.keys() == {"mine"}
 
 
 def test_it_is_a_pass_of_its_own_name_beside_passes_of_tvm():
