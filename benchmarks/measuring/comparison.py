@@ -96,7 +96,7 @@ def _compare(found: Exactness, fast: Row, rebuilt: Row) -> None:
     for name, differing in (("verdict", found.verdicts), ("outcome", found.outcomes)):
         if fast[name] != rebuilt[name]:
             differing.append(f"{mutant}: {fast[name]} -> {rebuilt[name]} ({kind})")
-    by_content = fast["evaluation"] == "content"
+    by_content = fast["evaluation"] in ("content", "switchable")
     found.by_content += by_content
     if not by_content:
         reason = without_numbers(fast["evaluation_reason"] or f"no reason: {fast['outcome']}")

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("census", "exactness", "floor", "hostility", "memory", "native", "resumption", "throughput", "workers")
+SCRIPTS = (
+    "census",
+    "exactness",
+    "floor",
+    "hostility",
+    "memory",
+    "native",
+    "resumption",
+    "switchable",
+    "throughput",
+    "workers",
+)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

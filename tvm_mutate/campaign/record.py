@@ -64,7 +64,10 @@ class Baseline:
 
 @dataclass(frozen=True)
 class EvaluationPath:
-    """How a mutant was evaluated, ``content`` or ``rebuild``, and why by rebuild if single kernels were to be run."""
+    """How a mutant was evaluated, and why by rebuild if single kernels were to be run.
+
+    ``evaluation`` is ``content``, ``switchable`` (by content, with a kernel compiled for many mutants) or ``rebuild``.
+    """
 
     evaluation: str = "rebuild"
     reason: str = ""
@@ -183,7 +186,8 @@ def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dic
             (np.load(baseline.outputs) if run.outputs is None else run.outputs).tobytes()
         )
     return {
-        "code_digest": (run.digest or None) if run else None,
+        # A switchable kernel has the code of many mutants, and so tells nothing of this one's.
+        "code_digest": (run.digest or None) if run and not run.switched else None,
         "outputs_digest": outputs,
         "proof": row["reason"] if row["verdict"] == "equivalent" else None,
         "duplicate_of": None,

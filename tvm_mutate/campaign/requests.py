@@ -37,10 +37,18 @@ class BaselineRequest:
 
 
 @dataclass(frozen=True)
+class Companions:
+    """The ids of the mutants of one kernel that a campaign has yet to evaluate."""
+
+    mutants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class MutantRequest:
     """Asks for the row of one mutant.
 
-    ``until`` and ``precision`` say when its inputs may end early, as in the specification.
+    ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``companions`` its
+    kernel may be compiled once for all of these.
     """
 
     subject: Subject
@@ -51,6 +59,7 @@ class MutantRequest:
     seconds: float
     until: str = ""
     precision: float | None = None
+    companions: Companions | None = None
 
 
 Request = SurveyRequest | BaselineRequest | MutantRequest

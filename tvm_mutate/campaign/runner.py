@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tvm_mutate.campaign.companions import companions_of, kernel_of
 from tvm_mutate.campaign.earlier import Earlier
 from tvm_mutate.campaign.engine import Engine, EngineFactory, Job, WorkerDeathError
 from tvm_mutate.campaign.environment import environment, package_versions
@@ -25,7 +26,6 @@ from tvm_mutate.campaign.survey import Survey, check_specification
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
 from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
-from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle
 
@@ -177,14 +177,16 @@ class Campaign:
             for mutant in surveys[Pair(subject.name, device.name)].mutants
         ]
         until, precision = self.specification.until, self.specification.precision
+        waiting = [each for each in wanted if (each[0].name, each[1].name, each[2]) not in known]
+        companions = companions_of(waiting) if self.specification.switchable else {}
         requests = [
             replace(
                 self._request(subject, device, mutant, baselines[Pair(subject.name, device.name)]),
                 until=until,
                 precision=precision,
+                companions=companions.get((subject.name, device.name, kernel_of(mutant))),
             )
-            for subject, device, mutant in wanted
-            if (subject.name, device.name, mutant) not in known
+            for subject, device, mutant in waiting
         ]
         for request, answer in self._answers(engine, "mutants", requests):
             row = answer if isinstance(answer, dict) else _lost(request, str(answer))
@@ -226,7 +228,7 @@ def _pair(request: Request) -> Pair:
 
 def _group(request: Request) -> str:
     """The kernel that a mutant changes first: mutants of one kernel share what is compiled and calculated for it."""
-    return Mutant.parse(request.mutant).mutations[0].function if isinstance(request, MutantRequest) else ""
+    return kernel_of(request.mutant) if isinstance(request, MutantRequest) else ""
 
 
 def _described(request: Request) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvm_mutate.campaign.record import Baseline
+from tvm_mutate.campaign.requests import Companions
 from tvm_mutate.campaign.subject import Subject
 
-# These have an entry for every input, and all mutants of a pair have the same ones.
-_SHARED = (Subject, Baseline)
+# These have an entry for every input or for every mutant of a kernel, and many requests have the same ones.
+_SHARED = (Subject, Baseline, Companions)
 
 
 @dataclass(frozen=True)

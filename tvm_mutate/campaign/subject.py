@@ -41,7 +41,7 @@ class Specification:
     ``first``, or ``sample:N`` single sites a model; of these the ``shard`` k of n. With ``rebuild`` the whole model is
     built and run for every mutant; without ``fast_kernels`` kernels are run in their own schedules only. A mutant's
     inputs end early where ``until`` is ``killed`` and the oracle has noticed one, and where the 95 % interval of its
-    dissimilarity is narrower than ``precision``.
+    dissimilarity is narrower than ``precision``. With ``switchable`` a kernel is compiled once for many of its mutants.
     """
 
     operators: tuple[str, ...] = ("default",)
@@ -56,6 +56,7 @@ class Specification:
     until: str = ""
     precision: float | None = None
     fast_kernels: bool = True
+    switchable: bool = False
 
 
 @dataclass(frozen=True)

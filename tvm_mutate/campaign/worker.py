@@ -122,9 +122,11 @@ class Worker:
         baseline, reason = request.baseline, request.baseline.golden_reason
         if baseline.golden is not None:
             content = self._content_evaluator(request, baseline.golden)
-            ending = content.evaluate(mutant, request.seconds, baseline.digest, stop)
+            companions = request.companions.mutants if request.companions else ()
+            ending = content.evaluate(mutant, request.seconds, baseline.digest, stop, companions)
             if not isinstance(ending.value, Unsuitable):
-                return ending, EvaluationPath("content")
+                switched = isinstance(ending.value, Run) and ending.value.switched
+                return ending, EvaluationPath("switchable" if switched else "content")
             reason = ending.value.reason
         forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
         rebuilding = self._evaluator(request.subject, request.device)

@@ -75,6 +75,7 @@ def campaign_options(command: Command) -> Command:
     iterate = (
         "Output folder of an earlier campaign: what was killed or equivalent there and is unchanged is carried over."
     )
+    switchable = "Compile a kernel once for many of its mutants of single sites, and switch them on one by one."
     precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
     memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
     return _with_options(
@@ -83,6 +84,7 @@ def campaign_options(command: Command) -> Command:
         click.option(
             "--no-fast-kernels", is_flag=True, help="Run kernels in their own schedules only, which is slower."
         ),
+        click.option("--switchable", is_flag=True, help=switchable),
         click.option(
             "--until", type=click.Choice(["killed"]), help="Stop a mutant at the first input that is noticed."
         ),
@@ -170,6 +172,7 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         until=options.get("until") or "",
         precision=options.get("precision"),
         fast_kernels=not options.get("no_fast_kernels", False),
+        switchable=options.get("switchable", False),
     )
 
 

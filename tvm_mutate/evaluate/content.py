@@ -6,7 +6,7 @@ import gc
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Run
 from tvm_mutate.evaluate.stopping import StopRule
+from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclusive
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
+from tvm_mutate.native import activate_site
 from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, Program, take_program
@@ -61,23 +63,56 @@ class ContentEvaluator:
         # Only what kernels write: a view shares its argument's key, and has no bytes of its own.
         self._keys = GoldenKeys(tuple(keys), {keys[number] or b"": number for number in prepared.golden.offsets})
         self._workspace = Workspace()
+        self._switchable = SwitchableKernels(
+            stages,
+            self.program,
+            catalogue,
+            plain,
+            lambda: run_steps(self.program, self._running, inputs[0]),
+            len(inputs),
+        )
         self._finished: OrderedDict[str, Run] = OrderedDict()
         gc.freeze()  # the children's collector leaves what they inherit alone, and so shared
 
-    def evaluate(self, mutant: Mutant, seconds: float, same_code: str, stop: StopRule | None = None) -> Ending:
+    def evaluate(
+        self,
+        mutant: Mutant,
+        seconds: float,
+        same_code: str,
+        stop: StopRule | None = None,
+        companions: Sequence[str] = (),
+    ) -> Ending:
         """The ending of evaluating the mutant; its value is a Run, or Unsuitable.
 
         The digest of a run whose code is that of the unmutated model is ``same_code``. With ``stop`` the inputs that
-        come after what it takes for the end are not run.
+        come after what it takes for the end are not run. With ``companions``, the ids of the mutants of its kernel, one
+        switchable kernel may be compiled for all of them.
         """
-        selections = selections_by_slot(mutant.mutations, self.catalogue)
-        with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            ending = run_isolated(
-                lambda stage: self._run(selections, stage, same_code, stop, Path(folder)), seconds, mutant_headroom()
-            )
+        switched = self._switchable.find(mutant, companions, seconds) if companions else None
+        ending = None
+        if switched is not None:
+            ending = self._evaluate(mutant, seconds, same_code, stop, switched)
+        if ending is None or not is_conclusive(ending):
+            ending = self._evaluate(mutant, seconds, same_code, stop)
         if isinstance(ending.value, Run) and ending.value.outputs is not None:
             self._remember(ending.value)
         return ending
+
+    def _evaluate(
+        self,
+        mutant: Mutant,
+        seconds: float,
+        same_code: str,
+        stop: StopRule | None,
+        switched: Switched | None = None,
+    ) -> Ending:
+        selections = selections_by_slot(mutant.mutations, self.catalogue)
+        with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
+            return run_isolated(
+                lambda stage: self._run(selections, stage, same_code, stop, Path(folder), switched),
+                seconds,
+                mutant_headroom(),
+            )
 
     def _remember(self, run: Run) -> None:
         self._finished[run.digest] = run
@@ -85,7 +120,13 @@ class ContentEvaluator:
             self._finished.popitem(last=False)
 
     def _run(
-        self, selections: Selections, stage: Stage, same_code: str, stop: StopRule | None, folder: Path
+        self,
+        selections: Selections,
+        stage: Stage,
+        same_code: str,
+        stop: StopRule | None,
+        folder: Path,
+        switched: Switched | None,
     ) -> Run | Unsuitable:
         stage(COMPILING)
         started = time.monotonic()
@@ -98,7 +139,9 @@ class ContentEvaluator:
         proof = proof_of(self.stages, selections, applied)
         if proof is not None:
             return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
-        mutated = self._built(program, selections, applied, folder)
+        if switched is not None:
+            activate_site(switched.number)
+        mutated = self._built(program, selections, applied, folder, switched)
         built = time.monotonic() - started
         stage(RUNNING, tuple(applied))
         outputs = [mutated.keys[number] for number in program.outputs]
@@ -110,7 +153,8 @@ class ContentEvaluator:
         for name in mutated.changed:
             _ = mutated.kernels[name].run  # machine code is made only now that it is needed, and is part of building
         built = time.monotonic() - started
-        return self._run_inputs(mutated, Run(tuple(applied), digest, built), stop)
+        run = Run(tuple(applied), digest, built, switched=switched is not None)
+        return self._run_inputs(mutated, run, stop)
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
         module = self.stages.mutated(selections, applied)
@@ -119,8 +163,18 @@ class ContentEvaluator:
         changed = {each.function: module[each.function] for each in applied if each.changed}
         return replace(self.program, kernels={**self.program.kernels, **changed})
 
-    def _built(self, program: Program, selections: Selections, applied: list[Applied], folder: Path) -> Mutated:
-        """The program with a kernel for each call: those that are known, and the changed ones compiled in one go."""
+    def _built(
+        self,
+        program: Program,
+        selections: Selections,
+        applied: list[Applied],
+        folder: Path,
+        switched: Switched | None = None,
+    ) -> Mutated:
+        """The program with a kernel for each call: those that are known, and the changed ones compiled in one go.
+
+        The ``switched`` one is compiled already.
+        """
         late: Selections = {slot: chosen for slot, chosen in selections.items() if slot in _LATE}
         kernels: dict[str, Kernel] = {}
         changed = {}
@@ -130,10 +184,13 @@ class ContentEvaluator:
                 changed[name] = program.kernels[name]
             else:
                 kernels[name] = known
-        if changed:
+        if switched is not None and switched.name in changed:
+            kernels[switched.name] = switched.kernel
+        compiled = {name: function for name, function in changed.items() if name not in kernels}
+        if compiled:
             passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in late.items()}
             with slotted_tir_pipeline(passes) as tir_pipeline:
-                kernels.update(build_batch(changed, self.stages.target, folder, tir_pipeline))
+                kernels.update(build_batch(compiled, self.stages.target, folder, tir_pipeline))
         digests = {name: kernel.digest for name, kernel in kernels.items()}
         # A mutated kernel whose code came out as before is no mutated one.
         differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))

@@ -31,7 +31,8 @@ class Run:
     nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran:
     whether a mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the
     fault died, which of its accesses were undefined, how many kernels ran, and for how long. ``proof`` says why the
-    mutant cannot differ, where that is proved; ``repeated`` are the scores of a second run of the unmutated build.
+    mutant cannot differ, where that is proved; ``repeated`` are the scores of a second run of the unmutated build;
+    ``switched`` says whether the mutated kernel was a switchable one.
     """
 
     applied: tuple[Applied, ...]
@@ -47,6 +48,7 @@ class Run:
     kernel_seconds: float | None = None
     proof: str | None = None
     repeated: np.ndarray | None = None
+    switched: bool = False
 
     @property
     def sites(self) -> int:

@@ -21,11 +21,13 @@ class TirRule:
     """A rule on TIR: ``rewrite(node, parameters)`` gives the replacement, or None where no site is.
 
     ``node_types`` are the TVM classes of the nodes that are offered to ``rewrite`` (typed dispatch is what
-    keeps a walk at tens of microseconds, so never a base class).
+    keeps a walk at tens of microseconds, so never a base class). With ``calls_runtime`` the replacement calls the
+    run-time support of the native library.
     """
 
     node_types: tuple[type, ...]
     rewrite: Callable[[Any, Parameters], Any | None]
+    calls_runtime: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from tvm_mutate.operators import (
     reduction_ranges,
     reductions,
     resizing,
+    runtime_faults,
     stored_values,
     stores,
     thresholds,
@@ -88,6 +89,7 @@ _FAMILIES = (
     load_indices,
     index_expressions,
     index_order,
+    runtime_faults,
     canaries,
 )
 

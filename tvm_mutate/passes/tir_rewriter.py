@@ -10,6 +10,7 @@ from tvm import tirx
 from tvm.ir import CallingConv, TensorRegion
 
 from tvm_mutate.mutant import TirRule
+from tvm_mutate.passes.prologue import with_prologue
 from tvm_mutate.passes.selection import Tally
 
 COMPUTE_SCOPE = "compute_scope"
@@ -44,7 +45,9 @@ def rewrite_prim_func(function: tirx.PrimFunc, tallies: Sequence[Tally]) -> tirx
     types = {node_type for _, node_types in offered for node_type in node_types} - {tirx.AttrStmt}
     callbacks: list[Any] = [(tuple(sorted(types, key=lambda kind: kind.__name__)), on_node)] if types else []
     callbacks += [(tirx.AttrStmt, on_attribute), (TensorRegion, _leave_alone)]
-    return tvm_ffi.structural_mutate(function, callbacks)
+    rewritten = tvm_ffi.structural_mutate(function, callbacks)
+    calls_runtime = any(tally.applied and _rule(tally).calls_runtime for tally in tallies)
+    return with_prologue(rewritten, [_beginning_executions()]) if calls_runtime else rewritten
 
 
 def parts_with_sites(function: tirx.PrimFunc) -> list[Any]:
@@ -61,6 +64,11 @@ def parts_with_sites(function: tirx.PrimFunc) -> list[Any]:
 
     tvm_ffi.structural_visit(function, [(tirx.AttrStmt, on_attribute)])
     return parts
+
+
+def _beginning_executions() -> tirx.Evaluate:
+    """The statement with which a kernel begins that has faults at single executions: they are counted by call."""
+    return tirx.Evaluate(tirx.call_extern("int32", "tvm_mutate_begin_executions"))
 
 
 def _leave_alone(node: Any, _mutator: Any) -> Any:
