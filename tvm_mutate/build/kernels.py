@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm import tirx
 from tvm.target import Target
 
 from tvm_mutate.build.c_compiler import compile_c
+from tvm_mutate.pipeline import generate
 
-# The argument checks of the packed calling convention are most of the text and none of the kernel; shapes are
-# static here, so both builds go without them.
-PASS_CONFIG = {"tirx.disable_assert": True}
 _ADDRESS = re.compile(r'!"0x[0-9a-f]+"')
 
 
@@ -27,12 +24,6 @@ class Kernels:
 
     module: tvm.runtime.Module
     digest: str
-
-
-def generate(kernels: tvm.IRModule, target: Target, tir_pipeline: str = "default") -> tvm.runtime.Module:
-    """TVM's code for the kernels: host code, with the device code as an imported module on GPU targets."""
-    with tvm.transform.PassContext(config=PASS_CONFIG):
-        return tirx.build(kernels, target=target, pipeline=tir_pipeline)
 
 
 def generated_text(module: tvm.runtime.Module, kind: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,10 +19,10 @@ from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.passes import apply_mutations, mutation_pass, selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, kernels_of, slotted_tir_pipeline
+from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selections_by_slot, slot_passes
+from tvm_mutate.pipeline import GeneratedCode, Selections, Stages, kernels_of, slotted_tir_pipeline
 
 _CODE_SECONDS = 600.0
 
@@ -54,15 +55,28 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
 
 
 def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
-    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot."""
+    """The unified differences of every function that the mutant changes, slot by slot: of TVMScript, or of code."""
     differences = []
     for slot, selections in selections_by_slot(mutant.mutations, catalogue).items():
+        if slot is Slot.TEXT:
+            differences += _text_differences(stages.code(), selections, context)
+            continue
         before = stages.at(slot)
         after, _ = apply_mutations(before, selections)
         for name in sorted(variable.name_hint for variable in after.functions):
             if not tvm_ffi.structural_equal(before[name], after[name]):
                 differences.append(_difference(_script(before[name]), _script(after[name]), f"{slot}/{name}", context))
     return differences
+
+
+def _text_differences(code: GeneratedCode, selections: Sequence[Selection], context: int) -> list[str]:
+    mutated = GeneratedCode(code.kind, tuple(apply_to_code(text, code.kind, selections)[0] for text in code.texts))
+    before, after = code.kernels(), mutated.kernels()
+    return [
+        _difference("\n".join(before[name]), "\n".join(after[name]), f"{Slot.TEXT}/{name}", context)
+        for name in sorted(before)
+        if before[name] != after[name]
+    ]
 
 
 def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> str:
@@ -84,9 +98,8 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
 
 
 def _code(selections: Selections, stages: Stages) -> str:
-    passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
     lowered = stages.runnable(stages.mutated(selections, []))
-    with slotted_tir_pipeline(passes) as tir_pipeline:
+    with slotted_tir_pipeline(slot_passes(selections)) as tir_pipeline:
         return generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
 
 
