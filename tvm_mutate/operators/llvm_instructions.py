@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameters, Slot, TextRule
+from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TextRule
 from tvm_mutate.operators.code_examples import llvm_kernel
 from tvm_mutate.operators.llvm_flags import FAST_MATH_FLAGS
 
@@ -12,7 +12,7 @@ _FLAGS = rf"(?P<flags>(?:(?:{'|'.join(FAST_MATH_FLAGS)}) )*)"
 _TYPE = r"(?P<type>(?:<\d+ x )?\w+>?)"
 _REMARKS = r"(?P<remarks>(?:, !\w+ ![0-9]+)*)$"
 _MULTIPLY_ADD = re.compile(
-    rf"^  (?P<result>%[\w.]+) = (?:tail )?call {_FLAGS}{_TYPE} @llvm\.fmuladd\.\w+"
+    rf"^  (?P<result>%[\w.]+) = (?:tail )?call {_FLAGS}{_TYPE} @llvm\.fmuladd\.(?P<suffix>\w+)"
     rf"\((?P=type) (?P<a>.+?), (?P=type) (?P<b>.+?), (?P=type) (?P<c>.+?)\)(?: #\d+)?{_REMARKS}",
     re.MULTILINE,
 )
@@ -37,12 +37,17 @@ _SELECT = re.compile(
 )
 
 
-def _split(match: re.Match[str], _parameters: Parameters) -> str | None:
-    result, kind, flags, remarks = (match[name] for name in ("result", "type", "flags", "remarks"))
-    product = f"%product.{result[1:]}"
+def _multiply_add(match: re.Match[str], parameters: Parameters) -> str | None:
+    result, kind, suffix, remarks = (match[name] for name in ("result", "type", "suffix", "remarks"))
+    if parameters["to"] == "fused":
+        arguments = ", ".join(f"{kind} {match[name]}" for name in "abc")
+        return f"  {result} = tail call {match['flags']}{kind} @llvm.fma.{suffix}({arguments}){remarks}"
+    product, fenced = f"%product.{result[1:]}", f"%fenced.{result[1:]}"
+    # TVM has LLVM fuse whatever can be fused, but nothing beyond a fence.
     return (
-        f"  {product} = fmul {flags}{kind} {match['a']}, {match['b']}{remarks}\n"
-        f"  {result} = fadd {flags}{kind} {product}, {match['c']}{remarks}"
+        f"  {product} = fmul {match['flags']}{kind} {match['a']}, {match['b']}{remarks}\n"
+        f"  {fenced} = tail call {kind} @llvm.arithmetic.fence.{suffix}({kind} {product}){remarks}\n"
+        f"  {result} = fadd {match['flags']}{kind} {fenced}, {match['c']}{remarks}"
     )
 
 
@@ -72,38 +77,48 @@ def _swap_arms(match: re.Match[str], _parameters: Parameters) -> str | None:
     return f"{match['head']}{kind} {match['second']}, {kind} {match['first']}{match['remarks']}"
 
 
-_LOAD = "%0 = load <4 x float>, ptr %A, align 4"
+_FOUR = "<4 x float>"
+_LOAD = f"%0 = load {_FOUR}, ptr %A, align 4"
 _SCALAR = "%0 = load float, ptr %A, align 4"
 _INTEGER = "%0 = load i32, ptr %A, align 4"
+
+
+def _fmuladd(name: str) -> str:
+    return f"%1 = tail call {_FOUR} @llvm.{name}.v4f32({_FOUR} %0, {_FOUR} splat (float 2.0), {_FOUR} %0)"
 
 
 def _example(*lines: str, after: tuple[str, ...], sites: str = "*") -> Example:
     return Example(llvm_kernel(*lines), llvm_kernel(*after), sites=sites, kind="llvm")
 
 
-SPLIT_MULTIPLY_ADD = Operator(
-    name="code.split-multiply-add",
-    fault="a multiply-add that is rounded twice on one device and once on another (contraction; differing "
+LLVM_MULTIPLY_ADD = Operator(
+    name="code.llvm-multiply-add",
+    fault="a multiply-add that is rounded once on one device and twice on another (contraction; differing "
     "floating-point results between targets, Shen et al. 2021)",
     slots=(Slot.TEXT,),
     category=Category.CODE_GENERATION,
-    description="multiplies and adds in two instructions what LLVM was free to fuse into one; on a processor without "
-    "such an instruction the machine code is the same",
-    rule=TextRule(("llvm",), _MULTIPLY_ADD, _split),
+    description="rounds a single multiply-add once on all processors, or always twice, where LLVM is free to fuse it",
+    rule=TextRule(("llvm",), _MULTIPLY_ADD, _multiply_add),
+    parameters=(Parameter("to", "how it is computed", choices=("fused", "separate")),),
+    variants=({"to": "fused"}, {"to": "separate"}),
     examples=(
-        _example(
-            _SCALAR,
-            "%1 = tail call float @llvm.fmuladd.f32(float %0, float 2.000000e+00, float %0)",
-            after=(_SCALAR, "%product.1 = fmul float %0, 2.000000e+00", "%1 = fadd float %product.1, %0"),
+        Example(
+            llvm_kernel(_SCALAR, "%1 = tail call float @llvm.fmuladd.f32(float %0, float 2.000000e+00, float %0)"),
+            llvm_kernel(
+                _SCALAR,
+                "%product.1 = fmul float %0, 2.000000e+00",
+                "%fenced.1 = tail call float @llvm.arithmetic.fence.f32(float %product.1)",
+                "%1 = fadd float %fenced.1, %0",
+            )
+            + "\ndeclare float @llvm.arithmetic.fence.f32(float)\n",
+            {"to": "separate"},
+            kind="llvm",
         ),
-        _example(
-            _LOAD,
-            "%1 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %0, <4 x float> splat (float 2.0), <4 x float> %0)",
-            after=(
-                _LOAD,
-                "%product.1 = fmul <4 x float> %0, splat (float 2.0)",
-                "%1 = fadd <4 x float> %product.1, %0",
-            ),
+        Example(
+            llvm_kernel(_LOAD, _fmuladd("fmuladd")),
+            llvm_kernel(_LOAD, _fmuladd("fma")) + f"\ndeclare {_FOUR} @llvm.fma.v4f32({_FOUR}, {_FOUR}, {_FOUR})\n",
+            {"to": "fused"},
+            kind="llvm",
         ),
     ),
     by_default=False,
@@ -212,4 +227,4 @@ SWAP_SELECT = Operator(
     by_default=False,
 )
 
-OPERATORS = (SPLIT_MULTIPLY_ADD, NAN_ORDER, SIGNEDNESS, SWAP_LANES, WRONG_LANE, SWAP_SELECT)
+OPERATORS = (LLVM_MULTIPLY_ADD, NAN_ORDER, SIGNEDNESS, SWAP_LANES, WRONG_LANE, SWAP_SELECT)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm_mutate.mutant import Catalogue, Mutant, Slot, TextRule
 from tvm_mutate.passes.application import Applied, selections_by_slot
-from tvm_mutate.passes.generated_code import kernel_parts, kernel_spans
+from tvm_mutate.passes.generated_code import kernel_parts, kernel_spans, missing_declarations
 from tvm_mutate.passes.mutation_pass import Recorder, mutation_pass
 from tvm_mutate.passes.selection import Selection, Site, Tally
 from tvm_mutate.passes.text_rewriter import rewrite_kernel_text
@@ -54,13 +54,14 @@ def apply_to_code(text: str, kind: str, selections: Sequence[Selection]) -> tupl
             continue
         parts = [text[start:end] for start, end in spans]
         rewritten = rewrite_kernel_text(parts, tallies)
-        edits += list(zip(spans, rewritten, strict=True))
+        edits += [(span, part) for span, before, part in zip(spans, parts, rewritten, strict=True) if part != before]
         for tally in tallies:
             changed = parts != rewritten and bool(tally.applied)
             report.append(Applied(tally.selection.mutation, name, tally.found, tuple(tally.applied), changed))
+    declarations = missing_declarations(text, (part for _, part in edits)) if kind == "llvm" else ""
     for (start, end), part in sorted(edits, reverse=True):
         text = text[:start] + part + text[end:]
-    return text, report
+    return text + declarations, report
 
 
 def find_code_sites(text: str, kind: str, selection: Selection) -> list[Site]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 Span = tuple[int, int]
 
@@ -19,6 +19,9 @@ _SOURCE_FUNCTIONS = {
         ("opencl", r"__kernel void "),
     )
 }
+_INTRINSIC_CALL = re.compile(
+    r"call (?:[a-z]+ )*(?P<type>(?:<\d+ x )?[a-z]\w*>?) (?P<name>@llvm\.[\w.]+)\((?P<arguments>[^\n]*)\)"
+)
 # The kinds of targets whose code is known well enough to find the kernels in it.
 CODE_KINDS = ("llvm", *_SOURCE_FUNCTIONS)
 
@@ -38,6 +41,22 @@ def kernel_spans(text: str, kind: str) -> dict[str, tuple[Span, ...]]:
 def kernel_parts(text: str, kind: str) -> dict[str, tuple[str, ...]]:
     """The code of each kernel in code generated for a kind of target, by name and in order of the text."""
     return {name: tuple(text[start:end] for start, end in spans) for name, spans in kernel_spans(text, kind).items()}
+
+
+def missing_declarations(text: str, parts: Iterable[str]) -> str:
+    """The declarations, to be put behind LLVM IR, of the intrinsics that only the rewritten parts of it call.
+
+    All arguments of such an intrinsic have the type of its result.
+    """
+    calls = {match["name"]: match for part in parts for match in _INTRINSIC_CALL.finditer(part)}
+    missing = [name for name in calls if not re.search(rf"^declare [^\n]*{re.escape(name)}\(", text, re.MULTILINE)]
+    return "".join(f"\n{_declaration(calls[name])}\n" for name in missing)
+
+
+def _declaration(call: re.Match[str]) -> str:
+    kind = call["type"]
+    count = 1 + call["arguments"].count(f", {kind} ")
+    return f"declare {kind} {call['name']}({', '.join([kind] * count)})"
 
 
 def _llvm_spans(text: str) -> dict[str, tuple[Span, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from tvm_mutate.passes import CodePass
 # static here, so all builds go without them.
 PASS_CONFIG = {"tirx.disable_assert": True}
 
+# Assembly tells where the IR came from.
+_FILE_NAME = re.compile(r"^\s*\.file\s.*$", re.MULTILINE)
+
 # TVM hands over the source for these kinds of targets before anything is compiled of it.
 _CALLBACKS = {"cuda": "tvm_callback_cuda_postproc", "opencl": "tvm_callback_opencl_postproc"}
 
@@ -33,8 +37,9 @@ def generate(kernels: tvm.IRModule, target: Target, tir_pipeline: str = "default
 def code_door(code_pass: CodePass) -> Iterator[None]:
     """While this lasts, generated code goes through the code pass; one thread at a time.
 
-    LLVM IR (after LLVM's optimisations) and C go out of the built module and back into one; of CUDA and OpenCL the
-    source, which a callback of the user's may have rewritten before.
+    LLVM IR (after LLVM's optimisations) and C go out of the built module and back into one; of CUDA and OpenCL it is
+    the source, which a callback of the user's may have rewritten before. LLVM IR that gives the same machine code as
+    before leaves the built module as it was: such a mutant does not change the code.
     """
     with contextlib.ExitStack() as stack:
         for kind, rebuilt in _REBUILT.items():
@@ -81,11 +86,17 @@ def _behind_callback(kind: str, code_pass: CodePass) -> Wrapper:
     return wrapper
 
 
-def _llvm_module(_built: tvm.runtime.Module, text: str) -> tvm.runtime.Module:
+def _llvm_module(built: tvm.runtime.Module, text: str) -> tvm.runtime.Module:
+    """The module of LLVM IR, or the one that was built where LLVM makes the same machine code of both."""
     with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
         path = Path(folder) / "kernels.ll"
         path.write_text(text)
-        return tvm.get_global_func("ffi.Module.load_from_file.ll")(str(path), "ll")
+        rebuilt = tvm.get_global_func("ffi.Module.load_from_file.ll")(str(path), "ll")
+    return built if _assembly(rebuilt) == _assembly(built) else rebuilt
+
+
+def _assembly(module: tvm.runtime.Module) -> str:
+    return _FILE_NAME.sub("", module.inspect_source("asm"))
 
 
 def _c_module(built: tvm.runtime.Module, text: str) -> tvm.runtime.Module:
