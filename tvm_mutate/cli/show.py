@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selecti
 from tvm_mutate.pipeline import GeneratedCode, Selections, Stages, kernels_of, slotted_tir_pipeline
 
 _CODE_SECONDS = 600.0
+_COMMENT = re.compile(r"^;.*\n| +; preds = .*$", re.MULTILINE)
 
 
 @click.command("show")
@@ -82,6 +84,7 @@ def _text_differences(code: GeneratedCode, selections: Sequence[Selection], cont
 def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> str:
     """The unified difference of the code that is generated for the stages' target with and without the mutant.
 
+    It is empty for a mutant of generated code alone, whose difference that is, unless it does not reach machine code.
     Code is generated in a child process; raises UsageError where the code generator refuses or dies.
     """
     kind = stages.target.kind.name
@@ -94,13 +97,18 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
         if ending.kind != "finished":
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
-    return _difference(texts[0], texts[1], kind, context) or f"the code generated for {kind} is the same"
+    difference = _difference(texts[0], texts[1], kind, context)
+    if all(operator.slots == (Slot.TEXT,) for operator in (catalogue[each.operator] for each in mutant.mutations)):
+        return "" if difference else "the machine code that LLVM makes of it is the same"
+    return difference or f"the code generated for {kind} is the same"
 
 
 def _code(selections: Selections, stages: Stages) -> str:
     lowered = stages.runnable(stages.mutated(selections, []))
     with slotted_tir_pipeline(slot_passes(selections)) as tir_pipeline:
-        return generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
+        code = generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
+    # What LLVM remarks in comments changes where its IR was read from a file.
+    return _COMMENT.sub("", code) if stages.target.kind.name == "llvm" else code
 
 
 def print_difference(text: str) -> None:
