@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import tvm
 
-from tvm_mutate.mutant import Example, FunctionRule, GraphRule, Operator, Parameter, Sites
+from tvm_mutate.mutant import Category, Example, FunctionRule, GraphRule, Operator, Parameter, Sites, TextRule
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import Selection, apply_mutations
+from tvm_mutate.passes import Selection, apply_mutations, apply_to_code
 
 EXAMPLES = [
     pytest.param(operator, example, id=f"{operator.name}-{number}")
@@ -26,10 +26,22 @@ def selection_of(operator: Operator, example: Example) -> Selection:
     return Selection(mutation, operator, operator.read_parameters(mutation))
 
 
+def level_of(operator: Operator) -> str:
+    if isinstance(operator.rule, TextRule):
+        return "code."
+    if isinstance(operator.rule, (GraphRule, FunctionRule)):
+        return "graph."
+    return "codegen." if operator.category is Category.CODE_GENERATION else "tir."
+
+
 @pytest.mark.parametrize(("operator", "example"), EXAMPLES)
 def test_the_operator_turns_the_example_before_into_the_example_after(operator: Operator, example: Example):
-    mutated, report = apply_mutations(as_module(example.before), [selection_of(operator, example)])
-    tvm.ir.assert_structural_equal(mutated, as_module(example.after))
+    if isinstance(operator.rule, TextRule):
+        code, report = apply_to_code(example.before, example.kind, [selection_of(operator, example)])
+        assert code == example.after
+    else:
+        mutated, report = apply_mutations(as_module(example.before), [selection_of(operator, example)])
+        tvm.ir.assert_structural_equal(mutated, as_module(example.after))
     assert any(applied.changed for applied in report)
 
 
@@ -50,5 +62,4 @@ def test_the_operator_says_what_it_does_in_one_sentence_and_documents_its_parame
     assert not operator.description.endswith(".")
     parameters: tuple[Parameter, ...] = operator.parameters
     assert all(parameter.description for parameter in parameters)
-    level = "graph" if isinstance(operator.rule, (GraphRule, FunctionRule)) else "tir"
-    assert operator.name.startswith((level, "canary"))
+    assert operator.name.startswith((level_of(operator), "canary"))

@@ -13,7 +13,8 @@ from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.c_compiler import ASSEMBLY, compile_c
 from tvm_mutate.build.code_text import assembly_digests, llvm_digests
-from tvm_mutate.build.kernels import generate, generated_text, text_digest
+from tvm_mutate.build.kernels import generated_text, text_digest
+from tvm_mutate.pipeline import generate
 
 
 class Kernel:

@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm import tirx
 from tvm.target import Target
 
 from tvm_mutate.build.c_compiler import compile_c
-from tvm_mutate.errors import UsageError
-from tvm_mutate.native import require_runtime
-from tvm_mutate.passes import CALLS_RUNTIME
+from tvm_mutate.pipeline import generate
 
-# The argument checks of the packed calling convention are most of the text and none of the kernel; shapes are
-# static here, so both builds go without them.
-PASS_CONFIG = {"tirx.disable_assert": True}
-# Where generated code runs in the process that has loaded the native library.
-_HAVE_RUNTIME = ("llvm", "c")
 _ADDRESS = re.compile(r'!"0x[0-9a-f]+"')
 
 
@@ -32,23 +24,6 @@ class Kernels:
 
     module: tvm.runtime.Module
     digest: str
-
-
-def generate(kernels: tvm.IRModule, target: Target, tir_pipeline: str = "default") -> tvm.runtime.Module:
-    """TVM's code for the kernels: host code, with the device code as an imported module on GPU targets.
-
-    Raises UsageError for kernels that call the run-time support of the native library where there is none.
-    """
-    if any(function.attrs and CALLS_RUNTIME in function.attrs for function in kernels.functions.values()):
-        _require_runtime(target)
-    with tvm.transform.PassContext(config=PASS_CONFIG):
-        return tirx.build(kernels, target=target, pipeline=tir_pipeline)
-
-
-def _require_runtime(target: Target) -> None:
-    if target.kind.name not in _HAVE_RUNTIME:
-        raise UsageError(f"kernels for {target.kind.name} cannot call the run-time support of mutated kernels")
-    require_runtime()
 
 
 def generated_text(module: tvm.runtime.Module, kind: str) -> str:

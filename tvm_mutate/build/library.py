@@ -16,7 +16,7 @@ from tvm.tirx import PrimFunc
 from tvm_mutate.build.batch import Kernel, finish, module_of
 from tvm_mutate.build.c_compiler import compiler_identity, has_c_compiler, link
 from tvm_mutate.build.kernel_store import KernelStore
-from tvm_mutate.build.kernels import PASS_CONFIG, generate
+from tvm_mutate.pipeline import PASS_CONFIG, generate
 
 # To be raised when files of kernels, or the digests of their code, come to be made otherwise.
 _FORMAT = "2"

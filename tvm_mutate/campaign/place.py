@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from tvm_mutate.mutant import Catalogue, Mutant, Slot, TirRule
 from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline import Stages
 
+_METADATA = re.compile(r"![0-9]+|(?<=\s)#[0-9]+")
+
 
 class Places:
     """The digests of the unmutated functions of one lowered model; each is calculated once."""
@@ -22,6 +26,7 @@ class Places:
     def __init__(self, stages: Stages, catalogue: Catalogue) -> None:
         self._stages, self._catalogue = stages, catalogue
         self._digests: dict[tuple[Slot, str], str] = {}
+        self._kernels: dict[str, tuple[str, ...]] | None = None
         self._matched: dict[tuple[Slot, bool, str], tuple[str, ...]] = {}
 
     def digest(self, mutant: Mutant) -> str:
@@ -35,6 +40,8 @@ class Places:
         return content.hexdigest()
 
     def _functions(self, selection: Selection) -> tuple[str, ...]:
+        if selection.slot is Slot.TEXT:
+            return tuple(name for name in self._code() if selection.mutation.matches(name))
         on_tir = isinstance(selection.operator.rule, TirRule)
         key = (selection.slot, on_tir, selection.mutation.function)
         if key not in self._matched:
@@ -45,8 +52,20 @@ class Places:
 
     def _digest(self, slot: Slot, name: str) -> str:
         if (slot, name) not in self._digests:
-            self._digests[slot, name] = function_digest(self._stages.at(slot)[name])
+            self._digests[slot, name] = (
+                code_digest(self._code()[name]) if slot is Slot.TEXT else function_digest(self._stages.at(slot)[name])
+            )
         return self._digests[slot, name]
+
+    def _code(self) -> dict[str, tuple[str, ...]]:
+        if self._kernels is None:
+            self._kernels = dict(sorted(self._stages.code().kernels().items()))
+        return self._kernels
+
+
+def code_digest(parts: Sequence[str]) -> str:
+    """SHA-256 of a kernel's generated code, without the numbers of LLVM's metadata: they are a whole module's."""
+    return hashlib.sha256(_METADATA.sub("", "\n".join(parts)).encode()).hexdigest()
 
 
 def function_digest(function: tvm.ir.BaseFunc) -> str:

@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import tvm
-
 from tvm_mutate.campaign.place import Places
 from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot
+from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot, TextRule
 from tvm_mutate.oracle import parse_oracle
-from tvm_mutate.passes import Selection, count_sites
+from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline import Stages
 
 NO_SITE = "no site"
@@ -53,7 +51,7 @@ def check_specification(specification: Specification) -> None:
 
 
 def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -> Survey:
-    """The survey of one lowered model; nothing is built.
+    """The survey of one lowered model; nothing is built, and code generated only for operators on its text.
 
     Raises UsageError where an id of ``specification.mutants`` names a site or function that is not there.
     """
@@ -72,7 +70,7 @@ def _of_operators(
     for mutation in variants(specification, catalogue):
         counts = site_counts(stages, mutation, catalogue)
         if not counts:
-            absent[str(mutation)] = reason_without_sites(mutation, catalogue)
+            absent[str(mutation)] = reason_without_sites(mutation, catalogue, stages.target.kind.name)
         elif specification.sites == "all":
             mutants.append(mutation)
         else:
@@ -96,12 +94,16 @@ def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mut
 def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dict[str, int]:
     """How many sites the mutation's operator has in each function that it matches, in its slot."""
     selection = Selection.resolve(mutation, catalogue)
-    return count_sites(stages.at(selection.slot), selection)
+    return stages.site_counts(selection)
 
 
-def reason_without_sites(mutation: Mutation, catalogue: Catalogue) -> str:
-    """Why a mutation has no site: what its operator looks for."""
+def reason_without_sites(mutation: Mutation, catalogue: Catalogue, kind: str) -> str:
+    """Why a mutation has no site on a kind of target: what its operator looks for, or in which other code."""
     operator: Operator = catalogue[mutation.operator]
+    if isinstance(operator.rule, TextRule) and kind not in operator.rule.kinds:
+        return (
+            f"{NO_SITE}: {operator.name} knows the code generated for {', '.join(operator.rule.kinds)}, not for {kind}"
+        )
     return f"{NO_SITE}: {operator.description}"
 
 
@@ -110,12 +112,15 @@ def _of_ids(stages: Stages, specification: Specification, catalogue: Catalogue) 
     for mutant in mutants:
         for mutation in mutant.mutations:
             counts = site_counts(stages, mutation, catalogue)
-            _check_place(mutation, counts, stages.at(Selection.resolve(mutation, catalogue).slot))
+            _check_place(mutation, counts, stages, catalogue)
     return mutants, {}
 
 
-def _check_place(mutation: Mutation, counts: dict[str, int], module: tvm.IRModule) -> None:
-    names = sorted(variable.name_hint for variable in module.functions)
+def _check_place(mutation: Mutation, counts: dict[str, int], stages: Stages, catalogue: Catalogue) -> None:
+    rule = catalogue[mutation.operator].rule
+    if isinstance(rule, TextRule) and stages.target.kind.name not in rule.kinds:
+        raise UsageError(f"mutant {mutation}: {reason_without_sites(mutation, catalogue, stages.target.kind.name)}")
+    names = stages.function_names(Selection.resolve(mutation, catalogue).slot)
     if not any(mutation.matches(name) for name in names):
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         raise UsageError(f"mutant {mutation}: no function is named {mutation.function!r}; there are {shown}")

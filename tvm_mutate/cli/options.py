@@ -55,7 +55,7 @@ def selection_options(command: Command) -> Command:
 def site_options(command: Command) -> Command:
     """The options that say which mutants of the operators are meant."""
     sites = "all (at once), each (one mutant a site), first, or sample:N, as --sample N. Default: all."
-    slots = "graph, kernel, lowered, codegen, separated by commas. Default: each operator's first."
+    slots = "graph, kernel, lowered, codegen, text, separated by commas. Default: each operator's first."
     sample = "N single sites a model, drawn from each operator in turn."
     shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
     return _with_options(

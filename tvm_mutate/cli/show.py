@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,12 +20,13 @@ from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.passes import apply_mutations, mutation_pass, selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, kernels_of, slotted_tir_pipeline
+from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selections_by_slot, slot_passes
+from tvm_mutate.pipeline import GeneratedCode, Selections, Stages, kernels_of, slotted_tir_pipeline
 
 _CODE_SECONDS = 600.0
+_COMMENT = re.compile(r"^;.*\n| +; preds = .*$", re.MULTILINE)
 
 
 @click.command("show")
@@ -51,12 +54,15 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
 
 
 def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
-    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot.
+    """The unified differences of every function that the mutant changes, slot by slot: of TVMScript, or of code.
 
-    Behind them stands how the constants of these functions differ.
+    Behind those of TVMScript stands how the constants of these functions differ.
     """
     differences = []
     for slot, selections in selections_by_slot(mutant.mutations, catalogue).items():
+        if slot is Slot.TEXT:
+            differences += _text_differences(stages.code(), selections, context)
+            continue
         before = stages.at(slot)
         after, _ = apply_mutations(before, selections)
         for name in sorted(variable.name_hint for variable in after.functions):
@@ -67,9 +73,20 @@ def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, con
     return differences
 
 
+def _text_differences(code: GeneratedCode, selections: Sequence[Selection], context: int) -> list[str]:
+    mutated = GeneratedCode(code.kind, tuple(apply_to_code(text, code.kind, selections)[0] for text in code.texts))
+    before, after = code.kernels(), mutated.kernels()
+    return [
+        _difference("\n".join(before[name]), "\n".join(after[name]), f"{Slot.TEXT}/{name}", context)
+        for name in sorted(before)
+        if before[name] != after[name]
+    ]
+
+
 def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> str:
     """The unified difference of the code that is generated for the stages' target with and without the mutant.
 
+    It is empty for a mutant of generated code alone, whose difference that is, unless it does not reach machine code.
     Code is generated in a child process; raises UsageError where the code generator refuses or dies.
     """
     kind = stages.target.kind.name
@@ -82,14 +99,18 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
         if ending.kind != "finished":
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
-    return _difference(texts[0], texts[1], kind, context) or f"the code generated for {kind} is the same"
+    difference = _difference(texts[0], texts[1], kind, context)
+    if all(operator.slots == (Slot.TEXT,) for operator in (catalogue[each.operator] for each in mutant.mutations)):
+        return "" if difference else "the machine code that LLVM makes of it is the same"
+    return difference or f"the code generated for {kind} is the same"
 
 
 def _code(selections: Selections, stages: Stages) -> str:
-    passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
     lowered = stages.runnable(stages.mutated(selections, []))
-    with slotted_tir_pipeline(passes) as tir_pipeline:
-        return generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
+    with slotted_tir_pipeline(slot_passes(selections)) as tir_pipeline:
+        code = generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
+    # What LLVM remarks in comments changes where its IR was read from a file.
+    return _COMMENT.sub("", code) if stages.target.kind.name == "llvm" else code
 
 
 def print_difference(text: str) -> None:

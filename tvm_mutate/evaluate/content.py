@@ -26,11 +26,11 @@ from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclus
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.native import activate_site
-from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
+from tvm_mutate.passes import Applied, selections_by_slot, slot_passes
 from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, Program, take_program
 
-_LATE = (Slot.LOWERED, Slot.CODEGEN)
+_LATE = (Slot.LOWERED, Slot.CODEGEN, Slot.TEXT)
 # Mutants of one kernel come one after another, and so do duplicates.
 _REMEMBERED = 256
 
@@ -188,8 +188,7 @@ class ContentEvaluator:
             kernels[switched.name] = switched.kernel
         compiled = {name: function for name, function in changed.items() if name not in kernels}
         if compiled:
-            passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in late.items()}
-            with slotted_tir_pipeline(passes) as tir_pipeline:
+            with slotted_tir_pipeline(slot_passes(late, applied.extend)) as tir_pipeline:
                 kernels.update(build_batch(compiled, self.stages.target, folder, tir_pipeline))
         digests = {name: kernel.digest for name, kernel in kernels.items()}
         # A mutated kernel whose code came out as before is no mutated one.

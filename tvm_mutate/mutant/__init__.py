@@ -9,6 +9,7 @@ from tvm_mutate.mutant.operator import (
     Operator,
     Parameters,
     Rule,
+    TextRule,
     TirRule,
 )
 from tvm_mutate.mutant.parameter import Parameter, Value
@@ -28,6 +29,7 @@ __all__ = [
     "Rule",
     "Sites",
     "Slot",
+    "TextRule",
     "TirRule",
     "Value",
 ]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant.identifier import Mutant, Mutation
-from tvm_mutate.mutant.operator import Operator
+from tvm_mutate.mutant.operator import Operator, TextRule
 from tvm_mutate.mutant.parameter import Parameter
-from tvm_mutate.mutant.vocabulary import Category
+from tvm_mutate.mutant.vocabulary import Category, Slot
 
 _SETS: dict[str, Callable[[Operator], bool]] = {
     "default": lambda operator: operator.by_default and operator.category is not Category.CANARY,
@@ -20,8 +20,8 @@ _SETS: dict[str, Callable[[Operator], bool]] = {
 class Catalogue(Mapping[str, Operator]):
     """An immutable mapping from operator names to operators.
 
-    Raises ValueError for two operators of one name, and for an operator without examples: the examples are
-    its tests.
+    Raises ValueError for two operators of one name, for an operator without examples, which are its tests, and for a
+    rule on generated code in another slot than ``text``, or another rule there.
     """
 
     def __init__(self, operators: Iterable[Operator]) -> None:
@@ -31,6 +31,10 @@ class Catalogue(Mapping[str, Operator]):
                 raise ValueError(f"two operators are named {operator.name!r}")
             if not operator.examples:
                 raise ValueError(f"operator {operator.name!r} has no example; its examples are its tests")
+            if {slot is Slot.TEXT for slot in operator.slots} != {isinstance(operator.rule, TextRule)}:
+                raise ValueError(
+                    f"operator {operator.name!r}: rules on generated code act in the slot text, no others do"
+                )
             self._operators[operator.name] = operator
 
     def __getitem__(self, name: str) -> Operator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,17 +53,35 @@ class FunctionRule:
     rewrite: Callable[[Any, str, Parameters], Any | None]
 
 
-Rule = TirRule | GraphRule | FunctionRule
+@dataclass(frozen=True)
+class TextRule:
+    """A rule on generated code: ``rewrite(match, parameters)`` gives the text in a match's place, or None.
+
+    ``kinds`` are the kinds of targets whose code it knows (``llvm``: LLVM IR; ``c``, ``cuda``, ``opencl``: sources).
+    Matches of ``pattern`` in the functions of a kernel are offered to ``rewrite``, in the order of the text; where it
+    gives None, or the same text, no site is.
+    """
+
+    kinds: tuple[str, ...]
+    pattern: re.Pattern[str]
+    rewrite: Callable[[re.Match[str], Parameters], str | None]
+
+
+Rule = TirRule | GraphRule | FunctionRule | TextRule
 
 
 @dataclass(frozen=True)
 class Example:
-    """A pair of TVMScript texts: ``after`` is ``before`` with the operator applied at ``sites``."""
+    """A pair of texts: ``after`` is ``before`` with the operator applied at ``sites``.
+
+    They are TVMScript, or generated code for the ``kind`` of target that is given.
+    """
 
     before: str
     after: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     sites: str = "*"
+    kind: str = ""
 
 
 @dataclass(frozen=True)

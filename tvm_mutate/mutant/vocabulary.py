@@ -12,6 +12,7 @@ class Slot(enum.Enum):
     KERNEL = "kernel"  # structured TIR, after the Relax pipeline
     LOWERED = "lowered"  # after the TIR pipeline, host and device functions
     CODEGEN = "codegen"  # after the finalizers, at the door of target.build.*
+    TEXT = "text"  # behind that door: the code that target.build.* generated
 
     def __str__(self) -> str:
         return self.value
@@ -33,6 +34,7 @@ class Category(enum.Enum):
     MEMORY = "Memory & Initialisation"
     LOOPS = "Loop Structure"
     GPU = "GPU Kernels"
+    CODE_GENERATION = "Code Generation"  # what code generators are told, and the code that they give
     CANARY = "Canary"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The only room that rewrites IR: mutations as TVM passes, with proof that they were applied."""
+"""The only room that rewrites IR and generated code: mutations as passes, with proof that they were applied."""
 
 from tvm_mutate.passes.application import (
     Applied,
@@ -7,8 +7,18 @@ from tvm_mutate.passes.application import (
     find_sites,
     selections_by_slot,
 )
+from tvm_mutate.passes.code_pass import (
+    CodePass,
+    apply_to_code,
+    code_pass,
+    count_code_sites,
+    find_code_sites,
+    mutant_passes,
+    slot_passes,
+)
 from tvm_mutate.passes.equivalence import prove_equivalent
-from tvm_mutate.passes.mutation_pass import mutant_passes, mutation_pass
+from tvm_mutate.passes.generated_code import CODE_KINDS, kernel_parts
+from tvm_mutate.passes.mutation_pass import mutation_pass
 from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
@@ -16,18 +26,26 @@ from tvm_mutate.passes.switch import Switchable, switchable
 
 __all__ = [
     "CALLS_RUNTIME",
+    "CODE_KINDS",
     "Applied",
+    "CodePass",
     "Selection",
     "Site",
     "Switchable",
     "apply_mutations",
+    "apply_to_code",
+    "code_pass",
+    "count_code_sites",
     "count_sites",
+    "find_code_sites",
     "find_sites",
+    "kernel_parts",
     "mutant_passes",
     "mutation_pass",
     "native_mutation_pass",
     "native_operators",
     "prove_equivalent",
     "selections_by_slot",
+    "slot_passes",
     "switchable",
 ]

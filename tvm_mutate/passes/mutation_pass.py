@@ -1,4 +1,4 @@
-"""Mutations as TVM passes."""
+"""Mutations of IR as TVM passes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tvm
 
-from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes.application import Applied, apply_mutations, selections_by_slot
+from tvm_mutate.passes.application import Applied, apply_mutations
 from tvm_mutate.passes.selection import Selection
 
 Recorder = Callable[[Sequence[Applied]], object]
@@ -29,13 +28,3 @@ def mutation_pass(selections: Sequence[Selection], recorder: Recorder | None = N
         return module
 
     return apply
-
-
-def mutant_passes(
-    mutant: Mutant, catalogue: Catalogue, recorder: Recorder | None = None
-) -> dict[Slot, tvm.transform.Pass]:
-    """The passes of a mutant, one for each slot in which it acts."""
-    return {
-        slot: mutation_pass(selections, recorder)
-        for slot, selections in selections_by_slot(mutant.mutations, catalogue).items()
-    }

@@ -100,4 +100,9 @@ def one_line(node: Any) -> str:
     """The first line of a node's TVMScript, shortened; comments and declarations of free variables are skipped."""
     lines = [line.strip() for line in str(node).splitlines()]
     text = next((line for line in lines if line and not _SKIPPED.match(line)), "")
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """The text, without its end where it is too long for a description."""
     return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"

@@ -1,18 +1,21 @@
-"""Slots a mutant's passes into a Relax pipeline and a TIR pipeline."""
+"""Slots what a mutant does into a Relax pipeline and a TIR pipeline."""
 
 from __future__ import annotations
 
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import tvm
 from tvm import tirx
 from tvm.tirx import compilation_pipeline
 
 from tvm_mutate.mutant import Slot
+from tvm_mutate.pipeline.generating import code_door
 
-Passes = Mapping[Slot, tvm.transform.Pass]
+# Passes, and a code pass in the slot ``text``.
+Passes = Mapping[Slot, Any]
 
 
 def slotted_relax_pipeline(passes: Passes, pipeline: tvm.transform.Pass) -> tvm.transform.Pass:
@@ -23,14 +26,22 @@ def slotted_relax_pipeline(passes: Passes, pipeline: tvm.transform.Pass) -> tvm.
 
 @contextlib.contextmanager
 def slotted_tir_pipeline(passes: Passes, pipeline: str = "default") -> Iterator[str]:
-    """The name of a TIR pipeline with the passes of the slots ``lowered`` and ``codegen``, while the context lasts.
+    """The name of a TIR pipeline with what acts in ``lowered``, ``codegen`` and ``text``, while the context lasts.
 
     The name is registered because ``tvm.tirx.build`` takes pipelines by name only. ``lowered`` passes see host
-    and device functions in one module; ``codegen`` passes run on each side after its finalizers.
+    and device functions in one module; ``codegen`` passes run on each side after its finalizers. What acts in ``text``
+    gets all code that is generated meanwhile.
     """
-    if Slot.LOWERED not in passes and Slot.CODEGEN not in passes:
-        yield pipeline
-        return
+    with code_door(passes[Slot.TEXT]) if Slot.TEXT in passes else contextlib.nullcontext():
+        if Slot.LOWERED not in passes and Slot.CODEGEN not in passes:
+            yield pipeline
+            return
+        with _registered(passes, pipeline) as name:
+            yield name
+
+
+@contextlib.contextmanager
+def _registered(passes: Passes, pipeline: str) -> Iterator[str]:
     name = f"tvm_mutate.{uuid.uuid4().hex}"
     tirx.register_tir_pipeline(name, lambda: _slotted(passes, pipeline))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import tvm
 from tvm import relax, tirx
@@ -10,10 +11,23 @@ from tvm.target import Target
 from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Applied, Selection, mutation_pass
+from tvm_mutate.passes import (
+    CODE_KINDS,
+    Applied,
+    Selection,
+    Site,
+    count_code_sites,
+    count_sites,
+    find_code_sites,
+    find_sites,
+    kernel_parts,
+    mutation_pass,
+)
 from tvm_mutate.pipeline.folding import FoldingCache
+from tvm_mutate.pipeline.generating import generate
 from tvm_mutate.pipeline.legalising import LegalisingCache
 from tvm_mutate.pipeline.relax_pipeline import memory_pipeline, scheduling_pipeline
+from tvm_mutate.pipeline.slots import slotted_tir_pipeline
 
 Selections = Mapping[Slot, Sequence[Selection]]
 
@@ -38,6 +52,33 @@ def lower_to_door(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: s
     for device_module in device_modules.values():
         functions.update(finalize_device()(device_module).functions)
     return tvm.IRModule(functions)
+
+
+@dataclass(frozen=True)
+class GeneratedCode:
+    """The code of a whole model for a kind of target: as many texts as TVM's code generator gave one after another."""
+
+    kind: str
+    texts: tuple[str, ...]
+
+    def kernels(self) -> dict[str, tuple[str, ...]]:
+        """The code of each kernel, by name."""
+        return {name: parts for text in self.texts for name, parts in kernel_parts(text, self.kind).items()}
+
+
+def generated_code(kernels: tvm.IRModule, target: Target) -> GeneratedCode:
+    """The kernels' code as mutations in the slot ``text`` get it; no texts for kinds of targets that have no such."""
+    kind, texts = target.kind.name, []
+
+    def read(text: str, of_kind: str) -> str:
+        if of_kind == kind:
+            texts.append(text)
+        return text
+
+    if kind in CODE_KINDS:
+        with slotted_tir_pipeline({Slot.TEXT: read}) as tir_pipeline:
+            generate(kernels, target, tir_pipeline)
+    return GeneratedCode(kind, tuple(texts))
 
 
 class Fused:
@@ -75,18 +116,48 @@ class Stages:
         self.target = target
         self._model = model if isinstance(model, Fused) else Fused(model)
         self._stages: dict[Slot, tvm.IRModule] = {}
+        self._code: GeneratedCode | None = None
 
     def at(self, slot: Slot) -> tvm.IRModule:
-        """The unmutated model as the passes of the slot get it."""
+        """The unmutated model as the passes of the slot get it; of the slot ``text`` see :meth:`code`."""
+        if slot is Slot.TEXT:
+            raise ValueError("what is in the slot text is code, and no module")
         if slot is Slot.GRAPH:
             return self._model.module
         if slot not in self._stages:
             if slot is Slot.KERNEL:
                 self._stages[slot] = self._scheduled(self._model.fused())
             else:
-                kernels = kernels_of(self.runnable(self.at(Slot.KERNEL)))
-                self._stages[slot] = lower_to_door(kernels, self.target, slot)
+                self._stages[slot] = lower_to_door(self._runnable_kernels(), self.target, slot)
         return self._stages[slot]
+
+    def code(self) -> GeneratedCode:
+        """The unmutated model as mutations in the slot ``text`` get it."""
+        if self._code is None:
+            self._code = generated_code(self._runnable_kernels(), self.target)
+        return self._code
+
+    def site_counts(self, selection: Selection) -> dict[str, int]:
+        """How many sites the selection's operator has in each function, in its slot; functions without are left out."""
+        if selection.slot is not Slot.TEXT:
+            return count_sites(self.at(selection.slot), selection)
+        counts: dict[str, int] = {}
+        for text in self.code().texts:
+            counts.update(count_code_sites(text, self.code().kind, selection))
+        return counts
+
+    def sites(self, selection: Selection) -> list[Site]:
+        """The sites of the selection in its slot, by function name and ordinal."""
+        if selection.slot is not Slot.TEXT:
+            return find_sites(self.at(selection.slot), selection)
+        code = self.code()
+        return [site for text in code.texts for site in find_code_sites(text, code.kind, selection)]
+
+    def function_names(self, slot: Slot) -> list[str]:
+        """The names of all functions that mutations in the slot can be for, sorted."""
+        if slot is Slot.TEXT:
+            return sorted(self.code().kernels())
+        return sorted(variable.name_hint for variable in self.at(slot).functions)
 
     def mutated(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
         """The model after the slot ``kernel``, with the mutations of the slots ``graph`` and ``kernel`` applied.
@@ -106,6 +177,9 @@ class Stages:
         """A module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
         with self.target:
             return memory_pipeline(self.target)(module)
+
+    def _runnable_kernels(self) -> tvm.IRModule:
+        return kernels_of(self.runnable(self.at(Slot.KERNEL)))
 
     def _scheduled(self, fused: tvm.IRModule) -> tvm.IRModule:
         with self.target:

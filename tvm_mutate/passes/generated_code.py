@@ -1,0 +1,83 @@
+"""Generated code as text: which parts of it are which kernel's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+Span = tuple[int, int]
+
+_ENTRY = "@__tvm_ffi_"
+_INTERNAL = "define internal "
+_LLVM_FUNCTION = re.compile(r"^define [^@]*(@[\w.$]+).*?^}", re.MULTILINE | re.DOTALL)
+_LLVM_NAME = re.compile(r"@[\w.$]+")
+_SOURCE_FUNCTIONS = {
+    kind: re.compile(rf"^{head}(?P<name>\w+)\([^;{{]*\) \{{$.*?^}}", re.MULTILINE | re.DOTALL)
+    for kind, head in (
+        ("c", r"TVM_DLL int32_t __tvm_ffi_"),
+        ("cuda", r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?'),
+        ("opencl", r"__kernel void "),
+    )
+}
+_INTRINSIC_CALL = re.compile(
+    r"call (?:[a-z]+ )*(?P<type>(?:<\d+ x )?[a-z]\w*>?) (?P<name>@llvm\.[\w.]+)\((?P<arguments>[^\n]*)\)"
+)
+# The kinds of targets whose code is known well enough to find the kernels in it.
+CODE_KINDS = ("llvm", *_SOURCE_FUNCTIONS)
+
+
+def kernel_spans(text: str, kind: str) -> dict[str, tuple[Span, ...]]:
+    """Where the code of each kernel stands in code generated for a kind of target, by name and in order of the text.
+
+    A kernel of LLVM IR is the function that computes, with those that belong to it alone, without the one that unpacks
+    its arguments: no other function of the module moves a place in it. A code of an unknown kind has no kernels.
+    """
+    if kind == "llvm":
+        return _llvm_spans(text)
+    pattern = _SOURCE_FUNCTIONS.get(kind)
+    return {match["name"]: (match.span(),) for match in pattern.finditer(text)} if pattern else {}
+
+
+def kernel_parts(text: str, kind: str) -> dict[str, tuple[str, ...]]:
+    """The code of each kernel in code generated for a kind of target, by name and in order of the text."""
+    return {name: tuple(text[start:end] for start, end in spans) for name, spans in kernel_spans(text, kind).items()}
+
+
+def missing_declarations(text: str, parts: Iterable[str]) -> str:
+    """The declarations, to be put behind LLVM IR, of the intrinsics that only the rewritten parts of it call.
+
+    All arguments of such an intrinsic have the type of its result.
+    """
+    calls = {match["name"]: match for part in parts for match in _INTRINSIC_CALL.finditer(part)}
+    missing = [name for name in calls if not re.search(rf"^declare [^\n]*{re.escape(name)}\(", text, re.MULTILINE)]
+    return "".join(f"\n{_declaration(calls[name])}\n" for name in missing)
+
+
+def _declaration(call: re.Match[str]) -> str:
+    kind = call["type"]
+    count = 1 + call["arguments"].count(f", {kind} ")
+    return f"declare {kind} {call['name']}({', '.join([kind] * count)})"
+
+
+def _llvm_spans(text: str) -> dict[str, tuple[Span, ...]]:
+    spans = {match[1]: match.span() for match in _LLVM_FUNCTION.finditer(text)}
+    kernels = {}
+    for name in spans:
+        if name.startswith(_ENTRY):
+            inside = _internal_functions(name, text, spans)
+            kernels[name.removeprefix(_ENTRY)] = tuple(sorted(spans[each] for each in inside or [name]))
+    return kernels
+
+
+def _internal_functions(entry: str, text: str, spans: Mapping[str, Span]) -> list[str]:
+    """The functions that no other module sees, and that the entry calls directly or by others of them."""
+    found: list[str] = []
+    waiting = [entry]
+    for name in waiting:  # grows while it is walked through
+        start, end = spans[name]
+        for match in _LLVM_NAME.finditer(text, start, end):
+            each = match[0]
+            if each in spans and each not in waiting and text.startswith(_INTERNAL, spans[each][0]):
+                waiting.append(each)
+                found.append(each)
+    return found
