@@ -9,6 +9,7 @@ Span = tuple[int, int]
 
 _ENTRY = "@__tvm_ffi_"
 _INTERNAL = "define internal "
+_ASSUMPTION = "call void @llvm.assume("
 _LLVM_FUNCTION = re.compile(r"^define [^@]*(@[\w.$]+).*?^}", re.MULTILINE | re.DOTALL)
 _LLVM_NAME = re.compile(r"@[\w.$]+")
 _SOURCE_FUNCTIONS = {
@@ -65,8 +66,19 @@ def _llvm_spans(text: str) -> dict[str, tuple[Span, ...]]:
     for name in spans:
         if name.startswith(_ENTRY):
             inside = _internal_functions(name, text, spans)
-            kernels[name.removeprefix(_ENTRY)] = tuple(sorted(spans[each] for each in inside or [name]))
+            kernels[name.removeprefix(_ENTRY)] = tuple(sorted(spans[each] for each in inside)) or (
+                _behind_arguments(text, spans[name]),
+            )
     return kernels
+
+
+def _behind_arguments(text: str, span: Span) -> Span:
+    """The part of a function, into which LLVM has put the one that computes, behind the unpacking of its arguments.
+
+    That ends with what is assumed of the buffers' addresses.
+    """
+    assumed = text.rfind(_ASSUMPTION, *span)
+    return span if assumed < 0 else (text.index("\n", assumed) + 1, span[1])
 
 
 def _internal_functions(entry: str, text: str, spans: Mapping[str, Span]) -> list[str]:
