@@ -17,12 +17,14 @@ from tvm_mutate.passes.code_pass import (
     slot_passes,
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
-from tvm_mutate.passes.generated_code import CODE_KINDS, kernel_parts
+from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
 from tvm_mutate.passes.mutation_pass import mutation_pass
 from tvm_mutate.passes.selection import Selection, Site
 
 __all__ = [
     "CODE_KINDS",
+    "ENTRY_PREFIX",
+    "LLVM_FUNCTION",
     "Applied",
     "CodePass",
     "Selection",

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping
 
 Span = tuple[int, int]
 
-_ENTRY = "@__tvm_ffi_"
+# The symbol under which TVM's code generators export a kernel of the host.
+ENTRY_PREFIX = "__tvm_ffi_"
+# A function of LLVM IR, with its name as it is referred to.
+LLVM_FUNCTION = re.compile(r'^define [^@]*(@[\w.$]+|@"[^"]+").*?^}', re.MULTILINE | re.DOTALL)
+
 _INTERNAL = "define internal "
 _ASSUMPTION = "call void @llvm.assume("
-_LLVM_FUNCTION = re.compile(r"^define [^@]*(@[\w.$]+).*?^}", re.MULTILINE | re.DOTALL)
 _LLVM_NAME = re.compile(r"@[\w.$]+")
 _SOURCE_FUNCTIONS = {
     kind: re.compile(rf"^{head}(?P<name>\w+)\([^;{{]*\) \{{$.*?^}}", re.MULTILINE | re.DOTALL)
     for kind, head in (
-        ("c", r"TVM_DLL int32_t __tvm_ffi_"),
+        ("c", f"TVM_DLL int32_t {ENTRY_PREFIX}"),
         ("cuda", r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?'),
         ("opencl", r"__kernel void "),
     )
@@ -61,12 +64,12 @@ def _declaration(call: re.Match[str]) -> str:
 
 
 def _llvm_spans(text: str) -> dict[str, tuple[Span, ...]]:
-    spans = {match[1]: match.span() for match in _LLVM_FUNCTION.finditer(text)}
+    spans = {match[1]: match.span() for match in LLVM_FUNCTION.finditer(text)}
     kernels = {}
     for name in spans:
-        if name.startswith(_ENTRY):
+        if name.startswith(f"@{ENTRY_PREFIX}"):
             inside = _internal_functions(name, text, spans)
-            kernels[name.removeprefix(_ENTRY)] = tuple(sorted(spans[each] for each in inside)) or (
+            kernels[name.removeprefix(f"@{ENTRY_PREFIX}")] = tuple(sorted(spans[each] for each in inside)) or (
                 _behind_arguments(text, spans[name]),
             )
     return kernels
