@@ -32,6 +32,36 @@ def test_the_json_has_the_same_ids_and_says_why_variants_are_absent(tool: Tool):
     assert all(Mutant.parse(each) and reason.startswith("no site: ") for each, reason in content["absent"].items())
 
 
+def test_mutants_of_generated_code_are_listed_where_the_code_is_known_and_else_say_for_what_it_is(tool: Tool):
+    on_llvm = json.loads(tool("list", MODEL, "--operators", "code.swap-select,code.drop-barrier", "--json").out)
+    assert on_llvm["mutants"] == ["code.swap-select@*#*"]
+    assert on_llvm["absent"] == {
+        "code.drop-barrier@*#*": "no site: code.drop-barrier knows the code generated for cuda, opencl, not for llvm"
+    }
+    known_nowhere = json.loads(tool("list", MODEL, "--operators", "code.*", "--target", "webgpu", "--json").out)
+    assert not known_nowhere["mutants"] and len(known_nowhere["absent"]) > 10
+    assert all(reason.endswith(", not for webgpu") for reason in known_nowhere["absent"].values())
+
+
+def test_single_sites_of_generated_code_are_in_kernels_by_name(tool: Tool):
+    ended = tool("list", MODEL, "--operators", "code.multiply-add", "--target", "c", "--sites", "each")
+    names = {Mutant.parse(each).mutations[0].function for each in ended.out.splitlines()}
+    assert names >= {"fused_matmul_add4_relu4", "fused_conv2d_add_relu"} and "max_pool2d" not in names
+
+
+@pytest.mark.parametrize(
+    ("mutant", "target", "sentence"),
+    [
+        ("code.swap-select@*#*", "c", "no site: code.swap-select knows the code generated for llvm, not for c"),
+        ("code.swap-select@conv#*", "llvm", "no function is named 'conv'; there are fused_conv2d1_add1_relu1"),
+        ("code.swap-select@max_pool2d#999", "llvm", "there is no site #999; the last one is #17"),
+        ("code.swap-select{slot=kernel}@*#*", "llvm", "code.swap-select has no parameter 'slot'"),
+    ],
+)
+def test_places_in_generated_code_that_are_not_there_are_refused(tool: Tool, mutant: str, target: str, sentence: str):
+    assert_refused(tool("list", MODEL, "--mutant", mutant, "--target", target), sentence)
+
+
 @pytest.mark.parametrize("sites", ["each", "sample:5"])
 def test_two_processes_list_the_same_single_sites_in_the_same_order(process: Tool, tool: Tool, sites: str):
     arguments = ("list", MODEL, "--operators", "tir.*", "--sites", sites, "--seed", "3")

@@ -79,6 +79,28 @@ def test_a_mutant_that_changes_no_code_is_said_to_be_the_same(tool: Tool):
     assert ended.out.splitlines()[-1] == "the code generated for llvm is the same"
 
 
+def test_a_mutant_of_generated_code_is_shown_once_in_the_code_of_its_kernel(tool: Tool):
+    mutant = "code.llvm-multiply-add{to=fused}@fused_matmul2_add5#0"
+    for options in ((), ("--target", "llvm")):
+        ended = tool("show", mutant, MODEL, "--context", "0", *options)
+        (part,) = parts_of(ended.out)
+        assert part.startswith("--- unmutated/text/fused_matmul2_add5\n+++ mutated/text/fused_matmul2_add5\n@@ ")
+        gone, come = part.splitlines()[3:5]
+        assert "@llvm.fmuladd.f32(" in gone and come[1:] == gone[1:].replace("fmuladd", "fma")
+
+
+def test_a_change_of_llvm_ir_that_reaches_no_machine_code_is_said_to(tool: Tool):
+    ended = tool("show", "code.integer-flag{flag=inbounds}@max_pool2d2#0", MODEL, "--target", "llvm")
+    assert "+++ mutated/text/max_pool2d2" in ended.out
+    assert ended.out.splitlines()[-1] == "the machine code that LLVM makes of it is the same"
+
+
+def test_the_source_for_a_gpu_is_shown_with_one_barrier_less(tool: Tool):
+    ended = tool("show", "code.drop-barrier@fused_matmul2_add5_kernel#1", MODEL, "--target", "opencl", "--context", "0")
+    (part,) = parts_of(ended.out)
+    assert part.splitlines()[3:] == ["-  barrier(CLK_LOCAL_MEM_FENCE);", "+  /* no barrier */;"]
+
+
 def test_cuda_without_a_gpu_or_an_architecture_says_nothing_on_stderr(tool: Tool):
     ended = tool("list", MODEL, "--operators", "tir.swap-compare", "--target", "cuda", "--json")
     assert (ended.code, ended.err) == (0, "")

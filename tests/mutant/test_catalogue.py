@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Category
+from tvm_mutate.mutant import Catalogue, Category, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue, load_catalogue
 
 PAPER_CATEGORIES = set(list(Category)[:6])
@@ -32,6 +33,14 @@ def install(folder: Path, module: str, entry_point: str) -> None:
 def test_an_operator_without_an_example_cannot_be_registered():
     with pytest.raises(ValueError, match=r"tir\.swap-compare.*example"):
         Catalogue([replace(ANY_OPERATOR, examples=())])
+
+
+def test_rules_on_generated_code_and_no_others_act_in_the_slot_text():
+    on_text = TextRule(("c",), re.compile("a"), lambda _match, _parameters: "b")
+    for changes in ({"rule": on_text}, {"slots": (Slot.TEXT,)}, {"rule": on_text, "slots": (Slot.KERNEL, Slot.TEXT)}):
+        with pytest.raises(ValueError, match="act in the slot text"):
+            Catalogue([replace(ANY_OPERATOR, **changes)])
+    assert len(Catalogue([replace(ANY_OPERATOR, rule=on_text, slots=(Slot.TEXT,))])) == 1
 
 
 def test_two_operators_of_one_name_cannot_be_registered():

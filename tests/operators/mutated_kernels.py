@@ -8,8 +8,8 @@ import tvm
 from tvm_mutate.build import generate, generated_text, parse_target
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import Applied, Selection, Site, find_sites, mutant_passes
-from tvm_mutate.pipeline import lower_to_door, slotted_tir_pipeline
+from tvm_mutate.passes import Applied, Selection, Site, find_code_sites, find_sites, mutant_passes
+from tvm_mutate.pipeline import generated_code, lower_to_door, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()
 CUDA = '{"kind":"cuda","arch":"sm_80"}'
@@ -25,6 +25,9 @@ def sites(script: str, mutant: str, target: str = "llvm") -> list[Site]:
     """The sites of ``operator`` or ``operator{parameters}`` in the kernel, at the slot of the mutation."""
     module = tvm.IRModule({"main": tvm.script.from_source(script).with_attr("global_symbol", "main")})
     selection = Selection.resolve(CATALOGUE.parse(f"{mutant}@*#*").mutations[0], CATALOGUE)
+    if selection.slot is Slot.TEXT:
+        generated = generated_code(module, parse_target(target))
+        return [site for text in generated.texts for site in find_code_sites(text, generated.kind, selection)]
     if selection.slot is not Slot.KERNEL:
         module = lower_to_door(module, parse_target(target), selection.slot)
     return find_sites(module, selection)

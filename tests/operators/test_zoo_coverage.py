@@ -9,13 +9,14 @@ from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import GraphRule, Mutant, Sites, Slot
+from tvm_mutate.mutant import GraphRule, Mutant, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, count_sites
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages
 from tvm_mutate.zoo import ZOO_NAMES
 
 CATALOGUE = builtin_catalogue()
+ON_IR = [name for name, operator in CATALOGUE.items() if not isinstance(operator.rule, TextRule)]
 GRAPH_OPERATORS = [name for name, operator in CATALOGUE.items() if isinstance(operator.rule, GraphRule)]
 NO_CHOICES = "image networks neither subtract, divide nor choose; transformers and decoders do"
 # Variants that no model of the zoo has a site for, and why; test_graph_operators.py runs them on networks of ours.
@@ -39,10 +40,17 @@ ON_GPUS_ONLY = {
     "tir.move-barrier",
     "tir.change-scope",
     "tir.shuffle-lane",
+    "codegen.vector-lanes",
 }
 # No schedule of TVM's for these models pipelines a loop or updates atomically, and the networks end in logits, without
 # softmax, and have no sigmoid: tests of the families have kernels.
-IN_NO_MODEL = {"tir.double-buffer-index", "tir.plain-atomic", "tir.replace-intrinsic"}
+IN_NO_MODEL = {
+    "tir.double-buffer-index",
+    "tir.plain-atomic",
+    "tir.replace-intrinsic",
+    "codegen.replace-function",
+    "codegen.replace-rounding",
+}
 # It splits no index, its blocks have no predicates before they are lowered, its dimensions are short until made flat.
 NOT_IN_ALEXNET = {"tir.swap-division", "tir.drop-guard", "tir.narrow-index"}
 
@@ -53,7 +61,7 @@ def surveys() -> dict[str, Survey]:
     return {
         name: survey(
             Stages(Fused(load_model(f"zoo://{name}").module, folding), target),
-            Specification(operators=("*",)),
+            Specification(operators=tuple(ON_IR)),
             CATALOGUE,
         )
         for name in ZOO_NAMES

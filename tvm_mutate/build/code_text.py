@@ -6,12 +6,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-# The symbol under which TVM's code generators export a kernel.
-_ENTRY = "__tvm_ffi_"
+from tvm_mutate.passes import ENTRY_PREFIX, LLVM_FUNCTION
 
 # LLVM IR: where instructions come from is told beside them, and does not decide what they do.
 _LLVM_NOISE = re.compile(r"^ *#dbg_.*\n|,? !dbg ![0-9]+|^ *; .*\n| +; preds = .*$", re.MULTILINE)
-_LLVM_FUNCTION = re.compile(r'^define [^@]*(@[\w.$]+|@"[^"]+").*?^}', re.MULTILINE | re.DOTALL)
 _LLVM_LINE = re.compile(r'^(@[\w.$]+|@"[^"]+"|![0-9]+|attributes #[0-9]+) = .*$', re.MULTILINE)
 # TVM names the alias classes of local buffers by where its compiler happened to allocate them.
 _LLVM_NAME = re.compile(r'@[\w.$]+|@"[^"]+"|![0-9]+|#[0-9]+|!"0x[0-9a-f]+"')
@@ -24,10 +22,10 @@ _ASSEMBLY_NAME = re.compile(r"\.L\w+|(?<![\w.$%])[A-Za-z_][\w.$]*")
 
 def llvm_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each kernel's code in a module of LLVM IR, with all that its function refers to."""
-    entities = {match[1]: match[0] for match in _LLVM_FUNCTION.finditer(text)}
+    entities = {match[1]: match[0] for match in LLVM_FUNCTION.finditer(text)}
     for match in _LLVM_LINE.finditer(text):
         entities[match[1].removeprefix("attributes ")] = match[0]
-    return {name: _digest(f"@{_ENTRY}{name}", entities, _LLVM_NOISE, _LLVM_NAME) for name in kernels}
+    return {name: _digest(f"@{ENTRY_PREFIX}{name}", entities, _LLVM_NOISE, _LLVM_NAME) for name in kernels}
 
 
 def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
@@ -35,7 +33,7 @@ def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     entities = {match[1]: match[0] for match in _ASSEMBLY_CONSTANT.finditer(text)}
     for match in _ASSEMBLY_FUNCTION.finditer(text):
         entities[match[1]] = match[0]
-    return {name: _digest(f"{_ENTRY}{name}", entities, _ASSEMBLY_NOISE, _ASSEMBLY_NAME) for name in kernels}
+    return {name: _digest(f"{ENTRY_PREFIX}{name}", entities, _ASSEMBLY_NOISE, _ASSEMBLY_NAME) for name in kernels}
 
 
 def _digest(root: str, entities: Mapping[str, str], noise: re.Pattern[str], names: re.Pattern[str]) -> str:

@@ -17,7 +17,7 @@ from tvm_mutate.passes.code_pass import (
     slot_passes,
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
-from tvm_mutate.passes.generated_code import CODE_KINDS, kernel_parts
+from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
 from tvm_mutate.passes.mutation_pass import mutation_pass
 from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
@@ -27,6 +27,8 @@ from tvm_mutate.passes.switch import Switchable, switchable
 __all__ = [
     "CALLS_RUNTIME",
     "CODE_KINDS",
+    "ENTRY_PREFIX",
+    "LLVM_FUNCTION",
     "Applied",
     "CodePass",
     "Selection",

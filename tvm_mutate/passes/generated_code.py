@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping
 
 Span = tuple[int, int]
 
-_ENTRY = "@__tvm_ffi_"
+# The symbol under which TVM's code generators export a kernel of the host.
+ENTRY_PREFIX = "__tvm_ffi_"
+# A function of LLVM IR, with its name as it is referred to.
+LLVM_FUNCTION = re.compile(r'^define [^@]*(@[\w.$]+|@"[^"]+").*?^}', re.MULTILINE | re.DOTALL)
+
 _INTERNAL = "define internal "
-_LLVM_FUNCTION = re.compile(r"^define [^@]*(@[\w.$]+).*?^}", re.MULTILINE | re.DOTALL)
+_ASSUMPTION = "call void @llvm.assume("
 _LLVM_NAME = re.compile(r"@[\w.$]+")
 _SOURCE_FUNCTIONS = {
     kind: re.compile(rf"^{head}(?P<name>\w+)\([^;{{]*\) \{{$.*?^}}", re.MULTILINE | re.DOTALL)
     for kind, head in (
-        ("c", r"TVM_DLL int32_t __tvm_ffi_"),
+        ("c", f"TVM_DLL int32_t {ENTRY_PREFIX}"),
         ("cuda", r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?'),
         ("opencl", r"__kernel void "),
     )
@@ -60,13 +64,24 @@ def _declaration(call: re.Match[str]) -> str:
 
 
 def _llvm_spans(text: str) -> dict[str, tuple[Span, ...]]:
-    spans = {match[1]: match.span() for match in _LLVM_FUNCTION.finditer(text)}
+    spans = {match[1]: match.span() for match in LLVM_FUNCTION.finditer(text)}
     kernels = {}
     for name in spans:
-        if name.startswith(_ENTRY):
+        if name.startswith(f"@{ENTRY_PREFIX}"):
             inside = _internal_functions(name, text, spans)
-            kernels[name.removeprefix(_ENTRY)] = tuple(sorted(spans[each] for each in inside or [name]))
+            kernels[name.removeprefix(f"@{ENTRY_PREFIX}")] = tuple(sorted(spans[each] for each in inside)) or (
+                _behind_arguments(text, spans[name]),
+            )
     return kernels
+
+
+def _behind_arguments(text: str, span: Span) -> Span:
+    """The part of a function, into which LLVM has put the one that computes, behind the unpacking of its arguments.
+
+    That ends with what is assumed of the buffers' addresses.
+    """
+    assumed = text.rfind(_ASSUMPTION, *span)
+    return span if assumed < 0 else (text.index("\n", assumed) + 1, span[1])
 
 
 def _internal_functions(entry: str, text: str, spans: Mapping[str, Span]) -> list[str]:

@@ -45,13 +45,19 @@ def _offer(match: re.Match[str], tally: Tally, earlier: dict[Span, str], edits: 
         return
     span = match.span()
     if span in earlier:
-        again = _rule(tally).pattern.fullmatch(earlier[span])
-        candidate = None if again is None else _candidate(again, tally)
+        candidate = _candidate_again(match, earlier[span], tally)
     elif any(start < span[1] and span[0] < end for start, end in earlier):
         candidate = None
     if candidate is not None:
         edits[span] = candidate
         tally.applied.append(ordinal)
+
+
+def _candidate_again(match: re.Match[str], text: str, tally: Tally) -> str | None:
+    """The rewriting of what an earlier mutation has made of a match."""
+    start, end = match.span()
+    again = _rule(tally).pattern.match(match.string[:start] + text + match.string[end:], start)
+    return None if again is None or again.end() != start + len(text) else _candidate(again, tally)
 
 
 def _candidate(match: re.Match[str], tally: Tally) -> str | None:

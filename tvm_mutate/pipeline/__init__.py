@@ -10,7 +10,15 @@ from tvm_mutate.pipeline.relax_pipeline import (
     scheduling_pipeline,
 )
 from tvm_mutate.pipeline.slots import slotted_relax_pipeline, slotted_tir_pipeline
-from tvm_mutate.pipeline.stages import Fused, GeneratedCode, Selections, Stages, kernels_of, lower_to_door
+from tvm_mutate.pipeline.stages import (
+    Fused,
+    GeneratedCode,
+    Selections,
+    Stages,
+    generated_code,
+    kernels_of,
+    lower_to_door,
+)
 
 __all__ = [
     "PASS_CONFIG",
@@ -23,6 +31,7 @@ __all__ = [
     "default_relax_pipeline",
     "fusing_pipeline",
     "generate",
+    "generated_code",
     "kernels_of",
     "lower_to_door",
     "memory_pipeline",
