@@ -17,6 +17,7 @@ from tvm_mutate.campaign.survey import check_sites
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
+from tvm_mutate.native import native_library
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import ORACLES, parse_oracle
 
@@ -158,6 +159,9 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         if slot not in {each.value for each in Slot}:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(each.value for each in Slot)}")
     parse_oracle(oracle)
+    switchable = options.get("switchable", False)
+    if switchable and not native_library():
+        raise UsageError(f"--switchable needs the native library of tvm_mutate: {native_library().obstacle}")
     shard = options["shard"]
     return Specification(
         operators=operators,
@@ -172,7 +176,7 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         until=options.get("until") or "",
         precision=options.get("precision"),
         fast_kernels=not options.get("no_fast_kernels", False),
-        switchable=options.get("switchable", False),
+        switchable=switchable,
     )
 
 
