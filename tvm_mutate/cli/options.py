@@ -13,7 +13,7 @@ import click
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.memory import golden_bytes, parse_size
 from tvm_mutate.campaign.shard import parse_shard
-from tvm_mutate.campaign.survey import check_sites
+from tvm_mutate.campaign.survey import check_order, check_sites
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
@@ -57,11 +57,13 @@ def site_options(command: Command) -> Command:
     sites = "all (at once), each (one mutant a site), first, or sample:N, as --sample N. Default: all."
     slots = "graph, kernel, lowered, codegen, separated by commas. Default: each operator's first."
     sample = "N single sites a model, drawn from each operator in turn."
+    order = "With --sample: mutants of N single sites each, which act in one slot. Default: 1."
     shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
     return _with_options(
         command,
         click.option("--sites", help=sites),
         click.option("--sample", type=click.IntRange(min=1), metavar="N", help=sample),
+        click.option("--order", type=click.IntRange(min=1), default=1, metavar="N", help=order),
         click.option("--seed", default=0, show_default=True, help="Seed of --sample."),
         click.option("--shard", metavar="K/N", help=shard),
         click.option("--slots", default="", help=slots),
@@ -156,12 +158,14 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         if slot not in {each.value for each in Slot}:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(each.value for each in Slot)}")
     parse_oracle(oracle)
-    shard = options["shard"]
+    shard, sites, order = options["shard"], _sites_of(options), options["order"]
+    check_order(order, sites)
     return Specification(
         operators=operators,
         mutants=tuple(dict.fromkeys(str(catalogue.parse(text)) for text in options.get("mutants", ()))),
         slots=slots,
-        sites=_sites_of(options),
+        sites=sites,
+        order=order,
         seed=options["seed"],
         oracle=oracle,
         all_variants=options["all_variants"],

@@ -6,6 +6,7 @@ from tvm_mutate.passes.application import (
     count_sites,
     find_sites,
     selections_by_slot,
+    take_effect_together,
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.mutation_pass import mutant_passes, mutation_pass
@@ -22,4 +23,5 @@ __all__ = [
     "mutation_pass",
     "prove_equivalent",
     "selections_by_slot",
+    "take_effect_together",
 ]

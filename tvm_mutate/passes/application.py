@@ -56,6 +56,21 @@ def apply_mutations(module: tvm.IRModule, selections: Sequence[Selection]) -> tu
     return module, report
 
 
+def take_effect_together(module: tvm.IRModule, selections: Sequence[Selection]) -> bool:
+    """Whether the selections, applied at once, are all applied, and each changes what the others make of the module.
+
+    Each has to be for a single site of one function. One that rewrites what another throws away changes nothing.
+    """
+    together, report = apply_mutations(module, selections)
+    applied = {each.mutation for each in report if each.changed}
+    for number, selection in enumerate(selections):
+        name = selection.mutation.function
+        without, _ = apply_mutations(module, [*selections[:number], *selections[number + 1 :]])
+        if selection.mutation not in applied or tvm_ffi.structural_equal(without[name], together[name]):
+            return False
+    return True
+
+
 def find_sites(module: tvm.IRModule, selection: Selection) -> list[Site]:
     """The sites of the selection in the module, by function name and ordinal; nothing is changed."""
     sites: list[Site] = []

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import tvm
+from tvm import relax
+
 from tvm_mutate.mutant import Catalogue, GraphRule, Mutation, Operator, Parameters, Slot, TirRule
 
 DESCRIPTION_LIMIT = 160
@@ -86,14 +89,19 @@ class Tally:
             return rebuilt
         replacement = candidate
         if rebuilt is not original:  # another mutation of the same mutant may have taken the site away
-            offered = isinstance(rule, GraphRule) or isinstance(rebuilt, rule.node_types)
-            replacement = rule.rewrite(rebuilt, parameters) if offered else None
+            replacement = rule.rewrite(rebuilt, parameters) if _is_offered(rebuilt, rule) else None
         if replacement is None:
             return rebuilt
         self.applied.append(ordinal)
         if self.replacements is not None:
             self.replacements.append(Replacement(ordinal, original, replacement))
         return replacement
+
+
+def _is_offered(node: Any, rule: TirRule | GraphRule) -> bool:
+    if isinstance(rule, TirRule):
+        return isinstance(node, rule.node_types)
+    return isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op) and node.op.name in rule.ops
 
 
 def one_line(node: Any) -> str:
