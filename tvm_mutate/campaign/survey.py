@@ -18,7 +18,7 @@ from tvm_mutate.passes import Selection, count_sites, take_effect_together
 from tvm_mutate.pipeline import Stages
 
 NO_SITE = "no site"
-_SAMPLE = "sample:"
+SAMPLE = "sample:"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def check_order(order: int, sites: str) -> None:
     """Raises UsageError for an order that no mutant has, and for one above 1 without a sample to be drawn."""
     if order < 1:
         raise UsageError(f"order {order} is no number of mutations; write 1 or more")
-    if order > 1 and not sites.startswith(_SAMPLE):
+    if order > 1 and not sites.startswith(SAMPLE):
         raise UsageError(f"order {order} needs a sample: write how many mutants are to be drawn, such as --sample 100")
 
 
@@ -87,7 +87,7 @@ def _of_operators(
             mutants.append(mutation)
         else:
             mutants += _single_sites(mutation, counts, first_only=specification.sites == "first")
-    if specification.sites.startswith(_SAMPLE):
+    if specification.sites.startswith(SAMPLE):
         return _sample(stages, mutants, specification, catalogue), absent
     return [Mutant((mutation,)) for mutation in mutants], absent
 
@@ -95,7 +95,7 @@ def _of_operators(
 def _sample(
     stages: Stages, mutations: list[Mutation], specification: Specification, catalogue: Catalogue
 ) -> list[Mutant]:
-    count = int(specification.sites.removeprefix(_SAMPLE))
+    count = int(specification.sites.removeprefix(SAMPLE))
     if specification.order == 1:
         return [Mutant((mutation,)) for mutation in sample_sites(mutations, count, specification.seed)]
     selections = {mutation: Selection.resolve(mutation, catalogue) for mutation in mutations}

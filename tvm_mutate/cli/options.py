@@ -44,7 +44,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr
 
 def selection_options(command: Command) -> Command:
     """The options that say which mutants are meant, by operator or by id."""
-    return _with_options(
+    return with_options(
         command,
         click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
         click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
@@ -59,7 +59,7 @@ def site_options(command: Command) -> Command:
     sample = "N single sites a model, drawn from each operator in turn."
     order = "With --sample: mutants of N single sites each, which act in one slot. Default: 1."
     shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
-    return _with_options(
+    return with_options(
         command,
         click.option("--sites", help=sites),
         click.option("--sample", type=click.IntRange(min=1), metavar="N", help=sample),
@@ -79,7 +79,7 @@ def campaign_options(command: Command) -> Command:
     )
     precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
     memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
-    return _with_options(
+    return with_options(
         command,
         click.option("--rebuild", is_flag=True, help=rebuild),
         click.option(
@@ -116,7 +116,7 @@ def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         told = f"A TVM target: a kind, a tag, or JSON; repeatable. Default: {', '.join(default)}."
-        return _with_options(
+        return with_options(
             command,
             click.option("--target", "targets", multiple=True, help=told),
             click.option("--device", "devices", multiple=True, help="A target with a name: NAME=TARGET; repeatable."),
@@ -127,7 +127,7 @@ def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
 
 def model_options(command: Command) -> Command:
     """The options that say how a model is loaded and its images are made ready."""
-    return _with_options(
+    return with_options(
         command,
         shape_option,
         click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
@@ -228,7 +228,7 @@ def words(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
-def _with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
     """The command with options that its help lists in this order."""
     for option in reversed(options):
         command = option(command)

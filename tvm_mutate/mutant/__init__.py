@@ -11,7 +11,7 @@ from tvm_mutate.mutant.operator import (
     Rule,
     TirRule,
 )
-from tvm_mutate.mutant.parameter import Parameter, Value
+from tvm_mutate.mutant.parameter import Magnitude, Parameter, Value
 from tvm_mutate.mutant.vocabulary import Category, Slot
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Example",
     "FunctionRule",
     "GraphRule",
+    "Magnitude",
     "Mutant",
     "Mutation",
     "Operator",

@@ -6,6 +6,7 @@ from tvm_mutate.passes.application import (
     count_sites,
     find_sites,
     selections_by_slot,
+    site_positions,
     take_effect_together,
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
@@ -23,5 +24,6 @@ __all__ = [
     "mutation_pass",
     "prove_equivalent",
     "selections_by_slot",
+    "site_positions",
     "take_effect_together",
 ]

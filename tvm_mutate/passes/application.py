@@ -81,6 +81,20 @@ def find_sites(module: tvm.IRModule, selection: Selection) -> list[Site]:
     return sites
 
 
+def site_positions(module: tvm.IRModule, selection: Selection) -> dict[str, list[int]]:
+    """Where the sites of the selection's operator are in each function: their places among all nodes of their types.
+
+    An operator's ordinals can differ from parameter to parameter, since what has no effect is no site; these do not.
+    """
+    positions: dict[str, list[int]] = {}
+    for name in sorted(variable.name_hint for variable in module.functions):
+        if selection.mutation.matches(name):
+            for tally in _tallies(module[name], name, [selection]):
+                tally.positions = positions[name] = []
+                _rewrite_function(module, name, [tally])
+    return positions
+
+
 def count_sites(module: tvm.IRModule, selection: Selection) -> dict[str, int]:
     """How many sites the selection's operator has in each function, functions without sites left out."""
     counts: dict[str, int] = {}
@@ -104,20 +118,28 @@ def selections_by_slot(mutations: Sequence[Mutation], catalogue: Catalogue) -> d
 def _rewrite(
     module: tvm.IRModule, name: str, selections: Sequence[Selection], describe: bool
 ) -> tuple[tvm.IRModule, list[Tally]]:
-    function = module[name]
+    tallies = _tallies(module[name], name, selections)
+    for tally in tallies:
+        tally.descriptions = [] if describe else None
+    return _rewrite_function(module, name, tallies), tallies
+
+
+def _tallies(function: tvm.ir.BaseFunc, name: str, selections: Sequence[Selection]) -> list[Tally]:
+    """A tally for each of the selections whose operators are for functions of this kind."""
     on_tir = isinstance(function, tirx.PrimFunc)
     if not on_tir and not isinstance(function, relax.Function):
-        return module, []
-    tallies = [
-        Tally(selection, name, descriptions=[] if describe else None)
-        for selection in selections
-        if isinstance(selection.operator.rule, TirRule) == on_tir
+        return []
+    return [
+        Tally(selection, name) for selection in selections if isinstance(selection.operator.rule, TirRule) == on_tir
     ]
+
+
+def _rewrite_function(module: tvm.IRModule, name: str, tallies: Sequence[Tally]) -> tvm.IRModule:
     if not tallies:
-        return module, []
-    if not on_tir:
-        return rewrite_relax_function(module, name, tallies), tallies
-    rewritten = rewrite_prim_func(function, tallies)
-    if any(tally.applied for tally in tallies):
-        module = tvm.IRModule({**module.functions, module.get_global_var(name): rewritten}, attrs=module.attrs)
-    return module, tallies
+        return module
+    if not isinstance(module[name], tirx.PrimFunc):
+        return rewrite_relax_function(module, name, tallies)
+    rewritten = rewrite_prim_func(module[name], tallies)
+    if not any(tally.applied for tally in tallies):
+        return module
+    return tvm.IRModule({**module.functions, module.get_global_var(name): rewritten}, attrs=module.attrs)

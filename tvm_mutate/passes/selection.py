@@ -60,15 +60,18 @@ class Replacement:
 class Tally:
     """The sites of one selection in one function: counted in walk order, with those that were rewritten.
 
-    ``descriptions`` and ``replacements`` are filled in where they are given as lists.
+    ``offered`` counts the nodes, sites or not, that the operator's rule was offered. ``positions`` (of sites among
+    these), ``descriptions`` and ``replacements`` are filled in where they are given as lists.
     """
 
     selection: Selection
     function: str
+    offered: int = 0
     found: int = 0
     applied: list[int] = field(default_factory=list)
     descriptions: list[Site] | None = None
     replacements: list[Replacement] | None = None
+    positions: list[int] | None = None
 
     def visit(self, original: Any, rebuilt: Any) -> Any:
         """``rebuilt``, or its replacement where this is a selected site.
@@ -79,8 +82,11 @@ class Tally:
         rule, parameters = self.selection.operator.rule, self.selection.parameters
         assert isinstance(rule, TirRule | GraphRule)
         candidate = rule.rewrite(original, parameters)
+        self.offered += 1
         if candidate is None:
             return rebuilt
+        if self.positions is not None:
+            self.positions.append(self.offered - 1)
         ordinal = self.found
         self.found += 1
         if self.descriptions is not None:
