@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("census", "exactness", "floor", "hostility", "memory", "resumption", "throughput", "workers")
+SCRIPTS = (
+    "catalogue",
+    "census",
+    "enumeration",
+    "exactness",
+    "floor",
+    "hostility",
+    "memory",
+    "resumption",
+    "throughput",
+    "workers",
+)
 WITH_PSUTIL = ("memory", "resumption")
 
 
