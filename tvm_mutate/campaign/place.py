@@ -11,7 +11,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.mutant import Catalogue, Mutant, Slot, TirRule
+from tvm_mutate.mutant import Catalogue, Mutant, Mutation, Slot, TirRule
 from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline import Stages
 
@@ -22,26 +22,28 @@ class Places:
     def __init__(self, stages: Stages, catalogue: Catalogue) -> None:
         self._stages, self._catalogue = stages, catalogue
         self._digests: dict[tuple[Slot, str], str] = {}
-        self._matched: dict[tuple[Slot, bool, str], tuple[str, ...]] = {}
+        self._kinds: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Slot, bool]] = {}
+        self._parts: dict[tuple[Slot, bool, str], bytes] = {}
 
     def digest(self, mutant: Mutant) -> str:
         """SHA-256 of all functions that the mutant's mutations are for, each as its slot gets it."""
-        content = hashlib.sha256()
-        for mutation in mutant.mutations:
-            selection = Selection.resolve(mutation, self._catalogue)
-            for name in self._functions(selection):
-                content.update(f"{selection.slot} {name} {self._digest(selection.slot, name)}\n".encode())
-            content.update(b"+")
-        return content.hexdigest()
+        return hashlib.sha256(b"".join(self._part(mutation) for mutation in mutant.mutations)).hexdigest()
 
-    def _functions(self, selection: Selection) -> tuple[str, ...]:
-        on_tir = isinstance(selection.operator.rule, TirRule)
-        key = (selection.slot, on_tir, selection.mutation.function)
-        if key not in self._matched:
-            functions = self._stages.at(selection.slot).functions.items()
+    def _part(self, mutation: Mutation) -> bytes:
+        """What a mutation adds; thousands of single sites have the same, so it is kept."""
+        variant = (mutation.operator, mutation.parameters)
+        if variant not in self._kinds:
+            selection = Selection.resolve(mutation, self._catalogue)
+            self._kinds[variant] = selection.slot, isinstance(selection.operator.rule, TirRule)
+        key = (*self._kinds[variant], mutation.function)
+        if key not in self._parts:
+            slot, on_tir, _ = key
+            functions = self._stages.at(slot).functions.items()
             names = [each.name_hint for each, function in functions if isinstance(function, PrimFunc) == on_tir]
-            self._matched[key] = tuple(sorted(name for name in names if selection.mutation.matches(name)))
-        return self._matched[key]
+            matched = sorted(name for name in names if mutation.matches(name))
+            lines = "".join(f"{slot} {name} {self._digest(slot, name)}\n" for name in matched)
+            self._parts[key] = f"{lines}+".encode()
+        return self._parts[key]
 
     def _digest(self, slot: Slot, name: str) -> str:
         if (slot, name) not in self._digests:

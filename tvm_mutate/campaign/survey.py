@@ -14,7 +14,7 @@ from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot
 from tvm_mutate.oracle import parse_oracle
-from tvm_mutate.passes import Selection, count_sites, take_effect_together
+from tvm_mutate.passes import Selection, count_all_sites, count_sites, take_effect_together
 from tvm_mutate.pipeline import Stages
 
 NO_SITE = "no site"
@@ -70,8 +70,9 @@ def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -
     find = _of_ids if specification.mutants else _of_operators
     mutants, absent = find(stages, specification, catalogue)
     places = Places(stages, catalogue)
-    digests = {str(mutant): places.digest(mutant) for mutant in mutants}
-    return Survey(tuple(str(mutant) for mutant in mutants), absent, digests)
+    ids = tuple(str(mutant) for mutant in mutants)
+    digests = {text: places.digest(mutant) for text, mutant in zip(ids, mutants, strict=True)}
+    return Survey(ids, absent, digests)
 
 
 def _of_operators(
@@ -79,8 +80,8 @@ def _of_operators(
 ) -> tuple[list[Mutant], dict[str, str]]:
     mutants: list[Mutation] = []
     absent: dict[str, str] = {}
-    for mutation in variants(specification, catalogue):
-        counts = site_counts(stages, mutation, catalogue)
+    asked = list(variants(specification, catalogue))
+    for mutation, counts in zip(asked, all_site_counts(stages, asked, catalogue), strict=True):
         if not counts:
             absent[str(mutation)] = reason_without_sites(mutation, catalogue)
         elif specification.sites == "all":
@@ -124,6 +125,20 @@ def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dic
     """How many sites the mutation's operator has in each function that it matches, in its slot."""
     selection = Selection.resolve(mutation, catalogue)
     return count_sites(stages.at(selection.slot), selection)
+
+
+def all_site_counts(stages: Stages, mutations: Sequence[Mutation], catalogue: Catalogue) -> list[dict[str, int]]:
+    """As :func:`site_counts`, for each of the mutations; every function of a slot is walked through once for all."""
+    counts: list[dict[str, int]] = [{} for _ in mutations]
+    by_slot: dict[Slot, list[tuple[int, Selection]]] = {}
+    for number, mutation in enumerate(mutations):
+        selection = Selection.resolve(mutation, catalogue)
+        by_slot.setdefault(selection.slot, []).append((number, selection))
+    for slot, numbered in by_slot.items():
+        found = count_all_sites(stages.at(slot), [selection for _, selection in numbered])
+        for (number, _), each in zip(numbered, found, strict=True):
+            counts[number] = each
+    return counts
 
 
 def reason_without_sites(mutation: Mutation, catalogue: Catalogue) -> str:

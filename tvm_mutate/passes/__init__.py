@@ -3,6 +3,7 @@
 from tvm_mutate.passes.application import (
     Applied,
     apply_mutations,
+    count_all_sites,
     count_sites,
     find_sites,
     selections_by_slot,
@@ -18,6 +19,7 @@ __all__ = [
     "Selection",
     "Site",
     "apply_mutations",
+    "count_all_sites",
     "count_sites",
     "find_sites",
     "mutant_passes",

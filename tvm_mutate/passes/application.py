@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tvm
 import tvm_ffi
 from tvm import relax, tirx
 
-from tvm_mutate.mutant import Catalogue, Mutation, Slot, TirRule
+from tvm_mutate.mutant import Catalogue, Mutation, Sites, Slot, TirRule
 from tvm_mutate.passes.graph_rewriter import rewrite_relax_function
 from tvm_mutate.passes.selection import Selection, Site, Tally
-from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
+from tvm_mutate.passes.tir_rewriter import count_in_prim_func, rewrite_prim_func
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,39 @@ def site_positions(module: tvm.IRModule, selection: Selection) -> dict[str, list
     positions: dict[str, list[int]] = {}
     for name in sorted(variable.name_hint for variable in module.functions):
         if selection.mutation.matches(name):
-            for tally in _tallies(module[name], name, [selection]):
+            for tally in _tallies(module[name], name, [_counting(selection)]):
                 tally.positions = positions[name] = []
-                _rewrite_function(module, name, [tally])
+                _count_in_function(module, name, [tally])
     return positions
 
 
 def count_sites(module: tvm.IRModule, selection: Selection) -> dict[str, int]:
     """How many sites the selection's operator has in each function, functions without sites left out."""
-    counts: dict[str, int] = {}
-    for name in sorted(variable.name_hint for variable in module.functions):
-        if selection.mutation.matches(name):
-            for tally in _rewrite(module, name, [selection], describe=False)[1]:
-                if tally.found:
-                    counts[name] = tally.found
+    (counts,) = count_all_sites(module, [selection])
     return counts
+
+
+def count_all_sites(module: tvm.IRModule, selections: Sequence[Selection]) -> list[dict[str, int]]:
+    """For each selection, how many sites its operator has in each function that has some.
+
+    All have to act in one slot. Every function is walked through once, however many selections there are.
+    """
+    counts: list[dict[str, int]] = [{} for _ in selections]
+    counted = [_counting(selection) for selection in selections]
+    for name in sorted(variable.name_hint for variable in module.functions):
+        matching = {number: each for number, each in enumerate(counted) if each.mutation.matches(name)}
+        numbers = {id(selection): number for number, selection in matching.items()}
+        tallies = _tallies(module[name], name, list(matching.values()))
+        _count_in_function(module, name, tallies)
+        for tally in tallies:
+            if tally.found:
+                counts[numbers[id(tally.selection)]][name] = tally.found
+    return counts
+
+
+def _counting(selection: Selection) -> Selection:
+    """The selection at no site of the same functions, so that nothing is rewritten."""
+    return replace(selection, mutation=selection.mutation.at(selection.mutation.function, Sites.none()))
 
 
 def selections_by_slot(mutations: Sequence[Mutation], catalogue: Catalogue) -> dict[Slot, list[Selection]]:
@@ -132,6 +150,13 @@ def _tallies(function: tvm.ir.BaseFunc, name: str, selections: Sequence[Selectio
     return [
         Tally(selection, name) for selection in selections if isinstance(selection.operator.rule, TirRule) == on_tir
     ]
+
+
+def _count_in_function(module: tvm.IRModule, name: str, tallies: Sequence[Tally]) -> None:
+    if tallies and isinstance(module[name], tirx.PrimFunc):
+        count_in_prim_func(module[name], tallies)
+    elif tallies:
+        rewrite_relax_function(module, name, tallies)
 
 
 def _rewrite_function(module: tvm.IRModule, name: str, tallies: Sequence[Tally]) -> tvm.IRModule:

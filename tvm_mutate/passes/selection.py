@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,27 +74,37 @@ class Tally:
     replacements: list[Replacement] | None = None
     positions: list[int] | None = None
 
+    def __post_init__(self) -> None:
+        self._rewrite: Callable[..., Any | None] = self.selection.operator.rule.rewrite
+        self._parameters = self.selection.parameters
+
+    def count(self, node: Any) -> Any | None:
+        """What a node of the rule's types would become, or None where no site is; counted in either case."""
+        candidate = self._rewrite(node, self._parameters)
+        self.offered += 1
+        if candidate is not None:
+            self.found += 1
+            if self.positions is not None:
+                self.positions.append(self.offered - 1)
+        return candidate
+
     def visit(self, original: Any, rebuilt: Any) -> Any:
         """``rebuilt``, or its replacement where this is a selected site.
 
         Whether a site is here is decided on the original node alone, so that the ordinals of a higher-order
         mutant's mutations do not depend on each other.
         """
-        rule, parameters = self.selection.operator.rule, self.selection.parameters
-        assert isinstance(rule, TirRule | GraphRule)
-        candidate = rule.rewrite(original, parameters)
-        self.offered += 1
+        candidate = self.count(original)
         if candidate is None:
             return rebuilt
-        if self.positions is not None:
-            self.positions.append(self.offered - 1)
-        ordinal = self.found
-        self.found += 1
+        ordinal = self.found - 1
         if self.descriptions is not None:
             self.descriptions.append(Site(self.function, ordinal, one_line(original), one_line(candidate)))
         if ordinal not in self.selection.mutation.sites:
             return rebuilt
         replacement = candidate
+        rule, parameters = self.selection.operator.rule, self.selection.parameters
+        assert isinstance(rule, TirRule | GraphRule)
         if rebuilt is not original:  # another mutation of the same mutant may have taken the site away
             replacement = rule.rewrite(rebuilt, parameters) if _is_offered(rebuilt, rule) else None
         if replacement is None:
