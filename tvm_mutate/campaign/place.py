@@ -13,7 +13,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.mutant import Catalogue, Mutant, Slot, TirRule
+from tvm_mutate.mutant import Catalogue, Mutant, Mutation, Slot, TirRule
 from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline import Stages
 
@@ -27,28 +27,32 @@ class Places:
         self._stages, self._catalogue = stages, catalogue
         self._digests: dict[tuple[Slot, str], str] = {}
         self._kernels: dict[str, tuple[str, ...]] | None = None
-        self._matched: dict[tuple[Slot, bool, str], tuple[str, ...]] = {}
+        self._kinds: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Slot, bool]] = {}
+        self._parts: dict[tuple[Slot, bool, str], bytes] = {}
 
     def digest(self, mutant: Mutant) -> str:
         """SHA-256 of all functions that the mutant's mutations are for, each as its slot gets it."""
-        content = hashlib.sha256()
-        for mutation in mutant.mutations:
-            selection = Selection.resolve(mutation, self._catalogue)
-            for name in self._functions(selection):
-                content.update(f"{selection.slot} {name} {self._digest(selection.slot, name)}\n".encode())
-            content.update(b"+")
-        return content.hexdigest()
+        return hashlib.sha256(b"".join(self._part(mutation) for mutation in mutant.mutations)).hexdigest()
 
-    def _functions(self, selection: Selection) -> tuple[str, ...]:
-        if selection.slot is Slot.TEXT:
-            return tuple(name for name in self._code() if selection.mutation.matches(name))
-        on_tir = isinstance(selection.operator.rule, TirRule)
-        key = (selection.slot, on_tir, selection.mutation.function)
-        if key not in self._matched:
-            functions = self._stages.at(selection.slot).functions.items()
-            names = [each.name_hint for each, function in functions if isinstance(function, PrimFunc) == on_tir]
-            self._matched[key] = tuple(sorted(name for name in names if selection.mutation.matches(name)))
-        return self._matched[key]
+    def _part(self, mutation: Mutation) -> bytes:
+        """What a mutation adds; thousands of single sites have the same, so it is kept."""
+        variant = (mutation.operator, mutation.parameters)
+        if variant not in self._kinds:
+            selection = Selection.resolve(mutation, self._catalogue)
+            self._kinds[variant] = selection.slot, isinstance(selection.operator.rule, TirRule)
+        key = (*self._kinds[variant], mutation.function)
+        if key not in self._parts:
+            slot = key[0]
+            matched = sorted(filter(mutation.matches, self._function_names(*key[:2])))
+            lines = "".join(f"{slot} {name} {self._digest(slot, name)}\n" for name in matched)
+            self._parts[key] = f"{lines}+".encode()
+        return self._parts[key]
+
+    def _function_names(self, slot: Slot, on_tir: bool) -> list[str]:
+        if slot is Slot.TEXT:
+            return list(self._code())
+        functions = self._stages.at(slot).functions.items()
+        return [each.name_hint for each, function in functions if isinstance(function, PrimFunc) == on_tir]
 
     def _digest(self, slot: Slot, name: str) -> str:
         if (slot, name) not in self._digests:

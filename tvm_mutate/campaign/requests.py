@@ -62,4 +62,17 @@ class MutantRequest:
     companions: Companions | None = None
 
 
+@dataclass(frozen=True)
+class CriticalRequest(MutantRequest):
+    """Asks for the smallest size of a fault that is noticed, at the single site of ``mutant``.
+
+    ``parameter`` is the one whose size is searched for, up to ``most`` (None: the most that the operator knows), to
+    within the part ``resolution`` where sizes are logarithmic.
+    """
+
+    parameter: str = ""
+    most: float | None = None
+    resolution: float = 0.0
+
+
 Request = SurveyRequest | BaselineRequest | MutantRequest

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tvm_mutate.campaign.companions import companions_of, kernel_of
 from tvm_mutate.campaign.earlier import Earlier
@@ -36,6 +36,16 @@ _CRASHES = ("crash", "timeout", "exception")
 Key = tuple[str, str, str]
 
 
+@dataclass(frozen=True)
+class Conducted:
+    """What a campaign found: by pair the surveys and the unmutated builds, the canaries, and a row a mutant."""
+
+    surveys: dict[Pair, Survey]
+    baselines: dict[Pair, Baseline]
+    canaries: list[Row]
+    rows: list[Row]
+
+
 @dataclass
 class Campaign:
     """A plan of mutants on subjects and devices, run by workers, journaled in ``output``.
@@ -57,9 +67,32 @@ class Campaign:
     memory: int | None = None
     iterate: Path | None = None
     engine: EngineFactory | None = None
+    phase: ClassVar[str] = "mutants"
 
     def run(self) -> Results:
-        """The results, when all is done.
+        """The results, when all is done; raises as :meth:`conduct` does."""
+        conducted = self.conduct()
+        rows = mark_duplicates(conducted.rows)
+        labels = {(pair.subject, pair.device): baseline.labels for pair, baseline in conducted.baselines.items()}
+        names = [device.name for device in self.devices]
+        return Results(
+            environment=environment(),
+            models=tuple({**subject.identity(), "reference": subject.reference} for subject in self.subjects),
+            devices=tuple(asdict(device) for device in self.devices),
+            baselines=tuple(baseline_row(baseline) for baseline in conducted.baselines.values()),
+            canaries=tuple(conducted.canaries),
+            mutants=tuple(rows),
+            absent=tuple(_absent_rows(conducted.surveys)),
+            discrepancies=tuple(find_discrepancies(rows, labels, names)),
+        )
+
+    def plan(self) -> Plan:
+        """What the campaign is asked to do."""
+        devices = tuple((device.name, device.target) for device in self.devices)
+        return Plan(tuple(self.subjects), devices, self.specification, package_versions())
+
+    def conduct(self) -> Conducted:
+        """What the campaign found, when all is done.
 
         Raises UntrustedError where an unmutated build or a canary fails, CampaignInterruptedError on Ctrl-C (the same
         campaign then goes on where it was), and UsageError for what the user can mend.
@@ -68,13 +101,12 @@ class Campaign:
         self._worker_count = self.workers or os.cpu_count() or 1
         self._golden_bytes = golden_bytes(self.memory, self._worker_count)
         self._reporter = self.reporter or QuietReporter()
-        devices = tuple((device.name, device.target) for device in self.devices)
-        plan = Plan(tuple(self.subjects), devices, self.specification, package_versions())
+        plan = self.plan()
         self._earlier = self._earlier_of(plan)
         journal = Journal(self.output, plan.digest(), plan.mapping())
         try:
             with held_folder("golden") as golden, self._engine() as engine:
-                return self._run(journal, engine, str(golden))
+                return self._conduct(journal, engine, str(golden))
         except Exception:
             journal.discard_unused()
             raise
@@ -99,25 +131,13 @@ class Campaign:
             raise UsageError(f"--iterate names the output folder itself, {self.output}; the same command resumes that")
         return Earlier(self.iterate, plan)
 
-    def _run(self, journal: Journal, engine: Engine, golden: str) -> Results:
+    def _conduct(self, journal: Journal, engine: Engine, golden: str) -> Conducted:
         surveys = take_shard(self._surveys(engine), self.specification.shard)
         for pair, survey in surveys.items():
             journal.add_planned(pair.subject, pair.device, survey.mutants)
         baselines = self._baselines(engine, golden, surveys)
         canaries = self._canaries(engine, baselines)
-        rows = mark_duplicates(self._mutants(engine, journal, surveys, baselines))
-        labels = {(pair.subject, pair.device): baseline.labels for pair, baseline in baselines.items()}
-        names = [device.name for device in self.devices]
-        return Results(
-            environment=environment(),
-            models=tuple({**subject.identity(), "reference": subject.reference} for subject in self.subjects),
-            devices=tuple(asdict(device) for device in self.devices),
-            baselines=tuple(baseline_row(baseline) for baseline in baselines.values()),
-            canaries=tuple(canaries),
-            mutants=tuple(rows),
-            absent=tuple(_absent_rows(surveys)),
-            discrepancies=tuple(find_discrepancies(rows, labels, names)),
-        )
+        return Conducted(surveys, baselines, canaries, self._mutants(engine, journal, surveys, baselines))
 
     def _pairs(self) -> list[tuple[Subject, Device]]:
         return [(subject, device) for subject in self.subjects for device in self.devices]
@@ -136,7 +156,10 @@ class Campaign:
             yield by_future[future].request, answer
 
     def _surveys(self, engine: Engine) -> dict[Pair, Survey]:
-        requests = [SurveyRequest(subject, device, self.specification) for subject, device in self._pairs()]
+        return self._surveys_of(engine, self.specification)
+
+    def _surveys_of(self, engine: Engine, specification: Specification) -> dict[Pair, Survey]:
+        requests = [SurveyRequest(subject, device, specification) for subject, device in self._pairs()]
         answers = {_pair(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
         return {_pair(request): trusted(answers[_pair(request)]) for request in requests}
 
@@ -188,12 +211,18 @@ class Campaign:
             )
             for subject, device, mutant in waiting
         ]
-        for request, answer in self._answers(engine, "mutants", requests):
-            row = answer if isinstance(answer, dict) else _lost(request, str(answer))
+        for request, answer in self._answers(engine, self.phase, requests):
+            row = answer if isinstance(answer, dict) else self._lost(request, str(answer))
             row["place_digest"] = surveys[_pair(request)].places.get(request.mutant)
             journal.add(row)
             known[row["model"], row["device"], row["id"]] = row
         return [known[subject.name, device.name, mutant] for subject, device, mutant in wanted]
+
+    def _lost(self, request: MutantRequest, reason: str) -> Row:
+        """The row where the worker itself died."""
+        catalogue = load_catalogue()
+        mutant = catalogue.parse(request.mutant)
+        return lost_row(mutant, request.baseline, reason, parse_oracle(request.oracle), catalogue)
 
     def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Row]:
         """The rows that need no evaluation: those in the journal, and those carried over, which are written there."""
@@ -214,12 +243,6 @@ class Campaign:
         why = f": {self._earlier.obstacle}" if self._earlier.obstacle else ""
         self._reporter.note(f"{carried} rows are carried over from {self._earlier.folder}{why}")
         return known
-
-
-def _lost(request: MutantRequest, reason: str) -> Row:
-    catalogue = load_catalogue()
-    mutant = catalogue.parse(request.mutant)
-    return lost_row(mutant, request.baseline, reason, parse_oracle(request.oracle), catalogue)
 
 
 def _pair(request: Request) -> Pair:

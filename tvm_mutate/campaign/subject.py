@@ -38,7 +38,8 @@ class Specification:
 
     ``mutants`` are ids to take as they are; otherwise every variant of the operators that the words mean is
     taken, in the slots named (empty: each operator's default slot), at ``sites``: ``all`` at once, ``each``,
-    ``first``, or ``sample:N`` single sites a model; of these the ``shard`` k of n. With ``rebuild`` the whole model is
+    ``first``, or ``sample:N`` single sites a model, of an ``order`` above 1: N mutants of so many single sites each; of
+    all these the ``shard`` k of n. With ``rebuild`` the whole model is
     built and run for every mutant; without ``fast_kernels`` kernels are run in their own schedules only. A mutant's
     inputs end early where ``until`` is ``killed`` and the oracle has noticed one, and where the 95 % interval of its
     dissimilarity is narrower than ``precision``. With ``switchable`` a kernel is compiled once for many of its mutants.
@@ -48,6 +49,7 @@ class Specification:
     mutants: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
     sites: str = "all"
+    order: int = 1
     seed: int = 0
     oracle: str = "top-1"
     all_variants: bool = False

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tvm_mutate.campaign.place import Places
+from tvm_mutate.campaign.sampling import sample_sites, sample_together
 from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot, TextRule
 from tvm_mutate.oracle import parse_oracle
-from tvm_mutate.passes import Selection
+from tvm_mutate.passes import Selection, take_effect_together
 from tvm_mutate.pipeline import Stages
 
 NO_SITE = "no site"
+SAMPLE = "sample:"
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,18 @@ def check_sites(sites: str) -> str:
     raise UsageError(f"--sites {sites!r} is not known; write all, each, first or sample:N with N at least 1")
 
 
+def check_order(order: int, sites: str) -> None:
+    """Raises UsageError for an order that no mutant has, and for one above 1 without a sample to be drawn."""
+    if order < 1:
+        raise UsageError(f"order {order} is no number of mutations; write 1 or more")
+    if order > 1 and not sites.startswith(SAMPLE):
+        raise UsageError(f"order {order} needs a sample: write how many mutants are to be drawn, such as --sample 100")
+
+
 def check_specification(specification: Specification) -> None:
     """Raises UsageError for what no campaign can do."""
     check_sites(specification.sites)
+    check_order(specification.order, specification.sites)
     parse_oracle(specification.oracle)
     number, count = specification.shard
     if not 1 <= number <= count:
@@ -58,8 +68,9 @@ def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -
     find = _of_ids if specification.mutants else _of_operators
     mutants, absent = find(stages, specification, catalogue)
     places = Places(stages, catalogue)
-    digests = {str(mutant): places.digest(mutant) for mutant in mutants}
-    return Survey(tuple(str(mutant) for mutant in mutants), absent, digests)
+    ids = tuple(str(mutant) for mutant in mutants)
+    digests = {text: places.digest(mutant) for text, mutant in zip(ids, mutants, strict=True)}
+    return Survey(ids, absent, digests)
 
 
 def _of_operators(
@@ -67,17 +78,34 @@ def _of_operators(
 ) -> tuple[list[Mutant], dict[str, str]]:
     mutants: list[Mutation] = []
     absent: dict[str, str] = {}
-    for mutation in variants(specification, catalogue):
-        counts = site_counts(stages, mutation, catalogue)
+    asked = list(variants(specification, catalogue))
+    for mutation, counts in zip(asked, all_site_counts(stages, asked, catalogue), strict=True):
         if not counts:
             absent[str(mutation)] = reason_without_sites(mutation, catalogue, stages.target.kind.name)
         elif specification.sites == "all":
             mutants.append(mutation)
         else:
             mutants += _single_sites(mutation, counts, first_only=specification.sites == "first")
-    if specification.sites.startswith("sample:"):
-        mutants = _sample(mutants, int(specification.sites.partition(":")[2]), specification.seed)
+    if specification.sites.startswith(SAMPLE):
+        return _sample(stages, mutants, specification, catalogue), absent
     return [Mutant((mutation,)) for mutation in mutants], absent
+
+
+def _sample(
+    stages: Stages, mutations: list[Mutation], specification: Specification, catalogue: Catalogue
+) -> list[Mutant]:
+    count = int(specification.sites.removeprefix(SAMPLE))
+    if specification.order == 1:
+        return [Mutant((mutation,)) for mutation in sample_sites(mutations, count, specification.seed)]
+    selections = {mutation: Selection.resolve(mutation, catalogue) for mutation in mutations}
+    by_slot: dict[Slot, list[Mutation]] = {}
+    for mutation, selection in selections.items():
+        by_slot.setdefault(selection.slot, []).append(mutation)
+
+    def take_effect(slot: Slot, chosen: Sequence[Mutation]) -> bool:
+        return take_effect_together(stages.at(slot), [selections[mutation] for mutation in chosen])
+
+    return sample_together(by_slot, specification.order, count, specification.seed, take_effect)
 
 
 def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
@@ -95,6 +123,11 @@ def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dic
     """How many sites the mutation's operator has in each function that it matches, in its slot."""
     selection = Selection.resolve(mutation, catalogue)
     return stages.site_counts(selection)
+
+
+def all_site_counts(stages: Stages, mutations: Sequence[Mutation], catalogue: Catalogue) -> list[dict[str, int]]:
+    """As :func:`site_counts`, for each of the mutations; every function of a slot is walked through once for all."""
+    return stages.all_site_counts([Selection.resolve(mutation, catalogue) for mutation in mutations])
 
 
 def reason_without_sites(mutation: Mutation, catalogue: Catalogue, kind: str) -> str:
@@ -136,19 +169,3 @@ def _single_sites(mutation: Mutation, counts: dict[str, int], first_only: bool) 
     return [
         mutation.at(function, Sites(ordinal, ordinal)) for function, ordinal in (places[:1] if first_only else places)
     ]
-
-
-def _sample(mutants: list[Mutation], count: int, seed: int) -> list[Mutation]:
-    """``count`` of the mutants, drawn without replacement by operator in turn, so that none crowds out the rest."""
-    generator = random.Random(seed)
-    by_operator: dict[str, list[Mutation]] = {}
-    for mutation in mutants:
-        by_operator.setdefault(mutation.operator, []).append(mutation)
-    for group in by_operator.values():
-        generator.shuffle(group)
-    chosen: list[Mutation] = []
-    while len(chosen) < count and any(by_operator.values()):
-        for group in by_operator.values():
-            if group and len(chosen) < count:
-                chosen.append(group.pop())
-    return sorted(chosen)

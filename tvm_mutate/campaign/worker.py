@@ -6,6 +6,7 @@ import signal
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tvm_mutate.build import parse_target
+from tvm_mutate.campaign.critical_site import CriticalSite
 from tvm_mutate.campaign.record import Baseline, EvaluationPath, mutant_row
-from tvm_mutate.campaign.requests import BaselineRequest, MutantRequest, Request, SurveyRequest
+from tvm_mutate.campaign.requests import BaselineRequest, CriticalRequest, MutantRequest, Request, SurveyRequest
 from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
@@ -55,6 +57,8 @@ class Worker:
             return self._survey(request)
         if isinstance(request, BaselineRequest):
             return self._baseline(request)
+        if isinstance(request, CriticalRequest):
+            return self._critical(request)
         return self._mutant(request)
 
     def _survey(self, request: SurveyRequest) -> Survey:
@@ -116,6 +120,12 @@ class Worker:
         oracle = parse_oracle(request.oracle)
         ending, path = self._evaluate(mutant, request, _stop_rule(request, oracle))
         return mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path)
+
+    def _critical(self, request: CriticalRequest) -> dict[str, Any]:
+        stages = self._lowered(request.subject, request.device)
+        return CriticalSite(
+            request, stages, self._catalogue, lambda mutant: self._mutant(replace(request, mutant=mutant))
+        ).row()
 
     def _evaluate(self, mutant: Mutant, request: MutantRequest, stop: StopRule | None) -> tuple[Ending, EvaluationPath]:
         """The ending of the mutant, by content where that can be, else by rebuild and why."""

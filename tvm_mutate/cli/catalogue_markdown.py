@@ -53,7 +53,9 @@ def _section(operator: Operator) -> Iterator[str]:
 def _values(parameter: Parameter) -> str:
     choices = f" ({', '.join(f'`{choice}`' for choice in parameter.choices)})" if parameter.choices else ""
     default = "" if parameter.default is None else f"; default `{Parameter.write(parameter.default)}`"
-    return choices + default
+    size = parameter.magnitude
+    sizes = "" if size is None else f"; sizes {size.least:g} to {size.most:g} for `tvm-mutate critical`"
+    return choices + default + sizes
 
 
 def _difference(example: Example) -> list[str]:

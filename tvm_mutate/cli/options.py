@@ -13,7 +13,7 @@ import click
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.memory import golden_bytes, parse_size
 from tvm_mutate.campaign.shard import parse_shard
-from tvm_mutate.campaign.survey import check_sites
+from tvm_mutate.campaign.survey import check_order, check_sites
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
@@ -45,7 +45,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr
 
 def selection_options(command: Command) -> Command:
     """The options that say which mutants are meant, by operator or by id."""
-    return _with_options(
+    return with_options(
         command,
         click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
         click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
@@ -58,11 +58,13 @@ def site_options(command: Command) -> Command:
     sites = "all (at once), each (one mutant a site), first, or sample:N, as --sample N. Default: all."
     slots = "graph, kernel, lowered, codegen, text, separated by commas. Default: each operator's first."
     sample = "N single sites a model, drawn from each operator in turn."
+    order = "With --sample: mutants of N single sites each, which act in one slot. Default: 1."
     shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
-    return _with_options(
+    return with_options(
         command,
         click.option("--sites", help=sites),
         click.option("--sample", type=click.IntRange(min=1), metavar="N", help=sample),
+        click.option("--order", type=click.IntRange(min=1), default=1, metavar="N", help=order),
         click.option("--seed", default=0, show_default=True, help="Seed of --sample."),
         click.option("--shard", metavar="K/N", help=shard),
         click.option("--slots", default="", help=slots),
@@ -79,7 +81,7 @@ def campaign_options(command: Command) -> Command:
     switchable = "Compile a kernel once for many of its mutants of single sites, and switch them on one by one."
     precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
     memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
-    return _with_options(
+    return with_options(
         command,
         click.option("--rebuild", is_flag=True, help=rebuild),
         click.option(
@@ -117,7 +119,7 @@ def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         told = f"A TVM target: a kind, a tag, or JSON; repeatable. Default: {', '.join(default)}."
-        return _with_options(
+        return with_options(
             command,
             click.option("--target", "targets", multiple=True, help=told),
             click.option("--device", "devices", multiple=True, help="A target with a name: NAME=TARGET; repeatable."),
@@ -128,7 +130,7 @@ def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
 
 def model_options(command: Command) -> Command:
     """The options that say how a model is loaded and its images are made ready."""
-    return _with_options(
+    return with_options(
         command,
         shape_option,
         click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
@@ -162,12 +164,14 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
     switchable = options.get("switchable", False)
     if switchable and not native_library():
         raise UsageError(f"--switchable needs the native library of tvm_mutate: {native_library().obstacle}")
-    shard = options["shard"]
+    shard, sites, order = options["shard"], _sites_of(options), options["order"]
+    check_order(order, sites)
     return Specification(
         operators=operators,
         mutants=tuple(dict.fromkeys(str(catalogue.parse(text)) for text in options.get("mutants", ()))),
         slots=slots,
-        sites=_sites_of(options),
+        sites=sites,
+        order=order,
         seed=options["seed"],
         oracle=oracle,
         all_variants=options["all_variants"],
@@ -231,7 +235,7 @@ def words(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
-def _with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
     """The command with options that its help lists in this order."""
     for option in reversed(options):
         command = option(command)

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from tvm_mutate.campaign import Campaign, make_reporter
-from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.cli.door import progress_console
 from tvm_mutate.cli.options import (
@@ -20,26 +19,21 @@ from tvm_mutate.cli.options import (
     devices_of,
     model_options,
     oracle_option,
-    preprocessing_changes,
     quiet_option,
     selection_options,
-    shapes_of,
     specification_of,
 )
 from tvm_mutate.cli.publication import publish
+from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import held_folder
-from tvm_mutate.errors import ExitCode, UsageError
+from tvm_mutate.errors import ExitCode
 
 _DEFAULT_DEVICES = ("llvm",)
-_ZOO = "zoo://"
-_ZOO_INPUTS = "zoo://digits"
 
 
 @click.command("run")
 @click.argument("model")
-@click.option("--inputs", help=f"Images: a folder, .npz, .npy or {_ZOO_INPUTS}, the default for zoo models.")
-@click.option("--labels", help="With --inputs: a CSV file with the columns file and class_index.")
-@click.option("--limit", type=click.IntRange(min=1), help="Use this many inputs, evenly spread.")
+@input_options
 @selection_options
 @device_options(_DEFAULT_DEVICES)
 @model_options
@@ -66,20 +60,11 @@ def run(model: str, **options: Any) -> int:
     devices = devices_of(options, _DEFAULT_DEVICES)
     specification = specification_of(options, options["oracle"])
     course = course_of(options)
-    inputs = _inputs_of(model, options)
+    inputs = inputs_of(model, options)
     for device in devices:
         device.runtime()
     with held_folder("inputs") as folder:
-        subject = prepare_subject(
-            model,
-            inputs,
-            folder,
-            labels=options["labels"],
-            limit=options["limit"],
-            shape=shapes_of(options),
-            recipe=options["recipe"],
-            changes=preprocessing_changes(options),
-        )
+        subject = subject_of(model, inputs, options, folder)
         campaign = Campaign(
             [subject],
             devices,
@@ -92,16 +77,6 @@ def run(model: str, **options: Any) -> int:
         results = campaign.run()
     publish(results, campaign.output)
     return int(_held_against(options["fail_under"], results.score()))
-
-
-def _inputs_of(model: str, options: dict[str, Any]) -> str:
-    """The inputs that the options name, or the zoo's for a model of the zoo; raises UsageError where none are."""
-    inputs: str | None = options["inputs"]
-    if inputs is None and not model.startswith(_ZOO):
-        raise UsageError(f"--inputs is missing: name the images for {model}, or {_ZOO_INPUTS} if it takes those")
-    if options["labels"] is not None and inputs in (None, _ZOO_INPUTS):
-        raise UsageError(f"--labels needs --inputs with images of your own; {_ZOO_INPUTS} has its labels")
-    return _ZOO_INPUTS if inputs is None else inputs
 
 
 def _held_against(threshold: float | None, score: float | None) -> ExitCode:

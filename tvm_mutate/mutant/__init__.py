@@ -12,7 +12,7 @@ from tvm_mutate.mutant.operator import (
     TextRule,
     TirRule,
 )
-from tvm_mutate.mutant.parameter import Parameter, Value
+from tvm_mutate.mutant.parameter import Magnitude, Parameter, Value
 from tvm_mutate.mutant.vocabulary import Category, Slot
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Example",
     "FunctionRule",
     "GraphRule",
+    "Magnitude",
     "Mutant",
     "Mutation",
     "Operator",

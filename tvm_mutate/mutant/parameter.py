@@ -10,11 +10,40 @@ Value = str | int | float | bool
 
 
 @dataclass(frozen=True)
+class Magnitude:
+    """How large a fault a parameter makes: sizes from ``least`` to ``most``, each above 0.
+
+    A size is the distance of the parameter from ``neutral``, where there is no fault; of a ``factor``, whose neutral
+    value is 1, it is what the larger of the factor and its reciprocal is above 1. ``logarithmic`` sizes are looked at
+    in steps of equal ratio, others in whole numbers.
+    """
+
+    least: float
+    most: float
+    logarithmic: bool = False
+    factor: bool = False
+    neutral: float = 0.0
+
+    def value(self, size: float, upwards: bool) -> float:
+        """The parameter's value for a size, above or below the neutral one."""
+        if self.factor:
+            return 1 + size if upwards else 1 / (1 + size)
+        return self.neutral + size if upwards else self.neutral - size
+
+    def is_upwards(self, value: float) -> bool | None:
+        """Whether a value is above the neutral one; None where it is that, or where no size has such a value."""
+        neutral = 1.0 if self.factor else self.neutral
+        if value == neutral or (self.factor and value <= 0):
+            return None
+        return value > neutral
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One parameter of an operator; without a default it has to be given.
 
     ``default`` also fixes the type, unless ``kind`` names it. ``choices`` are the allowed values of a text
-    parameter.
+    parameter. ``magnitude`` says which sizes a parameter has that makes the fault larger or smaller.
     """
 
     name: str
@@ -22,6 +51,7 @@ class Parameter:
     default: Value | None = None
     choices: tuple[str, ...] = ()
     kind: type = str
+    magnitude: Magnitude | None = None
 
     def __post_init__(self) -> None:
         if self.default is not None:

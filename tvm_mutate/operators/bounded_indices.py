@@ -10,17 +10,19 @@ from tvm.ir import prim
 
 from tvm_mutate.operators.literals import another_constant, constant_like, literal
 
-_DIVISIONS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
-_ARITHMETIC = (prim.Add, prim.Sub, prim.Mul, prim.Min, prim.Max, *_DIVISIONS)
+# A set of exact types: TVM's own checks of instances take several times as long.
+_ARITHMETIC = frozenset(
+    {prim.Add, prim.Sub, prim.Mul, prim.Min, prim.Max, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod}
+)
 
 
 def extent_of(access: Any, dimension: int) -> int | None:
     """The extent of the accessed buffer in a dimension; None if it is unknown or one, or the index is a vector."""
-    if not -len(access.indices) <= dimension < len(access.indices):
+    indices, shape = access.indices, buffer_of(access).shape
+    if not -len(indices) <= dimension < len(indices) == len(shape):
         return None
-    shape = buffer_of(access).shape
-    extent = literal(shape[dimension]) if len(shape) == len(access.indices) else None
-    if extent is None or extent < 2 or access.indices[dimension].ty.dtype.lanes > 1:
+    extent = literal(shape[dimension])
+    if extent is None or extent < 2 or indices[dimension].ty.dtype.lanes > 1:
         return None
     return int(extent)
 
@@ -62,7 +64,7 @@ def held_within(index: Any, extent: int) -> Any:
 def outermost_rewritten(index: Any, rewrite: Callable[[Any], Any | None]) -> Any | None:
     """The index with the outermost of its nodes rewritten that ``rewrite`` has a replacement for; None if none has."""
     replacement = rewrite(index)
-    if replacement is not None or not isinstance(index, _ARITHMETIC):
+    if replacement is not None or type(index) not in _ARITHMETIC:
         return replacement
     left = outermost_rewritten(index.a, rewrite)
     if left is not None:
@@ -72,8 +74,10 @@ def outermost_rewritten(index: Any, rewrite: Callable[[Any], Any | None]) -> Any
 
 
 def rewritten_within(access: Any, rewrite: Callable[[Any], Any | None]) -> Any | None:
-    """The access with the first index in which ``rewrite`` finds a node rewritten, and held within the buffer."""
+    """The access with the first index in which ``rewrite`` finds arithmetic rewritten, and held within the buffer."""
     for dimension, index in enumerate(access.indices):
+        if type(index) not in _ARITHMETIC:  # most are single variables
+            continue
         extent = extent_of(access, dimension)
         if extent is not None:
             rewritten = outermost_rewritten(index, rewrite)

@@ -11,6 +11,7 @@ from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Paramete
 from tvm_mutate.operators.graph_calls import graph_example, with_attributes
 from tvm_mutate.operators.literals import literal
 from tvm_mutate.operators.relax_types import is_float_tensor
+from tvm_mutate.operators.sizes import AMOUNTS, FACTORS
 
 _CLIP = "relax.clip"
 _NO_BOUND = 1e30  # what stands for one that is not given
@@ -61,7 +62,7 @@ WRONG_CLIP = Operator(
     category=Category.ATTRIBUTES,
     description="moves one bound of a clip by a part of the distance between the two",
     rule=GraphRule((_CLIP,), _wrong_clip),
-    parameters=(_BOUND, Parameter("by", "how far it rises, as a part of the distance", 0.1)),
+    parameters=(_BOUND, Parameter("by", "how far it rises, as a part of the distance", 0.1, magnitude=AMOUNTS)),
     variants=({"bound": "low", "by": 0.1}, {"bound": "high", "by": -0.5}),
     more_variants=({"bound": "low", "by": -0.1}, {"bound": "high", "by": 0.5}),
     examples=(
@@ -114,7 +115,7 @@ WRONG_SLOPE = Operator(
     category=Category.ATTRIBUTES,
     description="multiplies the slope of a leaky relu by a factor",
     rule=GraphRule(("relax.nn.leakyrelu",), _wrong_slope),
-    parameters=(Parameter("factor", "what the slope is multiplied by", 10.0),),
+    parameters=(Parameter("factor", "what the slope is multiplied by", 10.0, magnitude=FACTORS),),
     variants=({"factor": 10.0},),
     more_variants=({"factor": 0.0}, {"factor": -1.0}),
     examples=(

@@ -15,6 +15,7 @@ from tvm.ir import TensorLoad, prim
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.bounded_indices import extent_of, held_within, rewritten_within, with_index
 from tvm_mutate.operators.literals import another_constant, constant_like, literal
+from tvm_mutate.operators.sizes import STEPS
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul}
@@ -104,7 +105,7 @@ PERTURB_INDEX_CONSTANT = Operator(
     description="changes the outermost constant factor or divisor in the index of a load, which is then held "
     "within the buffer; summands are for tir.shift-load-index",
     rule=TirRule((TensorLoad,), _perturb),
-    parameters=(Parameter("by", "what is added to the constant", 1),),
+    parameters=(Parameter("by", "what is added to the constant", 1, magnitude=STEPS),),
     variants=({"by": 1}, {"by": -1}),
     examples=(
         Example(_SCRIPT.format("i, j * 2 + 1"), _SCRIPT.format("i, T.max(T.min(j * 3 + 1, 599), 0)"), {"by": 1}),

@@ -10,6 +10,7 @@ from tvm.ir import TensorLoad
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
 from tvm_mutate.operators.bounded_indices import extent_of, moved_within, with_index
 from tvm_mutate.operators.literals import constant_like
+from tvm_mutate.operators.sizes import STEPS
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 
@@ -48,7 +49,7 @@ SHIFT_LOAD_INDEX = Operator(
     "the right one is read",
     rule=TirRule((TensorLoad,), _shift),
     parameters=(
-        Parameter("by", "how far the index moves", -1),
+        Parameter("by", "how far the index moves", -1, magnitude=STEPS),
         Parameter("dimension", "the dimension in which it moves, counted from the last, which is 1", 1),
     ),
     variants=({"by": -1},),
@@ -70,7 +71,7 @@ OVERRUN_LOAD = Operator(
     description="shifts the last index of a load and lets it run over the edge of its row, and at the end of the "
     "buffer over that of the buffer",
     rule=TirRule((TensorLoad,), _overrun),
-    parameters=(Parameter("by", "how far the index moves", 1),),
+    parameters=(Parameter("by", "how far the index moves", 1, magnitude=STEPS),),
     variants=({"by": 1}, {"by": -1}),
     examples=(
         _example("A[i, j]", "A[i, j + 1]", {"by": 1}),

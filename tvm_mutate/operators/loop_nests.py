@@ -9,7 +9,7 @@ import tvm_ffi
 from tvm import tirx
 from tvm.s_tir import SBlock
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
+from tvm_mutate.mutant import Category, Example, Magnitude, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.literals import constant_like, literal
 from tvm_mutate.operators.statements import SPATIAL, block_with, extent_of, is_thread, loop_with, storing, substituted
 
@@ -127,7 +127,7 @@ LOOP_STEP = Operator(
     category=Category.LOOPS,
     description="gives a loop a larger step, so that it passes over iterations",
     rule=TirRule((tirx.For,), _step),
-    parameters=(Parameter("by", "the step, at least 2", 2),),
+    parameters=(Parameter("by", "the step, at least 2", 2, magnitude=Magnitude(1, 1024, neutral=1)),),
     examples=(
         Example(_copy("range(16)"), _copy("range(0, 16, 2)")),
         Example(_copy("T.vectorized(16)"), _copy("T.vectorized(0, 16, step=4)"), {"by": 4}),

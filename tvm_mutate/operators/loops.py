@@ -9,6 +9,7 @@ from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.literals import constant_like, literal
+from tvm_mutate.operators.sizes import STEPS
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 
@@ -69,7 +70,7 @@ LOOP_EXTENT = Operator(
     category=Category.KERNEL_STORES,
     description="changes the extent of a loop, so that its last iteration is left out or one too many is run",
     rule=TirRule((tirx.For,), _extent),
-    parameters=(Parameter("by", "how much longer the loop gets", -1),),
+    parameters=(Parameter("by", "how much longer the loop gets", -1, magnitude=STEPS),),
     variants=({"by": -1}, {"by": 1}),
     examples=(
         _example("range(16)", "range(15)", by=-1),
@@ -87,7 +88,7 @@ LOOP_START = Operator(
     category=Category.KERNEL_STORES,
     description="starts a loop later and leaves its end where it was, so that the first iteration is left out",
     rule=TirRule((tirx.For,), _start),
-    parameters=(Parameter("by", "how much later the loop starts, at least 1", 1),),
+    parameters=(Parameter("by", "how much later the loop starts, at least 1", 1, magnitude=STEPS),),
     variants=({"by": 1},),
     examples=(
         _example("range(16)", "range(1, 16)", by=1),
@@ -118,7 +119,7 @@ THREAD_EXTENT = Operator(
     category=Category.KERNEL_STORES,
     description="changes the extent of a loop that is bound to GPU threads or blocks",
     rule=TirRule((tirx.For,), _thread_extent),
-    parameters=(Parameter("by", "how many more threads or blocks run", -1),),
+    parameters=(Parameter("by", "how many more threads or blocks run", -1, magnitude=STEPS),),
     variants=({"by": -1}, {"by": 1}),
     examples=(
         _example("T.thread_binding(16, thread='threadIdx.x')", "T.thread_binding(15, thread='threadIdx.x')", by=-1),

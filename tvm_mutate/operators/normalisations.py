@@ -9,6 +9,7 @@ import numpy as np
 
 from tvm_mutate.mutant import Category, Example, GraphRule, Operator, Parameter, Parameters, Slot, Value
 from tvm_mutate.operators.graph_calls import graph_example, is_constant, with_argument, with_attributes
+from tvm_mutate.operators.sizes import FACTORS
 
 _BATCH_NORM = "relax.nn.batch_norm"
 _AFFINE = (_BATCH_NORM, "relax.nn.layer_norm", "relax.nn.group_norm", "relax.nn.instance_norm")
@@ -62,7 +63,7 @@ WRONG_EPSILON = Operator(
     category=Category.ATTRIBUTES,
     description="multiplies the epsilon of a normalisation by a factor",
     rule=GraphRule(_OPS, _wrong_epsilon),
-    parameters=(Parameter("factor", "what epsilon is multiplied by; with 0 it is gone", 100.0),),
+    parameters=(Parameter("factor", "what epsilon is multiplied by; with 0 it is gone", 100.0, magnitude=FACTORS),),
     variants=({"factor": 100.0}, {"factor": 10000.0}),
     more_variants=({"factor": 0.0},),
     examples=(

@@ -8,12 +8,14 @@ from typing import Any
 from tvm import tirx
 from tvm.ir import prim
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
+from tvm_mutate.mutant import Category, Example, Magnitude, Operator, Parameter, Parameters, Slot, TirRule, Value
 from tvm_mutate.operators.bounded_indices import moved_within
 from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
+from tvm_mutate.operators.sizes import STEPS
 from tvm_mutate.operators.statements import storing
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+_ULPS, _EPSILONS = Magnitude(1, 2**40, logarithmic=True), Magnitude(1e-12, 1e12, logarithmic=True)
 _MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
 
@@ -66,8 +68,8 @@ def _shift_index(store: Any, parameters: Parameters) -> Any | None:
 def _parameters(sign: str) -> tuple[Parameter, ...]:
     return (
         Parameter("sign", "whether epsilon is added or taken away", sign, choices=("minus", "plus")),
-        Parameter("ulps", "epsilon in units of the last place of 1.0 in the stored type", 4096),
-        Parameter("epsilon", "epsilon itself, used instead of ulps unless it is zero", 0.0),
+        Parameter("ulps", "epsilon in units of the last place of 1.0 in the stored type", 4096, magnitude=_ULPS),
+        Parameter("epsilon", "epsilon itself, used instead of ulps unless it is zero", 0.0, magnitude=_EPSILONS),
     )
 
 
@@ -144,7 +146,7 @@ SHIFT_STORE_INDEX = Operator(
     description="shifts the last index of a store, held within the buffer, so that an element at its edge is "
     "never written",
     rule=TirRule((tirx.BufferStore,), _shift_index),
-    parameters=(Parameter("by", "how far the index moves", -1),),
+    parameters=(Parameter("by", "how far the index moves", -1, magnitude=STEPS),),
     variants=({"by": -1}, {"by": 1}),
     examples=(
         _example("B[i] = A[i]", "B[T.max(i - 1, 0)] = A[i]", {"by": -1}),

@@ -14,6 +14,7 @@ from tvm.ir import prim
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.conditions import DECIDING_NODES, as_comparison, compares_numbers, decided_by
 from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
+from tvm_mutate.operators.sizes import AMOUNTS, FACTORS
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 
@@ -122,7 +123,7 @@ SHIFT_THRESHOLD = Operator(
     description="adds a constant to the threshold of a comparison; integers are compared with a fractional "
     "threshold as real numbers would be, so i < n + 0.5 is i <= n",
     rule=TirRule(DECIDING_NODES, _shift),
-    parameters=(Parameter("by", "what is added to the threshold", 1.0),),
+    parameters=(Parameter("by", "what is added to the threshold", 1.0, magnitude=AMOUNTS),),
     variants=({"by": 1.0}, {"by": -1.0}, {"by": 0.5}, {"by": -0.5}),
     examples=(
         Example(_IF.format("i < 8"), _IF.format("i < 9"), {"by": 0.5}),
@@ -145,7 +146,7 @@ SCALE_THRESHOLD = Operator(
     description="multiplies the threshold of a comparison by a factor; an integer threshold has to be a "
     "constant, and is rounded to the nearest integer",
     rule=TirRule(DECIDING_NODES, _scale),
-    parameters=(Parameter("factor", "what the threshold is multiplied by", 2.0),),
+    parameters=(Parameter("factor", "what the threshold is multiplied by", 2.0, magnitude=FACTORS),),
     variants=({"factor": 2.0}, {"factor": 0.5}),
     examples=(
         Example(_PADDING.format("2 <= i and i < 18"), _PADDING.format("4 <= i and i < 36"), {"factor": 2.0}),
@@ -167,7 +168,7 @@ PERCENT_THRESHOLD = Operator(
     description="raises or lowers the threshold of a comparison by a percentage; an integer threshold has to be "
     "a constant, and is rounded to the nearest integer",
     rule=TirRule(DECIDING_NODES, _percent),
-    parameters=(Parameter("percent", "by how many percent the threshold rises", 10.0),),
+    parameters=(Parameter("percent", "by how many percent the threshold rises", 10.0, magnitude=AMOUNTS),),
     variants=({"percent": 10.0}, {"percent": -10.0}),
     examples=(
         Example(_IF.format("i < 8"), _IF.format("i < 9"), {"percent": 10.0}),

@@ -9,6 +9,7 @@ import numpy as np
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.graph_calls import graph_example
 from tvm_mutate.operators.layer_weights import LAYERS_WITH_WEIGHTS, weights_of
+from tvm_mutate.operators.sizes import FACTORS
 
 _LARGEST = {"int8": 127, "int4": 7}  # of the integers that weights are rounded to
 
@@ -84,7 +85,7 @@ SCALE_WEIGHTS = Operator(
     category=Category.CONSTANTS,
     description="multiplies all weights of a convolution or of a matrix by a factor",
     rule=GraphRule(LAYERS_WITH_WEIGHTS, _scale),
-    parameters=(Parameter("factor", "what the weights are multiplied by", 1.1),),
+    parameters=(Parameter("factor", "what the weights are multiplied by", 1.1, magnitude=FACTORS),),
     variants=({"factor": 1.1}, {"factor": 0.5}),
     more_variants=({"factor": -1.0},),
     examples=(

@@ -3,9 +3,12 @@
 from tvm_mutate.passes.application import (
     Applied,
     apply_mutations,
+    count_all_sites,
     count_sites,
     find_sites,
     selections_by_slot,
+    site_positions,
+    take_effect_together,
 )
 from tvm_mutate.passes.code_pass import (
     CodePass,
@@ -37,6 +40,7 @@ __all__ = [
     "apply_mutations",
     "apply_to_code",
     "code_pass",
+    "count_all_sites",
     "count_code_sites",
     "count_sites",
     "find_code_sites",
@@ -48,6 +52,8 @@ __all__ = [
     "native_operators",
     "prove_equivalent",
     "selections_by_slot",
+    "site_positions",
     "slot_passes",
     "switchable",
+    "take_effect_together",
 ]

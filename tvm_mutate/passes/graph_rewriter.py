@@ -41,6 +41,8 @@ def _rewrite_whole(module: tvm.IRModule, name: str, tally: Tally) -> tvm.IRModul
     if rewritten is None:
         return module
     tally.found = 1
+    if tally.positions is not None:
+        tally.positions.append(0)
     if tally.descriptions is not None:
         tally.descriptions.append(Site(name, 0, f"function {name}", f"function {name} rewritten"))
     if 0 not in tally.selection.mutation.sites:

@@ -16,8 +16,8 @@ from tvm_mutate.passes import (
     Applied,
     Selection,
     Site,
+    count_all_sites,
     count_code_sites,
-    count_sites,
     find_code_sites,
     find_sites,
     kernel_parts,
@@ -139,11 +139,28 @@ class Stages:
 
     def site_counts(self, selection: Selection) -> dict[str, int]:
         """How many sites the selection's operator has in each function, in its slot; functions without are left out."""
-        if selection.slot is not Slot.TEXT:
-            return count_sites(self.at(selection.slot), selection)
-        counts: dict[str, int] = {}
-        for text in self.code().texts:
-            counts.update(count_code_sites(text, self.code().kind, selection))
+        (counts,) = self.all_site_counts([selection])
+        return counts
+
+    def all_site_counts(self, selections: Sequence[Selection]) -> list[dict[str, int]]:
+        """As :meth:`site_counts`, for each of the selections; a function of a slot is walked through once for all."""
+        counts: dict[int, dict[str, int]] = {}
+        for slot in Slot:
+            numbers = [number for number, each in enumerate(selections) if each.slot is slot]
+            if numbers:
+                found = self._counted(slot, [selections[number] for number in numbers])
+                counts.update(zip(numbers, found, strict=True))
+        return [counts[number] for number in range(len(selections))]
+
+    def _counted(self, slot: Slot, selections: Sequence[Selection]) -> list[dict[str, int]]:
+        if slot is Slot.TEXT:
+            return [self._counted_in_code(selection) for selection in selections]
+        return count_all_sites(self.at(slot), selections)
+
+    def _counted_in_code(self, selection: Selection) -> dict[str, int]:
+        code, counts = self.code(), {}
+        for text in code.texts:
+            counts.update(count_code_sites(text, code.kind, selection))
         return counts
 
     def sites(self, selection: Selection) -> list[Site]:

@@ -1,5 +1,6 @@
 """The reports of a campaign, one file a format; all are made of its ``Results``."""
 
+from tvm_mutate.report.critical import critical_table, write_critical
 from tvm_mutate.report.csv_report import write_csv
 from tvm_mutate.report.discrepancy import (
     Discrepancy,
@@ -22,6 +23,7 @@ __all__ = [
     "Summary",
     "Tally",
     "count_differing_outcomes",
+    "critical_table",
     "largest_by_category",
     "load_schema",
     "paper_comparison",
@@ -31,6 +33,7 @@ __all__ = [
     "summarize",
     "tally",
     "worst_discrepancies",
+    "write_critical",
     "write_csv",
     "write_json",
 ]

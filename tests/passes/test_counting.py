@@ -1,0 +1,66 @@
+"""Sites are counted for all operators in one walk, and come out as each operator's rewriting alone finds them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import pytest
+from tvm.tirx import PrimFunc
+
+from tvm_mutate.build import parse_target
+from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.survey import all_site_counts, variants
+from tvm_mutate.model import load_model
+from tvm_mutate.mutant import Mutation, Sites, Slot, TirRule
+from tvm_mutate.operators import builtin_catalogue
+from tvm_mutate.passes import Selection, apply_mutations, site_positions
+from tvm_mutate.passes.selection import Tally
+from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
+from tvm_mutate.pipeline import Stages
+
+CATALOGUE = builtin_catalogue()
+
+
+GPU = '{"kind":"cuda","arch":"sm_80"}'
+
+
+@pytest.fixture(scope="module")
+def lowered() -> Callable[[str], Stages]:
+    return functools.cache(lambda target: Stages(load_model("zoo://alexnet").module, parse_target(target)))
+
+
+def of_all_operators(slot: Slot, all_variants: bool = False) -> list[Mutation]:
+    return list(variants(Specification(("*",), slots=(str(slot),), all_variants=all_variants), CATALOGUE))
+
+
+@pytest.mark.parametrize(("target", "slot"), [*(("llvm", slot) for slot in Slot), (GPU, Slot.KERNEL)], ids=str)
+def test_all_operators_counted_at_once_have_the_sites_that_each_finds_alone_when_it_rewrites(
+    lowered: Callable[[str], Stages], target: str, slot: Slot
+):
+    stages, asked = lowered(target), of_all_operators(slot, all_variants=True)
+    together = all_site_counts(stages, asked, CATALOGUE)
+    assert len(together) == len(asked) > 30
+    assert sum(map(bool, together)) > 20
+    for mutation, counted in zip(asked, together, strict=True):
+        rewriting = Selection.resolve(mutation.at("*", Sites.none()), CATALOGUE)
+        _, report = apply_mutations(stages.at(slot), [rewriting])
+        assert counted == {each.function: each.found for each in report if each.found}, str(mutation)
+        assert not any(each.sites or each.changed for each in report)
+
+
+def test_counting_numbers_the_sites_in_the_order_in_which_they_are_rewritten(lowered: Callable[[str], Stages]):
+    module = lowered("llvm").at(Slot.CODEGEN)
+    ordered = 0
+    for mutation in of_all_operators(Slot.CODEGEN):
+        selection = Selection.resolve(mutation, CATALOGUE)
+        positions = site_positions(module, selection)
+        for name, counted in positions.items():
+            function = module[name]
+            assert isinstance(function, PrimFunc) and isinstance(selection.operator.rule, TirRule)
+            tally = Tally(selection, name, positions=[])
+            rewrite_prim_func(function, [tally])
+            assert counted == tally.positions
+            assert tally.applied == list(range(len(counted)))
+            ordered += len(counted)
+    assert ordered > 500

@@ -1,0 +1,102 @@
+"""Proofs of equivalence on random kernels, with brute force over all iterations as the judge, and on a real model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+import tvm
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kernels_to_prove import selections
+from random_kernels import KernelWriter
+from tir_interpreter import Interpreter
+from tvm.target import Target
+
+from tvm_mutate.model import load_model
+from tvm_mutate.mutant import Slot
+from tvm_mutate.mutant.identifier import Sites
+from tvm_mutate.passes import Selection, apply_mutations, count_sites, prove_equivalent
+from tvm_mutate.pipeline import Stages
+
+SWAPS = ["lt,to=le", "le,to=lt", "lt,to=gt", "lt,to=ne", "le,to=ge", "eq,to=le", "eq,to=ge", "ne,to=gt", "gt,to=ge"]
+MUTATIONS = [f"tir.swap-compare{{from={swap}}}" for swap in SWAPS] + [
+    f"tir.{moved}-threshold{{{by}}}"
+    for moved, by in [("shift", "by=1.0"), ("shift", "by=-1.0"), ("scale", "factor=2.0"), ("percent", "percent=10.0")]
+]
+
+
+def memory() -> dict[str, dict[tuple[int, ...], int]]:
+    return {"A": {(i,): (i * 7) % 5 - 1 for i in range(64)}, "B": {}}
+
+
+def stores(function: tvm.tirx.PrimFunc) -> list:
+    return Interpreter(function, memory()).stores
+
+
+def random_mutants(function: tvm.tirx.PrimFunc, source: random.Random) -> list[list[Selection]]:
+    """One mutant of each kind at one of its sites, or at all, and one of two mutations."""
+    module, mutants = tvm.IRModule({"main": function}), []
+    for name in MUTATIONS:
+        [everywhere] = selections(f"{name}@main#*")
+        count = count_sites(module, everywhere).get("main", 0)
+        if count:
+            site = source.randrange(count)
+            sites = Sites() if source.random() < 0.2 else Sites(site, site)
+            mutation = everywhere.mutation.at("main", sites)
+            mutants.append([Selection(mutation, everywhere.operator, everywhere.parameters)])
+    if len(mutants) > 1:
+        mutants.append([*source.choice(mutants), *source.choice(mutants)])
+    return mutants
+
+
+class Judged(NamedTuple):
+    """A mutant of a random kernel: whether it stores the same, the proof that it does, and what it is."""
+
+    same: bool
+    proof: str | None
+    what: str
+
+
+def judged(source: random.Random) -> Iterator[Judged]:
+    """The mutants of one random kernel, each run over all iterations and tried to be proved."""
+    script = KernelWriter(source).kernel()
+    function = tvm.script.from_source(script)
+    golden = stores(function)
+    for mutant in random_mutants(function, source):
+        mutated = apply_mutations(tvm.IRModule({"main": function}), mutant)[0]["main"]
+        what = f"{script}\n{[str(each.mutation) for each in mutant]}"
+        yield Judged(stores(mutated) == golden, prove_equivalent(function, "main", mutant), what)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32))
+def test_nothing_is_proved_that_brute_force_refutes(seed: int):
+    for mutant in judged(random.Random(seed)):
+        assert mutant.same or mutant.proof is None, mutant
+
+
+def test_a_good_share_of_the_mutants_that_store_the_same_is_proved():
+    source = random.Random(7)
+    mutants = [mutant for _ in range(80) for mutant in judged(source)]
+    equal, proved = sum(mutant.same for mutant in mutants), sum(mutant.proof is not None for mutant in mutants)
+    assert len(mutants) > equal + 100  # proofs could have gone wrong
+    assert proved >= equal * 0.5, (len(mutants), equal, proved)
+
+
+@pytest.mark.parametrize("slot", [Slot.KERNEL, Slot.LOWERED])
+def test_padding_guards_of_a_real_model_are_proved_only_where_they_cannot_differ(slot: Slot):
+    module = Stages(load_model("zoo://resnet").module, Target("llvm")).at(slot)
+    outcomes: dict[str, list[bool]] = {}
+    for after in ("le", "gt", "ne"):
+        [everywhere] = selections(f"tir.swap-compare{{from=lt,to={after},slot={slot}}}@*#*")
+        for name, count in count_sites(module, everywhere).items():
+            for site in range(count):
+                mutation = everywhere.mutation.at(name, Sites(site, site))
+                mutant = Selection(mutation, everywhere.operator, everywhere.parameters)
+                outcomes.setdefault(after, []).append(prove_equivalent(module[name], name, [mutant]) is not None)
+    assert not any(outcomes["le"] + outcomes["gt"])
+    # Where the padding is one wide, i < n is i != n.
+    assert any(outcomes["ne"])

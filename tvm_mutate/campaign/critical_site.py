@@ -1,0 +1,107 @@
+"""The critical magnitude at one site: the smallest fault of an operator there that the oracle notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm_mutate.campaign.bisection import find_bracket, largest
+from tvm_mutate.campaign.requests import CriticalRequest
+from tvm_mutate.mutant import Catalogue, Magnitude, Mutant, Sites
+from tvm_mutate.passes import Selection, site_positions
+from tvm_mutate.pipeline import Stages
+
+Row = dict[str, Any]
+_TOLD = ("id", "verdict", "outcome", "rung", "reason", "undefined")
+
+
+def site_row(request: CriticalRequest, **found: Any) -> Row:
+    """The row of a site: where it is, and what was found there; what is not given is not known."""
+    (mutation,) = Mutant.parse(request.mutant).mutations
+    return {
+        "id": request.mutant,
+        "model": request.baseline.pair.subject,
+        "device": request.baseline.pair.device,
+        "operator": mutation.operator,
+        "function": mutation.function,
+        "parameter": request.parameter,
+        **dict.fromkeys(("critical", "critical_size", "survived", "largest", "monotone", "verdict")),
+        "evaluations": 0,
+        "tried": [],
+        "outcome": "completed",
+        "reason": "",
+        **found,
+    }
+
+
+class CriticalSite:
+    """The search at the site that a request names.
+
+    ``judge`` gives the row of the mutant with an id, as a campaign has it.
+    """
+
+    def __init__(
+        self, request: CriticalRequest, stages: Stages, catalogue: Catalogue, judge: Callable[[str], Row]
+    ) -> None:
+        (self._mutation,) = Mutant.parse(request.mutant).mutations
+        self._request, self._catalogue, self._judge = request, catalogue, judge
+        selection = Selection.resolve(self._mutation, catalogue)
+        self._operator, self._values = selection.operator, selection.parameters
+        parameters = {each.name: each for each in self._operator.parameters}
+        self._parameter = parameters[request.parameter]
+        assert self._parameter.magnitude is not None
+        self._sizes: Magnitude = self._parameter.magnitude
+        self._upwards = bool(self._sizes.is_upwards(float(self._values[request.parameter])))
+        self._module = stages.at(selection.slot)
+        # The ordinal of a site can be another one for another size: where loops get shorter, short ones are no sites.
+        self._position = self._positions(selection)[self._mutation.sites.first]
+        self._ids: dict[float, str | None] = {}
+        self._tried: list[Row] = []
+
+    def row(self) -> Row:
+        """The row of the site: its critical value, the value below it that survived, and all that was tried."""
+        least, whole = self._sizes.least, self._parameter.kind is int
+        most = self._request.most or self._sizes.most
+        if self._id(least) is not None:
+            most = largest(least, most, lambda size: self._id(size) is not None) if whole else most
+        found = find_bracket(self._sizes, whole, most, self._request.resolution, self._is_noticed)
+        return site_row(
+            self._request,
+            critical=self._value(found.noticed),
+            critical_size=found.noticed,
+            survived=self._value(found.survived),
+            largest=self._value(most),
+            monotone=found.monotone,
+            evaluations=sum(row["id"] is not None for row in self._tried),
+            tried=self._tried,
+            verdict="survived" if found.noticed is None else "killed",
+        )
+
+    def _is_noticed(self, size: float) -> bool:
+        mutant = self._id(size)
+        row = {"id": None, "reason": "no site"} if mutant is None else self._judge(mutant)
+        told = {name: row.get(name) for name in _TOLD}
+        self._tried.append({"size": size, "value": self._value(size), **told})
+        return row.get("verdict") == "killed"
+
+    def _value(self, size: float | None) -> float | int | None:
+        if size is None:
+            return None
+        value = self._sizes.value(size, self._upwards)
+        return round(value) if self._parameter.kind is int else value
+
+    def _id(self, size: float) -> str | None:
+        """The id of the mutant with a fault of that size at the site; None where it would change nothing."""
+        if size not in self._ids:
+            value = self._value(size)
+            assert value is not None
+            mutation = self._operator.mutation({**self._values, self._parameter.name: value})
+            anywhere = mutation.at(self._mutation.function, Sites())
+            positions = self._positions(Selection.resolve(anywhere, self._catalogue))
+            ordinal = positions.index(self._position) if self._position in positions else None
+            here = None if ordinal is None else mutation.at(self._mutation.function, Sites(ordinal, ordinal))
+            self._ids[size] = None if here is None else str(here)
+        return self._ids[size]
+
+    def _positions(self, selection: Selection) -> list[int]:
+        return site_positions(self._module, selection)[self._mutation.function]
