@@ -76,7 +76,7 @@ class Mutation:
 
     def matches(self, function: str) -> bool:
         """Whether the named function is one of those that the mutation is for."""
-        return fnmatch.fnmatchcase(function, self.function)
+        return self.function == "*" or fnmatch.fnmatchcase(function, self.function)
 
     def at(self, function: str, sites: Sites) -> Mutation:
         """The same operator and parameters at another place."""

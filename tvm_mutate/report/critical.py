@@ -51,6 +51,8 @@ def _critical(row: Row) -> str:
     if row["critical"] is None:
         return f"none up to {_value(row['largest'])}"
     value = f"{row['parameter']}={_value(row['critical'])}"
+    if any(each["size"] == row["critical_size"] and each["undefined"] for each in row["tried"]):
+        value += " (undefined)"
     return value if row["monotone"] else f"{value}, but not {_value(row['largest'])}: not monotone"
 
 
