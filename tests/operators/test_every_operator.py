@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import tvm
 
-from tvm_mutate.mutant import Example, FunctionRule, GraphRule, Operator, Parameter, Sites
+from tvm_mutate.mutant import Example, FunctionRule, GraphRule, Operator, Parameter, PipelineRule, Sites
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations
+from tvm_mutate.pipeline import pass_names, with_faults
 
 EXAMPLES = [
     pytest.param(operator, example, id=f"{operator.name}-{number}")
@@ -26,7 +27,23 @@ def selection_of(operator: Operator, example: Example) -> Selection:
     return Selection(mutation, operator, operator.read_parameters(mutation))
 
 
-@pytest.mark.parametrize(("operator", "example"), EXAMPLES)
+def as_passes(names: str) -> list[tvm.transform.Pass]:
+    return [tvm.transform.module_pass(lambda module, _: module, opt_level=0, name=name) for name in names.split()]
+
+
+def is_on_passes(operator: Operator) -> bool:
+    return isinstance(operator.rule, PipelineRule)
+
+
+@pytest.mark.parametrize(("operator", "example"), [each for each in EXAMPLES if is_on_passes(each.values[0])])
+def test_the_operator_turns_the_passes_before_into_the_passes_after(operator: Operator, example: Example):
+    before = {"only": as_passes(example.before)}
+    after = with_faults(before, [selection_of(operator, example)])
+    assert pass_names(after) == example.after.split()
+    assert pass_names(before) == example.before.split()
+
+
+@pytest.mark.parametrize(("operator", "example"), [each for each in EXAMPLES if not is_on_passes(each.values[0])])
 def test_the_operator_turns_the_example_before_into_the_example_after(operator: Operator, example: Example):
     mutated, report = apply_mutations(as_module(example.before), [selection_of(operator, example)])
     tvm.ir.assert_structural_equal(mutated, as_module(example.after))
@@ -51,4 +68,5 @@ def test_the_operator_says_what_it_does_in_one_sentence_and_documents_its_parame
     parameters: tuple[Parameter, ...] = operator.parameters
     assert all(parameter.description for parameter in parameters)
     level = "graph" if isinstance(operator.rule, (GraphRule, FunctionRule)) else "tir"
+    level = "pipeline" if is_on_passes(operator) else level
     assert operator.name.startswith((level, "canary"))

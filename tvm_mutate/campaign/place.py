@@ -35,6 +35,8 @@ class Places:
         return content.hexdigest()
 
     def _functions(self, selection: Selection) -> tuple[str, ...]:
+        if selection.slot is Slot.PIPELINE:
+            return tuple(self._stages.pass_sites(selection))
         on_tir = isinstance(selection.operator.rule, TirRule)
         key = (selection.slot, on_tir, selection.mutation.function)
         if key not in self._matched:

@@ -12,10 +12,10 @@ import tvm
 from tvm_mutate.campaign.place import Places
 from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot
+from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, PipelineRule, Sites, Slot
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.passes import Selection, count_sites
-from tvm_mutate.pipeline import Stages
+from tvm_mutate.pipeline import Stages, pass_names
 
 NO_SITE = "no site"
 
@@ -69,12 +69,14 @@ def _of_operators(
 ) -> tuple[list[Mutant], dict[str, str]]:
     mutants: list[Mutation] = []
     absent: dict[str, str] = {}
-    for mutation in variants(specification, catalogue):
+    for mutation in variants(stages, specification, catalogue):
         counts = site_counts(stages, mutation, catalogue)
         if not counts:
             absent[str(mutation)] = reason_without_sites(mutation, catalogue)
         elif specification.sites == "all":
             mutants.append(mutation)
+        elif catalogue[mutation.operator].slots == (Slot.PIPELINE,):
+            mutants += _single_passes(mutation, counts, first_only=specification.sites == "first")
         else:
             mutants += _single_sites(mutation, counts, first_only=specification.sites == "first")
     if specification.sites.startswith("sample:"):
@@ -82,8 +84,11 @@ def _of_operators(
     return [Mutant((mutation,)) for mutation in mutants], absent
 
 
-def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
-    """Every variant of the operators that the specification names, in each slot that it names, at all sites."""
+def variants(stages: Stages, specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
+    """Every variant of the operators that the specification names, in each slot that it names, at all sites.
+
+    Of operators that are for each pass of the pipelines: those for passes where there is a site.
+    """
     slots = [Slot(slot) for slot in specification.slots]
     for operator in catalogue.select(specification.operators):
         if operator.category is Category.CANARY:
@@ -91,11 +96,22 @@ def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mut
         for slot in [slot for slot in slots if slot in operator.slots] if slots else [operator.slots[0]]:
             for variant in operator.all_variants() if specification.all_variants else operator.variants:
                 yield operator.mutation(variant, slot)
+            if isinstance(operator.rule, PipelineRule) and operator.rule.each_pass:
+                yield from _of_each_pass(stages, operator)
+
+
+def _of_each_pass(stages: Stages, operator: Operator) -> Iterator[Mutation]:
+    names = dict.fromkeys(pass_names(stages.relax_passes) + pass_names(stages.tir_passes))
+    for mutation in [operator.mutation({"pass": name}) for name in names]:
+        if stages.pass_sites(Selection(mutation, operator, operator.read_parameters(mutation))):
+            yield mutation
 
 
 def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dict[str, int]:
     """How many sites the mutation's operator has in each function that it matches, in its slot."""
     selection = Selection.resolve(mutation, catalogue)
+    if selection.slot is Slot.PIPELINE:
+        return stages.pass_sites(selection)
     return count_sites(stages.at(selection.slot), selection)
 
 
@@ -131,6 +147,12 @@ def _single_sites(mutation: Mutation, counts: dict[str, int], first_only: bool) 
     return [
         mutation.at(function, Sites(ordinal, ordinal)) for function, ordinal in (places[:1] if first_only else places)
     ]
+
+
+def _single_passes(mutation: Mutation, counts: dict[str, int], first_only: bool) -> list[Mutation]:
+    """A mutant for each place of the pass in the pipeline, which is that of all functions."""
+    ordinals = range(1 if first_only else max(counts.values()))
+    return [mutation.at(mutation.function, Sites(ordinal, ordinal)) for ordinal in ordinals]
 
 
 def _sample(mutants: list[Mutation], count: int, seed: int) -> list[Mutation]:

@@ -18,10 +18,10 @@ from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.passes import apply_mutations, mutation_pass, selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, kernels_of, slotted_tir_pipeline
+from tvm_mutate.passes import Selection, apply_mutations, selections_by_slot
+from tvm_mutate.pipeline import Selections, Stages, kernels_of, mutated_tir_pipeline, pass_names, with_faults
 
 _CODE_SECONDS = 600.0
 
@@ -54,14 +54,32 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
 
 
 def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
-    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot."""
+    """The unified differences of the TVMScript of every function that the mutant changes, slot by slot.
+
+    Of a fault in the compiler: the differences of its lists of passes.
+    """
     differences = []
     for slot, selections in selections_by_slot(mutant.mutations, catalogue).items():
+        if slot is Slot.PIPELINE:
+            differences += _pass_differences(selections, stages, context)
+            continue
         before = stages.at(slot)
         after, _ = apply_mutations(before, selections)
         for name in sorted(variable.name_hint for variable in after.functions):
             if not tvm_ffi.structural_equal(before[name], after[name]):
                 differences.append(_difference(_script(before[name]), _script(after[name]), f"{slot}/{name}", context))
+    return differences
+
+
+def _pass_differences(selections: list[Selection], stages: Stages, context: int) -> list[str]:
+    """The differences of the pass lists of the functions that have a fault in them."""
+    differences = []
+    for kind, lists in (("relax", stages.relax_passes), ("tir", stages.tir_passes)):
+        faulty = with_faults(lists, selections)
+        for name in lists:
+            if faulty[name] is not lists[name]:
+                before, after = ("\n".join(pass_names({name: each[name]})) for each in (lists, faulty))
+                differences.append(_difference(before, after, f"pipeline/{kind}/{name}", context))
     return differences
 
 
@@ -84,9 +102,8 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
 
 
 def _code(selections: Selections, stages: Stages) -> str:
-    passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
-    lowered = stages.runnable(stages.mutated(selections, []))
-    with slotted_tir_pipeline(passes) as tir_pipeline:
+    lowered = stages.runnable(stages.mutated(selections, []), selections)
+    with mutated_tir_pipeline(selections, stages.target) as tir_pipeline:
         return generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tvm_mutate.build import Kernel, KnownKernels, build_batch
+from tvm_mutate.build import Kernel, KnownKernels, MissingKernelError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
@@ -24,11 +24,10 @@ from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Run
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import Applied, mutation_pass, selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
+from tvm_mutate.passes import Applied, selections_by_slot
+from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, Program, take_program
 
-_LATE = (Slot.LOWERED, Slot.CODEGEN)
 # Mutants of one kernel come one after another, and so do duplicates.
 _REMEMBERED = 256
 
@@ -89,7 +88,10 @@ class ContentEvaluator:
     ) -> Run | Unsuitable:
         stage(COMPILING)
         started = time.monotonic()
-        applied: list[Applied] = []
+        if self.stages.has_faulty_memory_passes(selections):
+            return Unsuitable("planning of memory: kernels one by one do without it")
+        applied = self.stages.pipeline_faults(selections)
+        stage(COMPILING, tuple(applied))
         try:
             program = self._mutated_program(selections, applied)
         except NotStraightLineError as error:
@@ -98,7 +100,10 @@ class ContentEvaluator:
         proof = proof_of(self.stages, selections, applied)
         if proof is not None:
             return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
-        mutated = self._built(program, selections, applied, folder)
+        try:
+            mutated = self._built(program, selections, applied, folder)
+        except MissingKernelError as error:
+            return Unsuitable(str(error))
         built = time.monotonic() - started
         stage(RUNNING, tuple(applied))
         outputs = [mutated.keys[number] for number in program.outputs]
@@ -114,25 +119,28 @@ class ContentEvaluator:
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
         module = self.stages.mutated(selections, applied)
-        if Slot.GRAPH in selections or any(each.function == "main" for each in applied):
+        rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
+        if rewired or any(each.function == "main" for each in applied):
             return take_program(module)
         changed = {each.function: module[each.function] for each in applied if each.changed}
         return replace(self.program, kernels={**self.program.kernels, **changed})
 
     def _built(self, program: Program, selections: Selections, applied: list[Applied], folder: Path) -> Mutated:
         """The program with a kernel for each call: those that are known, and the changed ones compiled in one go."""
-        late: Selections = {slot: chosen for slot, chosen in selections.items() if slot in _LATE}
         kernels: dict[str, Kernel] = {}
         changed = {}
         for name in (step.kernel for step in first_calls(program)):
-            known = None if _touches(late, name) else self._known.find(name, program.kernels[name])
+            known = (
+                None
+                if self.stages.is_lowered_otherwise(name, selections)
+                else self._known.find(name, program.kernels[name])
+            )
             if known is None:
                 changed[name] = program.kernels[name]
             else:
                 kernels[name] = known
         if changed:
-            passes = {slot: mutation_pass(chosen, applied.extend) for slot, chosen in late.items()}
-            with slotted_tir_pipeline(passes) as tir_pipeline:
+            with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
                 kernels.update(build_batch(changed, self.stages.target, folder, tir_pipeline))
         digests = {name: kernel.digest for name, kernel in kernels.items()}
         # A mutated kernel whose code came out as before is no mutated one.
@@ -174,7 +182,3 @@ class ContentEvaluator:
 def _with_digests_of(plain: Mapping[str, Kernel], running: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """The kernels to run by the digests of the plain ones, which are what keys are made of."""
     return {kernel.digest: running[name].known_as(kernel.digest) for name, kernel in plain.items()}
-
-
-def _touches(late: Selections, name: str) -> bool:
-    return any(selection.mutation.matches(name) for chosen in late.values() for selection in chosen)

@@ -8,6 +8,7 @@ from tvm_mutate.mutant.operator import (
     GraphRule,
     Operator,
     Parameters,
+    PipelineRule,
     Rule,
     TirRule,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Operator",
     "Parameter",
     "Parameters",
+    "PipelineRule",
     "Rule",
     "Sites",
     "Slot",

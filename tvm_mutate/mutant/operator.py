@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,12 +50,28 @@ class FunctionRule:
     rewrite: Callable[[Any, str, Parameters], Any | None]
 
 
-Rule = TirRule | GraphRule | FunctionRule
+@dataclass(frozen=True)
+class PipelineRule:
+    """A rule on a list of passes of the compiler itself; a site is one place in the list.
+
+    ``rewrite(passes, parameters)`` gets the pass at that place and those that follow it, and gives what takes the place
+    of them all, or None where no site is. With ``each_pass`` a campaign enumerates a variant for every pass that it
+    finds in the pipelines, as the parameter ``pass``.
+    """
+
+    rewrite: Callable[[Sequence[Any], Parameters], Sequence[Any] | None]
+    each_pass: bool = False
+
+
+Rule = TirRule | GraphRule | FunctionRule | PipelineRule
 
 
 @dataclass(frozen=True)
 class Example:
-    """A pair of TVMScript texts: ``after`` is ``before`` with the operator applied at ``sites``."""
+    """A pair of TVMScript texts: ``after`` is ``before`` with the operator applied at ``sites``.
+
+    Of a rule on lists of passes they are the names of the passes, one a line.
+    """
 
     before: str
     after: str

@@ -12,13 +12,17 @@ class Slot(enum.Enum):
     KERNEL = "kernel"  # structured TIR, after the Relax pipeline
     LOWERED = "lowered"  # after the TIR pipeline, host and device functions
     CODEGEN = "codegen"  # after the finalizers, at the door of target.build.*
+    PIPELINE = "pipeline"  # the lists of passes themselves: a fault in the compiler, not in what it compiles
 
     def __str__(self) -> str:
         return self.value
 
 
 class Category(enum.Enum):
-    """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries."""
+    """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries.
+
+    Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, and are in no mutation score.
+    """
 
     NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
     ARITHMETIC_NODE = "Arithmetic Node Replacement"
@@ -33,6 +37,7 @@ class Category(enum.Enum):
     MEMORY = "Memory & Initialisation"
     LOOPS = "Loop Structure"
     GPU = "GPU Kernels"
+    COMPILER_PASSES = "Compiler Passes"
     CANARY = "Canary"
 
     def __str__(self) -> str:

@@ -37,6 +37,8 @@ from tvm_mutate.operators import (
     narrow_casts,
     node_inputs,
     normalisations,
+    pass_options,
+    pass_order,
     reduction_ranges,
     reductions,
     resizing,
@@ -88,6 +90,8 @@ _FAMILIES = (
     load_indices,
     index_expressions,
     index_order,
+    pass_order,
+    pass_options,
     canaries,
 )
 

@@ -8,11 +8,12 @@ from tvm_mutate.passes.application import (
     selections_by_slot,
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
-from tvm_mutate.passes.mutation_pass import mutant_passes, mutation_pass
+from tvm_mutate.passes.mutation_pass import Recorder, mutant_passes, mutation_pass
 from tvm_mutate.passes.selection import Selection, Site
 
 __all__ = [
     "Applied",
+    "Recorder",
     "Selection",
     "Site",
     "apply_mutations",

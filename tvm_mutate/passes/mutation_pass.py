@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tvm
 
+from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes.application import Applied, apply_mutations, selections_by_slot
 from tvm_mutate.passes.selection import Selection
@@ -34,8 +35,11 @@ def mutation_pass(selections: Sequence[Selection], recorder: Recorder | None = N
 def mutant_passes(
     mutant: Mutant, catalogue: Catalogue, recorder: Recorder | None = None
 ) -> dict[Slot, tvm.transform.Pass]:
-    """The passes of a mutant, one for each slot in which it acts."""
-    return {
-        slot: mutation_pass(selections, recorder)
-        for slot, selections in selections_by_slot(mutant.mutations, catalogue).items()
-    }
+    """The passes of a mutant, one for each slot in which it acts.
+
+    Raises UsageError for a mutant in the slot ``pipeline``: it changes lists of passes, and is no pass itself.
+    """
+    by_slot = selections_by_slot(mutant.mutations, catalogue)
+    if Slot.PIPELINE in by_slot:
+        raise UsageError(f"mutant {mutant} is no pass, but a fault in TVM's list of passes")
+    return {slot: mutation_pass(selections, recorder) for slot, selections in by_slot.items()}

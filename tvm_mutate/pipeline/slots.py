@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import tvm
 from tvm import tirx
-from tvm.tirx import compilation_pipeline
+from tvm.target import Target
 
 from tvm_mutate.mutant import Slot
+from tvm_mutate.passes import Recorder, Selection, mutation_pass
+from tvm_mutate.pipeline.faulty_tir import faulty_tir_pipeline
+from tvm_mutate.pipeline.registration import TirPipeline, registered_tir_pipeline
 
 Passes = Mapping[Slot, tvm.transform.Pass]
+Selections = Mapping[Slot, Sequence[Selection]]
+
+LATE = (Slot.LOWERED, Slot.CODEGEN)
 
 
 def slotted_relax_pipeline(passes: Passes, pipeline: tvm.transform.Pass) -> tvm.transform.Pass:
@@ -25,23 +30,31 @@ def slotted_relax_pipeline(passes: Passes, pipeline: tvm.transform.Pass) -> tvm.
 def slotted_tir_pipeline(passes: Passes, pipeline: str = "default") -> Iterator[str]:
     """The name of a TIR pipeline with the passes of the slots ``lowered`` and ``codegen``, while the context lasts.
 
-    The name is registered because ``tvm.tirx.build`` takes pipelines by name only. ``lowered`` passes see host
-    and device functions in one module; ``codegen`` passes run on each side after its finalizers.
+    ``lowered`` passes see host and device functions in one module; ``codegen`` passes run on each side after its
+    finalizers.
     """
-    if Slot.LOWERED not in passes and Slot.CODEGEN not in passes:
+    if not any(slot in passes for slot in LATE):
         yield pipeline
         return
-    name = f"tvm_mutate.{uuid.uuid4().hex}"
-    tirx.register_tir_pipeline(name, lambda: _slotted(passes, pipeline))
-    try:
+    with registered_tir_pipeline(lambda: _slotted(passes, pipeline)) as name:
         yield name
-    finally:
-        del compilation_pipeline.PIPELINE_MAP[name]
 
 
-def _slotted(
-    passes: Passes, pipeline: str
-) -> tuple[tvm.transform.Pass, Callable[[], tvm.transform.Pass], Callable[[], tvm.transform.Pass]]:
+@contextlib.contextmanager
+def mutated_tir_pipeline(selections: Selections, target: Target, recorder: Recorder | None = None) -> Iterator[str]:
+    """The name of TVM's TIR pipeline with the selections of the slots that are in it, while the context lasts.
+
+    These are ``lowered``, ``codegen``, and ``pipeline``; ``recorder`` gets what was applied in the first two.
+    """
+    passes = {slot: mutation_pass(selections[slot], recorder) for slot in LATE if slot in selections}
+    with (
+        faulty_tir_pipeline(selections.get(Slot.PIPELINE, ()), target) as faulty,
+        slotted_tir_pipeline(passes, faulty) as name,
+    ):
+        yield name
+
+
+def _slotted(passes: Passes, pipeline: str) -> TirPipeline:
     body, finalize_host, finalize_device = tirx.get_tir_pipeline(pipeline)
 
     def appended(first: tvm.transform.Pass, slot: Slot) -> tvm.transform.Pass:
