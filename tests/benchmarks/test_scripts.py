@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("census", "exactness", "floor", "hostility", "memory", "resumption", "throughput", "workers")
+SCRIPTS = (
+    "census",
+    "exactness",
+    "floor",
+    "hostility",
+    "memory",
+    "pipeline_faults",
+    "resumption",
+    "throughput",
+    "workers",
+)
 WITH_PSUTIL = ("memory", "resumption")
 
 

@@ -1,17 +1,18 @@
 """PrimFuncs and whole models to native code for one target."""
 
-from tvm_mutate.build.batch import Kernel, build_batch
+from tvm_mutate.build.batch import Kernel, build_batch, module_of
 from tvm_mutate.build.c_compiler import CompileError, c_compiler
 from tvm_mutate.build.code_text import MissingKernelError
 from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
-from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text
+from tvm_mutate.build.kernels import PASS_CONFIG, Kernels, build_kernels, generate, generated_text
 from tvm_mutate.build.known_kernels import KnownKernels
 from tvm_mutate.build.library import Library, build_library
 from tvm_mutate.build.program import Program, first_output
 from tvm_mutate.build.target import canonical_target, parse_target
 
 __all__ = [
+    "PASS_CONFIG",
     "CompileError",
     "Kernel",
     "KernelStore",
@@ -32,6 +33,7 @@ __all__ = [
     "first_output",
     "generate",
     "generated_text",
+    "module_of",
     "parse_target",
     "user_kernel_store",
 ]

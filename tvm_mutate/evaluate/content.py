@@ -8,9 +8,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from tvm.ir import BaseFunc
+from tvm.tirx import PrimFunc
 
 from tvm_mutate.build import Kernel, KnownKernels, MissingKernelError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
@@ -18,6 +21,7 @@ from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
+from tvm_mutate.evaluate.lowering import lowered, unchanged
 from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Run
@@ -70,6 +74,8 @@ class ContentEvaluator:
         come after what it takes for the end are not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue)
+        if Slot.PIPELINE in selections:
+            _ = self._lowered  # for all children
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
             ending = run_isolated(
                 lambda stage: self._run(selections, stage, same_code, stop, Path(folder)), seconds, mutant_headroom()
@@ -127,18 +133,9 @@ class ContentEvaluator:
 
     def _built(self, program: Program, selections: Selections, applied: list[Applied], folder: Path) -> Mutated:
         """The program with a kernel for each call: those that are known, and the changed ones compiled in one go."""
-        kernels: dict[str, Kernel] = {}
-        changed = {}
-        for name in (step.kernel for step in first_calls(program)):
-            known = (
-                None
-                if self.stages.is_lowered_otherwise(name, selections)
-                else self._known.find(name, program.kernels[name])
-            )
-            if known is None:
-                changed[name] = program.kernels[name]
-            else:
-                kernels[name] = known
+        functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+        kernels = self._kernels_known(functions, selections)
+        changed = {name: function for name, function in functions.items() if name not in kernels}
         if changed:
             with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
                 kernels.update(build_batch(changed, self.stages.target, folder, tir_pipeline))
@@ -147,6 +144,22 @@ class ContentEvaluator:
         differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))
         running = {name: kernels[name] if name in differing else self._runs[digests[name]] for name in kernels}
         return Mutated(program, running, differing, tuple(value_keys(program, digests, self._constants)))
+
+    def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Kernel]:
+        """Those of a mutant's kernels that are compiled already, by name."""
+        otherwise = {name for name in functions if self.stages.is_lowered_otherwise(name, selections)}
+        found = {name: self._known.find(name, function) for name, function in functions.items()}
+        kernels = {name: kernel for name, kernel in found.items() if kernel is not None}
+        if Slot.PIPELINE in selections:
+            known = self._known.kernels
+            same = {name: functions[name] for name in otherwise & kernels.keys() if kernels[name] is known.get(name)}
+            otherwise -= unchanged(self._lowered, lowered(same, self.stages, selections)) if same else set()
+        return {name: kernel for name, kernel in kernels.items() if name not in otherwise}
+
+    @cached_property
+    def _lowered(self) -> dict[str, BaseFunc]:
+        """The unmutated kernels as code is generated from them."""
+        return lowered(self._known.functions, self.stages, {})
 
     def _run_inputs(self, mutated: Mutated, run: Run, stop: StopRule | None) -> Run:
         line = Line(mutated, self._keys, self._workspace)
