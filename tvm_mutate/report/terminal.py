@@ -23,7 +23,7 @@ from tvm_mutate.report.tables import (
 )
 
 WORST_SHOWN = 10
-_COMPILER = "Verdicts on faults of the compiler itself, which are not in the mutation score"
+_COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
 _LEGEND = (
     "dissim. %: inputs with another label than golden, mean over completed mutants; degraded: any label changed; "
     "crashed: crash, timeout or exception; no build: compile error; n/a: no site in the model; "
