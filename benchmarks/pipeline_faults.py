@@ -38,12 +38,13 @@ def tell(faults: dict[tuple[str, str], Any]) -> None:
 @click.command()
 @click.argument("models", nargs=-1)
 @click.option("--target", "targets", multiple=True, help="Repeatable. Default: llvm and c.")
+@click.option("--timeout", default=120, show_default=True, help="Seconds; many a fault is in all kernels at once.")
 @click.option("--inputs", default=20, show_default=True, help="How many.")
 @click.option("--workers", default=0, help="Worker processes. Default: one a core.")
 @click.option("--more", default="", help="More options of `run`, as one text: '--rebuild'.")
 @click.option("--keep", help="Keep the campaigns' outputs in this folder.")
 @json_option
-def main(models: tuple[str, ...], targets: tuple[str, ...], inputs: int, workers: int, **options: Any) -> None:
+def main(models: tuple[str, ...], targets: tuple[str, ...], inputs: int, **options: Any) -> None:
     """Tries every fault in the lists of passes on MODELS (default: the whole zoo), and counts what came of it."""
     report = begin("pipeline faults")
     rows = []
@@ -52,7 +53,8 @@ def main(models: tuple[str, ...], targets: tuple[str, ...], inputs: int, workers
             for text in models or MODELS:
                 subject = Subject.parse(text)
                 arguments = [*subject.arguments(inputs), "--operators", "pipeline", "--target", target]
-                arguments += ["--workers", str(workers), *shlex.split(options["more"])]
+                arguments += ["--workers", str(options["workers"]), "--timeout", str(options["timeout"])]
+                arguments += shlex.split(options["more"])
                 rows += run_campaign(arguments, folder / f"pipeline-{subject.name}-{target}", resume=True).rows
     faults = by_fault(rows)
     found = counts(faults)
