@@ -13,6 +13,7 @@ OF_ALL_KINDS = (
     "pipeline.skip-pass{pass=tirx.LowerIntrin}@*#*",
     "pipeline.skip-pass{pass=FuseOps}@main#*",
     "pipeline.skip-pass{pass=AnnotateTIROpPattern}@*#*",
+    "pipeline.skip-pass{pass=FoldConstant}@*#*",
     "pipeline.swap-passes{pass=s_tir.LowerVtcmAlloc}@*#*",
     "pipeline.repeat-pass{pass=LegalizeOps}@*#*",
     "pipeline.wrong-option{pass=tirx.UnrollLoop,to=auto-16}@*conv*#*",
