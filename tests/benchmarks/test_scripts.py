@@ -18,6 +18,7 @@ SCRIPTS = (
     "hostility",
     "memory",
     "native",
+    "pipeline_faults",
     "resumption",
     "switchable",
     "throughput",

@@ -127,3 +127,14 @@ def test_a_target_without_a_code_generator_is_refused_by_its_name(process: Tool)
 )
 def test_a_mutant_that_cannot_be_is_refused(tool: Tool, mutant: str, message: str):
     assert_refused(tool("show", mutant, MODEL), message)
+
+
+def test_of_a_fault_in_the_compiler_the_lists_of_passes_are_shown_and_the_code(tool: Tool):
+    mutant = "pipeline.skip-pass{pass=tirx.CommonSubexprElim}@fused_conv2d_add_relu#*"
+    ended = tool("show", mutant, MODEL, "--target", "c", "--context", "0")
+    passes, code = parts_of(ended.out)
+    assert passes.startswith("--- unmutated/pipeline/tir/body\n+++ mutated/pipeline/tir/body\n@@ ")
+    assert passes.splitlines()[3:] == ["-tirx.CommonSubexprElim"]
+    changed = [line for line in code.splitlines()[2:] if line[0] in "+-"]
+    assert changed and any("cse_v" in line for line in changed)
+    assert not any("cse_v" in line for line in changed if line.startswith("+"))

@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 import tvm
 
-from tvm_mutate.mutant import Category, Example, FunctionRule, GraphRule, Operator, Parameter, Sites, TextRule
+from tvm_mutate.mutant import (
+    Category,
+    Example,
+    FunctionRule,
+    GraphRule,
+    Operator,
+    Parameter,
+    PipelineRule,
+    Sites,
+    TextRule,
+)
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, apply_to_code
+from tvm_mutate.pipeline import pass_names, with_faults
 
 EXAMPLES = [
     pytest.param(operator, example, id=f"{operator.name}-{number}")
@@ -27,6 +38,8 @@ def selection_of(operator: Operator, example: Example) -> Selection:
 
 
 def level_of(operator: Operator) -> str:
+    if is_on_passes(operator):
+        return "pipeline."
     if isinstance(operator.rule, TextRule):
         return "code."
     if isinstance(operator.rule, (GraphRule, FunctionRule)):
@@ -34,7 +47,23 @@ def level_of(operator: Operator) -> str:
     return "codegen." if operator.category is Category.CODE_GENERATION else "tir."
 
 
-@pytest.mark.parametrize(("operator", "example"), EXAMPLES)
+def as_passes(names: str) -> list[tvm.transform.Pass]:
+    return [tvm.transform.module_pass(lambda module, _: module, opt_level=0, name=name) for name in names.split()]
+
+
+def is_on_passes(operator: Operator) -> bool:
+    return isinstance(operator.rule, PipelineRule)
+
+
+@pytest.mark.parametrize(("operator", "example"), [each for each in EXAMPLES if is_on_passes(each.values[0])])
+def test_the_operator_turns_the_passes_before_into_the_passes_after(operator: Operator, example: Example):
+    before = {"only": as_passes(example.before)}
+    after = with_faults(before, [selection_of(operator, example)])
+    assert pass_names(after) == example.after.split()
+    assert pass_names(before) == example.before.split()
+
+
+@pytest.mark.parametrize(("operator", "example"), [each for each in EXAMPLES if not is_on_passes(each.values[0])])
 def test_the_operator_turns_the_example_before_into_the_example_after(operator: Operator, example: Example):
     if isinstance(operator.rule, TextRule):
         code, report = apply_to_code(example.before, example.kind, [selection_of(operator, example)])

@@ -81,6 +81,22 @@ def test_without_a_decided_mutant_there_is_no_score(one_device):
     assert (score.value, score.low, score.high) == (None, 0.0, 1.0)
 
 
+def test_faults_of_the_compiler_are_counted_apart_and_are_in_no_score():
+    of_compiler = {"category": "Compiler Passes", "slot": "pipeline"}
+    rows = [
+        completed(SWAP, "llvm", [0, 1, 2, 3]),
+        completed(CAST, "llvm", [0, 1, 2, 0], **of_compiler),
+        ended(DROP, "llvm", "crash", **of_compiler),
+    ]
+    results = make(("llvm",), rows, [])
+    summary = summarize(results, CATEGORIES)
+    assert (summary.total.mutants, summary.total.score.value, results.score()) == (1, 0.0, 0.0)
+    assert (summary.compiler_total.mutants, summary.compiler_total.killed) == (2, 2)
+    assert summary.by_device["llvm"].mutants == 1
+    assert summary.compiler_by_device["llvm"].mutants == summary.by_category["Compiler Passes"].mutants == 2
+    assert make(("llvm",), rows[1:], []).score() is None
+
+
 def test_a_mutant_that_was_not_applied_is_no_mutant(one_device):
     total = summarize(one_device, CATEGORIES).total
     assert (total.mutants, total.completed, total.not_applicable, total.without_verdict) == (1, 0, 1, 1)

@@ -1,7 +1,8 @@
 """PrimFuncs and whole models to native code for one target."""
 
-from tvm_mutate.build.batch import Kernel, build_batch
+from tvm_mutate.build.batch import Kernel, build_batch, module_of
 from tvm_mutate.build.c_compiler import CompileError, c_compiler
+from tvm_mutate.build.code_text import MissingKernelError
 from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
 from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text
@@ -17,6 +18,7 @@ __all__ = [
     "Kernels",
     "KnownKernels",
     "Library",
+    "MissingKernelError",
     "Program",
     "agrees",
     "build_batch",
@@ -30,6 +32,7 @@ __all__ = [
     "first_output",
     "generate",
     "generated_text",
+    "module_of",
     "parse_target",
     "user_kernel_store",
 ]

@@ -20,6 +20,10 @@ _ASSEMBLY_CONSTANT = re.compile(r"^(\.LC\d+):\n(?:\t\.(?:long|quad|value|byte|ze
 _ASSEMBLY_NAME = re.compile(r"\.L\w+|(?<![\w.$%])[A-Za-z_][\w.$]*")
 
 
+class MissingKernelError(LookupError):
+    """Generated code has no function for a kernel under the name that TVM calls it by."""
+
+
 def llvm_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each kernel's code in a module of LLVM IR, with all that its function refers to."""
     entities = {match[1]: match[0] for match in LLVM_FUNCTION.finditer(text)}
@@ -40,10 +44,10 @@ def _digest(root: str, entities: Mapping[str, str], noise: re.Pattern[str], name
     """The digest of an entity and all that it refers to, without noise, each named by the order in which it is met.
 
     Numbers of labels, constants and metadata are counted through a whole module: they tell what else is in it. Raises
-    KeyError where there is no such entity.
+    MissingKernelError where there is no such entity.
     """
     if root not in entities:
-        raise KeyError(f"the generated code has no function {root}")
+        raise MissingKernelError(f"the generated code has no function {root}")
     ordinals: dict[str, str] = {}
     waiting = [root]
 

@@ -15,17 +15,17 @@ _PLACEHOLDER = "kernel"
 class KnownKernels:
     """Compiled kernels by the structure of their PrimFuncs, whatever these are called.
 
-    ``functions`` and ``kernels`` are of one program, by name.
+    ``functions`` and ``kernels`` are of one program, by name; attributes of the same names hold them.
     """
 
     def __init__(self, functions: Mapping[str, PrimFunc], kernels: Mapping[str, Kernel]) -> None:
-        self._functions = {name: functions[name] for name in kernels}
+        self.functions = {name: functions[name] for name in kernels}
         self.kernels = dict(kernels)
-        self._names = {structure(function): name for name, function in self._functions.items()}
+        self._names = {structure(function): name for name, function in self.functions.items()}
 
     def find(self, name: str, function: PrimFunc) -> Kernel | None:
         """The compiled kernel of a function of this structure, or None; ``name`` is where it is looked for first."""
-        if name in self._functions and self._functions[name].same_as(function):
+        if name in self.functions and self.functions[name].same_as(function):
             return self.kernels[name]
         known = self._names.get(structure(function))
         return None if known is None else self.kernels[known]

@@ -49,8 +49,8 @@ class Places:
         return self._parts[key]
 
     def _function_names(self, slot: Slot, on_tir: bool) -> list[str]:
-        if slot is Slot.TEXT:
-            return list(self._code())
+        if slot in (Slot.TEXT, Slot.PIPELINE):
+            return self._stages.function_names(slot)
         functions = self._stages.at(slot).functions.items()
         return [each.name_hint for each, function in functions if isinstance(function, PrimFunc) == on_tir]
 

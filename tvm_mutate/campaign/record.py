@@ -12,7 +12,7 @@ import xxhash
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import Ending
 from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, Run
-from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
 from tvm_mutate.statistics import latency_difference
 
@@ -109,13 +109,15 @@ def lost_row(mutant: Mutant, baseline: Baseline, reason: str, oracle: Oracle, ca
 
 
 def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[str, Any]:
-    operator = catalogue[mutant.mutations[0].operator]
+    # A fault of the compiler makes the mutant one, whatever else it has: it must not get into another category's score.
+    chosen = min(mutant.mutations, key=lambda each: catalogue[each.operator].category is not Category.COMPILER_PASSES)
+    operator = catalogue[chosen.operator]
     return {
         "id": str(mutant),
         "model": baseline.pair.subject,
         "operator": "+".join(mutation.operator for mutation in mutant.mutations),
         "category": str(operator.category),
-        "slot": str(operator.slot_of(operator.read_parameters(mutant.mutations[0]))),
+        "slot": str(operator.slot_of(operator.read_parameters(chosen))),
         "device": baseline.pair.device,
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tvm_mutate.mutant import Category
 from tvm_mutate.oracle import device_disagreement
 
 Row = dict[str, Any]
@@ -35,10 +36,18 @@ class Results:
         return mapping
 
     def score(self) -> float | None:
-        """The mutation score: killed ÷ (killed + survived); None where there is neither."""
-        verdicts = [row["verdict"] for row in self.mutants]
+        """The mutation score: killed ÷ (killed + survived); None where there is neither.
+
+        Faults of the compiler are not in it.
+        """
+        verdicts = [row["verdict"] for row in self.mutants if not is_compiler_fault(row)]
         killed, survived = verdicts.count("killed"), verdicts.count("survived")
         return killed / (killed + survived) if killed + survived else None
+
+
+def is_compiler_fault(row: Row) -> bool:
+    """Whether a row is of a fault in the compiler itself: such mutants are counted apart, and are in no score."""
+    return bool(row["category"] == str(Category.COMPILER_PASSES))
 
 
 def mark_duplicates(rows: Iterable[Row]) -> list[Row]:

@@ -10,10 +10,10 @@ from tvm_mutate.campaign.place import Places
 from tvm_mutate.campaign.sampling import sample_sites, sample_together
 from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, Sites, Slot, TextRule
+from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, PipelineRule, Sites, Slot, TextRule
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.passes import Selection, take_effect_together
-from tvm_mutate.pipeline import Stages
+from tvm_mutate.pipeline import Stages, pass_names
 
 NO_SITE = "no site"
 SAMPLE = "sample:"
@@ -78,12 +78,14 @@ def _of_operators(
 ) -> tuple[list[Mutant], dict[str, str]]:
     mutants: list[Mutation] = []
     absent: dict[str, str] = {}
-    asked = list(variants(specification, catalogue))
+    asked = [*variants(specification, catalogue), *pass_variants(stages, specification, catalogue)]
     for mutation, counts in zip(asked, all_site_counts(stages, asked, catalogue), strict=True):
         if not counts:
             absent[str(mutation)] = reason_without_sites(mutation, catalogue, stages.target.kind.name)
         elif specification.sites == "all":
             mutants.append(mutation)
+        elif catalogue[mutation.operator].slots == (Slot.PIPELINE,):
+            mutants += _single_passes(mutation, counts, first_only=specification.sites == "first")
         else:
             mutants += _single_sites(mutation, counts, first_only=specification.sites == "first")
     if specification.sites.startswith(SAMPLE):
@@ -117,6 +119,20 @@ def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mut
         for slot in [slot for slot in slots if slot in operator.slots] if slots else [operator.slots[0]]:
             for variant in operator.all_variants() if specification.all_variants else operator.variants:
                 yield operator.mutation(variant, slot)
+
+
+def pass_variants(stages: Stages, specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
+    """Of the operators that are for each pass of the pipelines: every variant for a pass where there is a site."""
+    names = dict.fromkeys(pass_names(stages.relax_passes) + pass_names(stages.tir_passes))
+    for operator in catalogue.select(specification.operators):
+        if isinstance(operator.rule, PipelineRule) and operator.rule.each_pass and _is_asked(operator, specification):
+            mutations = [operator.mutation({"pass": name}) for name in names]
+            found = all_site_counts(stages, mutations, catalogue)
+            yield from (mutation for mutation, counts in zip(mutations, found, strict=True) if counts)
+
+
+def _is_asked(operator: Operator, specification: Specification) -> bool:
+    return not specification.slots or any(str(slot) in specification.slots for slot in operator.slots)
 
 
 def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dict[str, int]:
@@ -169,3 +185,9 @@ def _single_sites(mutation: Mutation, counts: dict[str, int], first_only: bool) 
     return [
         mutation.at(function, Sites(ordinal, ordinal)) for function, ordinal in (places[:1] if first_only else places)
     ]
+
+
+def _single_passes(mutation: Mutation, counts: dict[str, int], first_only: bool) -> list[Mutation]:
+    """A mutant for each place of the pass in the pipeline, which is that of all functions."""
+    ordinals = range(1 if first_only else max(counts.values()))
+    return [mutation.at(mutation.function, Sites(ordinal, ordinal)) for ordinal in ordinals]

@@ -38,7 +38,7 @@ class Number(click.FloatRange):
 shape_option = click.option(
     "--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 where a shape is symbolic; repeatable."
 )
-OPERATORS_HELP = "Globs of names, separated by commas; `default` and `paper` (MutateNN's mutations) are sets of them."
+OPERATORS_HELP = "Globs of names, separated by commas; `default`, `paper` (MutateNN's) and `pipeline` are sets."
 OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
@@ -56,7 +56,7 @@ def selection_options(command: Command) -> Command:
 def site_options(command: Command) -> Command:
     """The options that say which mutants of the operators are meant."""
     sites = "all (at once), each (one mutant a site), first, or sample:N, as --sample N. Default: all."
-    slots = "graph, kernel, lowered, codegen, text, separated by commas. Default: each operator's first."
+    slots = f"{', '.join(map(str, Slot))}, separated by commas. Default: each operator's first."
     sample = "N single sites a model, drawn from each operator in turn."
     order = "With --sample: mutants of N single sites each, which act in one slot. Default: 1."
     shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."

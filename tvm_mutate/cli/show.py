@@ -22,8 +22,16 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selections_by_slot, slot_passes
-from tvm_mutate.pipeline import GeneratedCode, Selections, Stages, kernels_of, slotted_tir_pipeline
+from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selections_by_slot
+from tvm_mutate.pipeline import (
+    GeneratedCode,
+    Selections,
+    Stages,
+    kernels_of,
+    mutated_tir_pipeline,
+    pass_names,
+    with_faults,
+)
 
 _CODE_SECONDS = 600.0
 _COMMENT = re.compile(r"^;.*\n| +; preds = .*$", re.MULTILINE)
@@ -56,12 +64,16 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
 def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> list[str]:
     """The unified differences of every function that the mutant changes, slot by slot: of TVMScript, or of code.
 
-    Behind those of TVMScript stands how the constants of these functions differ.
+    Behind those of TVMScript stands how the constants of these functions differ. Of a fault in the compiler they are
+    the differences of its lists of passes.
     """
     differences = []
     for slot, selections in selections_by_slot(mutant.mutations, catalogue).items():
         if slot is Slot.TEXT:
             differences += _text_differences(stages.code(), selections, context)
+            continue
+        if slot is Slot.PIPELINE:
+            differences += _pass_differences(selections, stages, context)
             continue
         before = stages.at(slot)
         after, _ = apply_mutations(before, selections)
@@ -81,6 +93,18 @@ def _text_differences(code: GeneratedCode, selections: Sequence[Selection], cont
         for name in sorted(before)
         if before[name] != after[name]
     ]
+
+
+def _pass_differences(selections: list[Selection], stages: Stages, context: int) -> list[str]:
+    """The differences of the pass lists of the functions that have a fault in them."""
+    differences = []
+    for kind, lists in (("relax", stages.relax_passes), ("tir", stages.tir_passes)):
+        faulty = with_faults(lists, selections)
+        for name in lists:
+            if faulty[name] is not lists[name]:
+                before, after = ("\n".join(pass_names({name: each[name]})) for each in (lists, faulty))
+                differences.append(_difference(before, after, f"pipeline/{kind}/{name}", context))
+    return differences
 
 
 def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, context: int) -> str:
@@ -106,8 +130,8 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
 
 
 def _code(selections: Selections, stages: Stages) -> str:
-    lowered = stages.runnable(stages.mutated(selections, []))
-    with slotted_tir_pipeline(slot_passes(selections)) as tir_pipeline:
+    lowered = stages.runnable(stages.mutated(selections, []), selections)
+    with mutated_tir_pipeline(selections, stages.target) as tir_pipeline:
         code = generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
     # What LLVM remarks in comments changes where its IR was read from a file.
     return _COMMENT.sub("", code) if stages.target.kind.name == "llvm" else code

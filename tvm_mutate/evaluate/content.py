@@ -8,16 +8,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from tvm.ir import BaseFunc
+from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Kernel, KnownKernels, build_batch
+from tvm_mutate.build import Kernel, KnownKernels, MissingKernelError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
+from tvm_mutate.evaluate.lowering import lowered, unchanged
 from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Run
@@ -26,11 +30,10 @@ from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclus
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.native import activate_site
-from tvm_mutate.passes import Applied, selections_by_slot, slot_passes
-from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
+from tvm_mutate.passes import Applied, selections_by_slot
+from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, Program, take_program
 
-_LATE = (Slot.LOWERED, Slot.CODEGEN, Slot.TEXT)
 # Mutants of one kernel come one after another, and so do duplicates.
 _REMEMBERED = 256
 
@@ -107,6 +110,8 @@ class ContentEvaluator:
         switched: Switched | None = None,
     ) -> Ending:
         selections = selections_by_slot(mutant.mutations, self.catalogue)
+        if Slot.PIPELINE in selections:
+            _ = self._lowered  # for all children
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
             return run_isolated(
                 lambda stage: self._run(selections, stage, same_code, stop, Path(folder), switched),
@@ -130,7 +135,10 @@ class ContentEvaluator:
     ) -> Run | Unsuitable:
         stage(COMPILING)
         started = time.monotonic()
-        applied: list[Applied] = []
+        if self.stages.has_faulty_memory_passes(selections):
+            return Unsuitable("planning of memory: kernels one by one do without it")
+        applied = self.stages.pipeline_faults(selections)
+        stage(COMPILING, tuple(applied))
         try:
             program = self._mutated_program(selections, applied)
         except NotStraightLineError as error:
@@ -141,7 +149,10 @@ class ContentEvaluator:
             return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
         if switched is not None:
             activate_site(switched.number)
-        mutated = self._built(program, selections, applied, folder, switched)
+        try:
+            mutated = self._built(program, selections, applied, folder, switched)
+        except MissingKernelError as error:
+            return Unsuitable(str(error))
         built = time.monotonic() - started
         stage(RUNNING, tuple(applied))
         outputs = [mutated.keys[number] for number in program.outputs]
@@ -158,7 +169,8 @@ class ContentEvaluator:
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
         module = self.stages.mutated(selections, applied)
-        if Slot.GRAPH in selections or any(each.function == "main" for each in applied):
+        rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
+        if rewired or any(each.function == "main" for each in applied):
             return take_program(module)
         changed = {each.function: module[each.function] for each in applied if each.changed}
         return replace(self.program, kernels={**self.program.kernels, **changed})
@@ -175,26 +187,36 @@ class ContentEvaluator:
 
         The ``switched`` one is compiled already.
         """
-        late: Selections = {slot: chosen for slot, chosen in selections.items() if slot in _LATE}
-        kernels: dict[str, Kernel] = {}
-        changed = {}
-        for name in (step.kernel for step in first_calls(program)):
-            known = None if _touches(late, name) else self._known.find(name, program.kernels[name])
-            if known is None:
-                changed[name] = program.kernels[name]
-            else:
-                kernels[name] = known
+        functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+        kernels = self._kernels_known(functions, selections)
+        changed = {name: function for name, function in functions.items() if name not in kernels}
         if switched is not None and switched.name in changed:
             kernels[switched.name] = switched.kernel
         compiled = {name: function for name, function in changed.items() if name not in kernels}
         if compiled:
-            with slotted_tir_pipeline(slot_passes(late, applied.extend)) as tir_pipeline:
+            with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
                 kernels.update(build_batch(compiled, self.stages.target, folder, tir_pipeline))
         digests = {name: kernel.digest for name, kernel in kernels.items()}
         # A mutated kernel whose code came out as before is no mutated one.
         differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))
         running = {name: kernels[name] if name in differing else self._runs[digests[name]] for name in kernels}
         return Mutated(program, running, differing, tuple(value_keys(program, digests, self._constants)))
+
+    def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Kernel]:
+        """Those of a mutant's kernels that are compiled already, by name."""
+        otherwise = {name for name in functions if self.stages.is_lowered_otherwise(name, selections)}
+        found = {name: self._known.find(name, function) for name, function in functions.items()}
+        kernels = {name: kernel for name, kernel in found.items() if kernel is not None}
+        if Slot.PIPELINE in selections:
+            known = self._known.kernels
+            same = {name: functions[name] for name in otherwise & kernels.keys() if kernels[name] is known.get(name)}
+            otherwise -= unchanged(self._lowered, lowered(same, self.stages, selections)) if same else set()
+        return {name: kernel for name, kernel in kernels.items() if name not in otherwise}
+
+    @cached_property
+    def _lowered(self) -> dict[str, BaseFunc]:
+        """The unmutated kernels as code is generated from them."""
+        return lowered(self._known.functions, self.stages, {})
 
     def _run_inputs(self, mutated: Mutated, run: Run, stop: StopRule | None) -> Run:
         line = Line(mutated, self._keys, self._workspace)
@@ -230,7 +252,3 @@ class ContentEvaluator:
 def _with_digests_of(plain: Mapping[str, Kernel], running: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """The kernels to run by the digests of the plain ones, which are what keys are made of."""
     return {kernel.digest: running[name].known_as(kernel.digest) for name, kernel in plain.items()}
-
-
-def _touches(late: Selections, name: str) -> bool:
-    return any(selection.mutation.matches(name) for chosen in late.values() for selection in chosen)

@@ -56,6 +56,7 @@ class Line:
     def __init__(self, mutated: Mutated, golden: GoldenKeys, workspace: Workspace) -> None:
         self._mutated, self._golden, self._workspace = mutated, golden, workspace
         self._program = mutated.program
+        self._constants = _with_views(mutated.program)
         self._inputs = frozenset(mutated.program.inputs)
         self._steps = self._needed()
         self._arenas: dict[int, Arena] = {}
@@ -168,8 +169,8 @@ class Line:
     def _tensor(self, number: int) -> tvm.runtime.Tensor:
         if number in self._computed:
             return self._buffers[number]
-        if number in self._program.constants:
-            return self._program.constants[number]
+        if number in self._constants:
+            return self._constants[number]
         twin, kind = self._twin(number), self._program.types[number]
         if _is(self._row.arrays[twin], kind):
             return self._row.tensor(twin)
@@ -178,13 +179,22 @@ class Line:
     def _array(self, number: int) -> np.ndarray:
         if number in self._computed:
             return self._arrays[number]
-        if number in self._program.constants:
-            return np.from_dlpack(self._program.constants[number])
+        if number in self._constants:
+            return np.from_dlpack(self._constants[number])
         kind = self._program.types[number]
         return self._row.arrays[self._twin(number)].view(kind.dtype).reshape(kind.shape)
 
     def _twin(self, number: int) -> int:
         return self._golden.numbers[self._keys[number] or b""]
+
+
+def _with_views(program: Program) -> dict[int, tvm.runtime.Tensor]:
+    """The constants of a program by number, and the views of them: they are there where constants were not folded."""
+    constants = dict(program.constants)
+    for step in program.steps:
+        if isinstance(step, View) and step.argument in constants:
+            constants[step.result] = viewed(constants[step.argument], program.types[step.result])
+    return constants
 
 
 def _is(array: np.ndarray, kind: ValueType) -> bool:

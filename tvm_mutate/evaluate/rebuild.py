@@ -16,8 +16,8 @@ from tvm_mutate.device import Device, Ending, Stage, mutant_headroom, run_isolat
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import Applied, selections_by_slot, slot_passes
-from tvm_mutate.pipeline import Selections, Stages, slotted_tir_pipeline
+from tvm_mutate.passes import Applied, selections_by_slot
+from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 
 COMPILING = "compile"
 RUNNING = "run"
@@ -91,11 +91,12 @@ class RebuildEvaluator:
     ) -> Run:
         stage(COMPILING)
         started = time.monotonic()
-        applied: list[Applied] = []
-        lowered = self.stages.runnable(self.stages.mutated(selections, applied))
+        applied = self.stages.pipeline_faults(selections)
+        stage(COMPILING, tuple(applied))
+        lowered = self.stages.runnable(self.stages.mutated(selections, applied), selections)
         stage(COMPILING, tuple(applied))
         proof = proof_of(self.stages, selections, applied)
-        with slotted_tir_pipeline(slot_passes(selections, applied.extend)) as tir_pipeline:
+        with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
             program = Program(lowered, self.stages.target, folder, tir_pipeline)
         digest = program.digest
         stage(RUNNING, tuple(applied))

@@ -14,6 +14,7 @@ from tvm_mutate.mutant.vocabulary import Category, Slot
 _SETS: dict[str, Callable[[Operator], bool]] = {
     "default": lambda operator: operator.by_default and operator.category is not Category.CANARY,
     "paper": lambda operator: operator.paper,
+    "pipeline": lambda operator: Slot.PIPELINE in operator.slots,
 }
 
 
@@ -54,8 +55,8 @@ class Catalogue(Mapping[str, Operator]):
     def select(self, words: Iterable[str]) -> list[Operator]:
         """The operators that any of the words means, in catalogue order.
 
-        A word is a glob of names, ``default`` (what campaigns take without being asked) or ``paper`` (the mutations of
-        MutateNN). Raises UsageError for a glob without a match.
+        A word is a glob of names, ``default`` (what campaigns take without being asked), ``paper`` (the mutations of
+        MutateNN) or ``pipeline`` (faults of the compiler itself). Raises UsageError for a glob without a match.
         """
         chosen: set[str] = set()
         for word in words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,14 +67,28 @@ class TextRule:
     rewrite: Callable[[re.Match[str], Parameters], str | None]
 
 
-Rule = TirRule | GraphRule | FunctionRule | TextRule
+@dataclass(frozen=True)
+class PipelineRule:
+    """A rule on a list of passes of the compiler itself; a site is one place in the list.
+
+    ``rewrite(passes, parameters)`` gets the pass at that place and those that follow it, and gives what takes the place
+    of them all, or None where no site is. With ``each_pass`` a campaign enumerates a variant for every pass that it
+    finds in the pipelines, as the parameter ``pass``.
+    """
+
+    rewrite: Callable[[Sequence[Any], Parameters], Sequence[Any] | None]
+    each_pass: bool = False
+
+
+Rule = TirRule | GraphRule | FunctionRule | TextRule | PipelineRule
 
 
 @dataclass(frozen=True)
 class Example:
     """A pair of texts: ``after`` is ``before`` with the operator applied at ``sites``.
 
-    They are TVMScript, or generated code for the ``kind`` of target that is given.
+    They are TVMScript, or generated code for the ``kind`` of target that is given; of a rule on lists of passes they
+    are the names of the passes, one a line.
     """
 
     before: str

@@ -13,13 +13,17 @@ class Slot(enum.Enum):
     LOWERED = "lowered"  # after the TIR pipeline, host and device functions
     CODEGEN = "codegen"  # after the finalizers, at the door of target.build.*
     TEXT = "text"  # behind that door: the code that target.build.* generated
+    PIPELINE = "pipeline"  # the lists of passes themselves: a fault in the compiler, not in what it compiles
 
     def __str__(self) -> str:
         return self.value
 
 
 class Category(enum.Enum):
-    """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries."""
+    """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries.
+
+    Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, and are in no mutation score.
+    """
 
     NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
     ARITHMETIC_NODE = "Arithmetic Node Replacement"
@@ -35,6 +39,7 @@ class Category(enum.Enum):
     LOOPS = "Loop Structure"
     GPU = "GPU Kernels"
     CODE_GENERATION = "Code Generation"  # what code generators are told, and the code that they give
+    COMPILER_PASSES = "Compiler Passes"
     CANARY = "Canary"
 
     def __str__(self) -> str:

@@ -41,6 +41,8 @@ from tvm_mutate.operators import (
     narrow_casts,
     node_inputs,
     normalisations,
+    pass_options,
+    pass_order,
     reduction_ranges,
     reductions,
     resizing,
@@ -102,6 +104,8 @@ _FAMILIES = (
     llvm_instructions,
     source_multiply_add,
     source_text,
+    pass_order,
+    pass_options,
     canaries,
 )
 

@@ -21,7 +21,7 @@ from tvm_mutate.passes.code_pass import (
 )
 from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
-from tvm_mutate.passes.mutation_pass import mutation_pass
+from tvm_mutate.passes.mutation_pass import Recorder, mutation_pass
 from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
@@ -34,6 +34,7 @@ __all__ = [
     "LLVM_FUNCTION",
     "Applied",
     "CodePass",
+    "Recorder",
     "Selection",
     "Site",
     "Switchable",

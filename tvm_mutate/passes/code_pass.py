@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Mutant, Slot, TextRule
 from tvm_mutate.passes.application import Applied, selections_by_slot
 from tvm_mutate.passes.generated_code import kernel_parts, kernel_spans, missing_declarations
@@ -37,8 +38,14 @@ def slot_passes(selections: Mapping[Slot, Sequence[Selection]], recorder: Record
 
 
 def mutant_passes(mutant: Mutant, catalogue: Catalogue, recorder: Recorder | None = None) -> dict[Slot, Any]:
-    """What a mutant does in each slot in which it acts, as :func:`slot_passes` gives it."""
-    return slot_passes(selections_by_slot(mutant.mutations, catalogue), recorder)
+    """What a mutant does in each slot in which it acts, as :func:`slot_passes` gives it.
+
+    Raises UsageError for a mutant in the slot ``pipeline``: it changes lists of passes, and is no pass itself.
+    """
+    by_slot = selections_by_slot(mutant.mutations, catalogue)
+    if Slot.PIPELINE in by_slot:
+        raise UsageError(f"mutant {mutant} is no pass, but a fault in TVM's list of passes")
+    return slot_passes(by_slot, recorder)
 
 
 def apply_to_code(text: str, kind: str, selections: Sequence[Selection]) -> tuple[str, list[Applied]]:

@@ -1,24 +1,26 @@
 """The slots: the only room that knows how TVM's pipelines are put together."""
 
+from tvm_mutate.pipeline.faulty_tir import faulty_tir_pipeline
 from tvm_mutate.pipeline.folding import FoldingCache
 from tvm_mutate.pipeline.generating import PASS_CONFIG, generate
 from tvm_mutate.pipeline.legalising import LegalisingCache
+from tvm_mutate.pipeline.pass_lists import (
+    PassLists,
+    pass_names,
+    pass_sites,
+    passes_made_by,
+    relax_pass_lists,
+    tir_pass_lists,
+    with_faults,
+)
 from tvm_mutate.pipeline.relax_pipeline import (
     default_relax_pipeline,
     fusing_pipeline,
     memory_pipeline,
     scheduling_pipeline,
 )
-from tvm_mutate.pipeline.slots import slotted_relax_pipeline, slotted_tir_pipeline
-from tvm_mutate.pipeline.stages import (
-    Fused,
-    GeneratedCode,
-    Selections,
-    Stages,
-    generated_code,
-    kernels_of,
-    lower_to_door,
-)
+from tvm_mutate.pipeline.slots import Selections, mutated_tir_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
+from tvm_mutate.pipeline.stages import Fused, GeneratedCode, Stages, generated_code, kernels_of, lower_to_door
 
 __all__ = [
     "PASS_CONFIG",
@@ -26,16 +28,25 @@ __all__ = [
     "Fused",
     "GeneratedCode",
     "LegalisingCache",
+    "PassLists",
     "Selections",
     "Stages",
     "default_relax_pipeline",
+    "faulty_tir_pipeline",
     "fusing_pipeline",
     "generate",
     "generated_code",
     "kernels_of",
     "lower_to_door",
     "memory_pipeline",
+    "mutated_tir_pipeline",
+    "pass_names",
+    "pass_sites",
+    "passes_made_by",
+    "relax_pass_lists",
     "scheduling_pipeline",
     "slotted_relax_pipeline",
     "slotted_tir_pipeline",
+    "tir_pass_lists",
+    "with_faults",
 ]

@@ -28,23 +28,30 @@ def scheduling_pipeline(target: Target) -> tvm.transform.Pass:
     reshape have become views by then, and are gone: a mutant there would be in code that never runs (and
     RewriteDataflowReshape, which looks at a kernel's indices but not at its loops, would take it for a view, too).
     """
+    return tvm.transform.Sequential(scheduling_passes(target), name="tvm_mutate.scheduling_pipeline")
+
+
+def scheduling_passes(target: Target) -> list[tvm.transform.Pass]:
+    """The passes of :func:`scheduling_pipeline`."""
     passes = _backend(target)
-    return tvm.transform.Sequential(
-        [
-            *passes.library_dispatch_passes(target),
-            *passes.legalize_passes(target),
-            relax.transform.RewriteDataflowReshape(),
-            relax.transform.DeadCodeElimination(),
-        ],
-        name="tvm_mutate.scheduling_pipeline",
-    )
+    return [
+        *passes.library_dispatch_passes(target),
+        *passes.legalize_passes(target),
+        relax.transform.RewriteDataflowReshape(),
+        relax.transform.DeadCodeElimination(),
+    ]
 
 
 def memory_pipeline(target: Target) -> tvm.transform.Pass:
     """The second half: memory planning and calls of the VM."""
+    return tvm.transform.Sequential(memory_passes(target), name="tvm_mutate.memory_pipeline")
+
+
+def memory_passes(target: Target) -> list[tvm.transform.Pass]:
+    """The passes of :func:`memory_pipeline`."""
     passes = _backend(target)
     dataflow = [each for each in passes.dataflow_lower_passes(target) if each.info.name != "RewriteDataflowReshape"]
-    return tvm.transform.Sequential([*dataflow, *passes.finalize_passes(target)], name="tvm_mutate.memory_pipeline")
+    return [*dataflow, *passes.finalize_passes(target)]
 
 
 def default_relax_pipeline(target: Target) -> tvm.transform.Pass:

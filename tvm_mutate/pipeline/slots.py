@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tvm
 from tvm import tirx
-from tvm.tirx import compilation_pipeline
+from tvm.target import Target
 
 from tvm_mutate.mutant import Slot
+from tvm_mutate.passes import Recorder, Selection, slot_passes
+from tvm_mutate.pipeline.faulty_tir import faulty_tir_pipeline
 from tvm_mutate.pipeline.generating import code_door
+from tvm_mutate.pipeline.registration import TirPipeline, registered_tir_pipeline
 
 # Passes, and a code pass in the slot ``text``.
 Passes = Mapping[Slot, Any]
+Selections = Mapping[Slot, Sequence[Selection]]
+
+LATE = (Slot.LOWERED, Slot.CODEGEN, Slot.TEXT)
 
 
 def slotted_relax_pipeline(passes: Passes, pipeline: tvm.transform.Pass) -> tvm.transform.Pass:
@@ -36,23 +41,25 @@ def slotted_tir_pipeline(passes: Passes, pipeline: str = "default") -> Iterator[
         if Slot.LOWERED not in passes and Slot.CODEGEN not in passes:
             yield pipeline
             return
-        with _registered(passes, pipeline) as name:
+        with registered_tir_pipeline(lambda: _slotted(passes, pipeline)) as name:
             yield name
 
 
 @contextlib.contextmanager
-def _registered(passes: Passes, pipeline: str) -> Iterator[str]:
-    name = f"tvm_mutate.{uuid.uuid4().hex}"
-    tirx.register_tir_pipeline(name, lambda: _slotted(passes, pipeline))
-    try:
+def mutated_tir_pipeline(selections: Selections, target: Target, recorder: Recorder | None = None) -> Iterator[str]:
+    """The name of TVM's TIR pipeline with the selections of the slots that are in it, while the context lasts.
+
+    These are ``lowered``, ``codegen``, ``text`` and ``pipeline``; ``recorder`` gets what the first three did.
+    """
+    passes = slot_passes({slot: selections[slot] for slot in LATE if slot in selections}, recorder)
+    with (
+        faulty_tir_pipeline(selections.get(Slot.PIPELINE, ()), target) as faulty,
+        slotted_tir_pipeline(passes, faulty) as name,
+    ):
         yield name
-    finally:
-        del compilation_pipeline.PIPELINE_MAP[name]
 
 
-def _slotted(
-    passes: Passes, pipeline: str
-) -> tuple[tvm.transform.Pass, Callable[[], tvm.transform.Pass], Callable[[], tvm.transform.Pass]]:
+def _slotted(passes: Passes, pipeline: str) -> TirPipeline:
     body, finalize_host, finalize_device = tirx.get_tir_pipeline(pipeline)
 
     def appended(first: tvm.transform.Pass, slot: Slot) -> tvm.transform.Pass:

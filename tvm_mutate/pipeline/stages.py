@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import tvm
 from tvm import relax, tirx
@@ -26,10 +27,18 @@ from tvm_mutate.passes import (
 from tvm_mutate.pipeline.folding import FoldingCache
 from tvm_mutate.pipeline.generating import generate
 from tvm_mutate.pipeline.legalising import LegalisingCache
+from tvm_mutate.pipeline.pass_lists import (
+    FUSING,
+    MEMORY,
+    SCHEDULING,
+    PassLists,
+    pass_sites,
+    relax_pass_lists,
+    tir_pass_lists,
+    with_faults,
+)
 from tvm_mutate.pipeline.relax_pipeline import memory_pipeline, scheduling_pipeline
-from tvm_mutate.pipeline.slots import slotted_tir_pipeline
-
-Selections = Mapping[Slot, Sequence[Selection]]
+from tvm_mutate.pipeline.slots import LATE, Selections, slotted_tir_pipeline
 
 
 def kernels_of(lowered: tvm.IRModule) -> tvm.IRModule:
@@ -108,6 +117,15 @@ class Fused:
             decomposed = relax.transform.DecomposeOpsForInference()(module)
             return relax.get_pipeline("zero")(self._legalising.legalisation(decomposed)(decomposed))
 
+    def fuse_by(self, passes: Sequence[tvm.transform.Pass], module: tvm.IRModule) -> tvm.IRModule:
+        """Another module after passes that take the place of ``fusing_pipeline``.
+
+        Of the two caches only that of folded constants is of use: it has what TVM's unmutated TIR pipeline makes of a
+        kernel, whoever asks for it.
+        """
+        with self._folding.active():
+            return tvm.transform.Sequential(list(passes))(module)
+
 
 class Stages:
     """A model at each slot, for one target; each stage is computed once, when first asked for."""
@@ -119,17 +137,31 @@ class Stages:
         self._code: GeneratedCode | None = None
 
     def at(self, slot: Slot) -> tvm.IRModule:
-        """The unmutated model as the passes of the slot get it; of the slot ``text`` see :meth:`code`."""
+        """The unmutated model as the passes of the slot get it; of the slot ``text`` see :meth:`code`.
+
+        The passes of the slot ``pipeline`` are TVM's own: those on Relax get the model's Relax functions, and those on
+        TIR its kernels.
+        """
         if slot is Slot.TEXT:
             raise ValueError("what is in the slot text is code, and no module")
         if slot is Slot.GRAPH:
             return self._model.module
         if slot not in self._stages:
-            if slot is Slot.KERNEL:
-                self._stages[slot] = self._scheduled(self._model.fused())
-            else:
-                self._stages[slot] = lower_to_door(self._runnable_kernels(), self.target, slot)
+            self._stages[slot] = self._stage(slot)
         return self._stages[slot]
+
+    def _stage(self, slot: Slot) -> tvm.IRModule:
+        if slot is Slot.KERNEL:
+            return self._scheduled(self._model.fused(), None)
+        if slot is Slot.PIPELINE:
+            relax_functions = {
+                variable.name_hint: function
+                for variable, function in self._model.module.functions.items()
+                if isinstance(function, relax.Function)
+            }
+            kernels = kernels_of(self.at(Slot.KERNEL)).functions
+            return tvm.IRModule({**{each.name_hint: kernels[each] for each in kernels}, **relax_functions})
+        return lower_to_door(self._runnable_kernels(), self.target, slot)
 
     def code(self) -> GeneratedCode:
         """The unmutated model as mutations in the slot ``text`` get it."""
@@ -153,6 +185,8 @@ class Stages:
         return [counts[number] for number in range(len(selections))]
 
     def _counted(self, slot: Slot, selections: Sequence[Selection]) -> list[dict[str, int]]:
+        if slot is Slot.PIPELINE:
+            return [self.pass_sites(selection) for selection in selections]
         if slot is Slot.TEXT:
             return [self._counted_in_code(selection) for selection in selections]
         return count_all_sites(self.at(slot), selections)
@@ -176,28 +210,93 @@ class Stages:
             return sorted(self.code().kernels())
         return sorted(variable.name_hint for variable in self.at(slot).functions)
 
-    def mutated(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
-        """The model after the slot ``kernel``, with the mutations of the slots ``graph`` and ``kernel`` applied.
+    @cached_property
+    def relax_passes(self) -> PassLists:
+        """The passes of the Relax pipeline."""
+        return relax_pass_lists(self.target)
 
-        Without graph mutations it starts from the unmutated stage, which the same passes would give again.
+    @cached_property
+    def tir_passes(self) -> PassLists:
+        """The passes of the TIR pipeline."""
+        return tir_pass_lists(self.target)
+
+    def pass_sites(self, selection: Selection) -> dict[str, int]:
+        """How many sites a selection of the slot ``pipeline`` has in the pass lists of each function, if any."""
+        on_relax, on_tir = (len(pass_sites(lists, selection)) for lists in (self.relax_passes, self.tir_passes))
+        counts = {
+            variable.name_hint: on_relax if isinstance(function, relax.Function) else on_tir
+            for variable, function in self.at(Slot.PIPELINE).functions.items()
+        }
+        return {name: count for name, count in sorted(counts.items()) if count and selection.mutation.matches(name)}
+
+    def pipeline_faults(self, selections: Selections) -> list[Applied]:
+        """What the mutations of the slot ``pipeline`` do to the pass lists of each function that they match."""
+        report = []
+        for selection in selections.get(Slot.PIPELINE, ()):
+            for name, found in self.pass_sites(selection).items():
+                sites = tuple(each for each in range(found) if each in selection.mutation.sites)
+                report.append(Applied(selection.mutation, name, found, sites, bool(sites)))
+        return report
+
+    def mutated(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
+        """The model after the slot ``kernel``, with the mutations applied that act before or in it.
+
+        What they leave as it is comes from the unmutated stages, which the same passes would give again.
         """
-        if Slot.GRAPH in selections:
-            mutated = mutation_pass(selections[Slot.GRAPH], report.extend)(self.at(Slot.GRAPH))
-            module = self._scheduled(self._model.fuse(mutated))
+        passes = self._faulty_passes(selections)
+        fusing, scheduling = passes.get(FUSING), passes.get(SCHEDULING)
+        if Slot.GRAPH in selections or fusing or scheduling:
+            module = self._scheduled(self._fused(selections, fusing, report), scheduling)
         else:
             module = self.at(Slot.KERNEL)
         if Slot.KERNEL in selections:
             module = mutation_pass(selections[Slot.KERNEL], report.extend)(module)
         return module
 
-    def runnable(self, module: tvm.IRModule) -> tvm.IRModule:
+    def runnable(self, module: tvm.IRModule, selections: Selections | None = None) -> tvm.IRModule:
         """A module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
+        passes = self._faulty_passes(selections or {}).get(MEMORY)
         with self.target:
-            return memory_pipeline(self.target)(module)
+            return (memory_pipeline(self.target) if passes is None else tvm.transform.Sequential(passes))(module)
 
     def _runnable_kernels(self) -> tvm.IRModule:
         return kernels_of(self.runnable(self.at(Slot.KERNEL)))
 
-    def _scheduled(self, fused: tvm.IRModule) -> tvm.IRModule:
+    def has_faulty_memory_passes(self, selections: Selections) -> bool:
+        """Whether a mutation is in the passes that plan memory, after which alone there is anything to see of it."""
+        return MEMORY in self._faulty_passes(selections)
+
+    def has_faulty_relax_passes(self, selections: Selections) -> bool:
+        """Whether a mutation is in a pass of the Relax pipeline."""
+        return bool(self._faulty_passes(selections))
+
+    def is_lowered_otherwise(self, kernel: str, selections: Selections) -> bool:
+        """Whether a mutation acts on a kernel in its TIR pipeline or after it, so that it becomes other code."""
+        late = [each for slot in LATE for each in selections.get(slot, ())]
+        late += [each for each in selections.get(Slot.PIPELINE, ()) if pass_sites(self.tir_passes, each)]
+        return any(each.mutation.matches(kernel) for each in late)
+
+    def _faulty_passes(self, selections: Selections) -> dict[str, list[tvm.transform.Pass]]:
+        """The lists of the Relax pipeline that have faults in them, by name."""
+        names = [
+            each.name_hint
+            for each, function in self._model.module.functions.items()
+            if isinstance(function, relax.Function)
+        ]
+        faults = [each for each in selections.get(Slot.PIPELINE, ()) if any(map(each.mutation.matches, names))]
+        if not faults:
+            return {}
+        faulty = with_faults(self.relax_passes, faults)
+        return {name: list(passes) for name, passes in faulty.items() if passes is not self.relax_passes[name]}
+
+    def _fused(
+        self, selections: Selections, passes: Sequence[tvm.transform.Pass] | None, report: list[Applied]
+    ) -> tvm.IRModule:
+        if Slot.GRAPH not in selections:
+            return self._model.fused() if passes is None else self._model.fuse_by(passes, self._model.module)
+        mutated = mutation_pass(selections[Slot.GRAPH], report.extend)(self.at(Slot.GRAPH))
+        return self._model.fuse(mutated) if passes is None else self._model.fuse_by(passes, mutated)
+
+    def _scheduled(self, fused: tvm.IRModule, passes: Sequence[tvm.transform.Pass] | None) -> tvm.IRModule:
         with self.target:
-            return scheduling_pipeline(self.target)(fused)
+            return (scheduling_pipeline(self.target) if passes is None else tvm.transform.Sequential(passes))(fused)

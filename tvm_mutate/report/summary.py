@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tvm_mutate.campaign.results import Results, Row
+from tvm_mutate.campaign.results import Results, Row, is_compiler_fault
 from tvm_mutate.mutant import Category
 from tvm_mutate.report.discrepancy import count_differing_outcomes
 from tvm_mutate.report.tally import Tally, tally
@@ -29,8 +29,9 @@ class Group:
 class Summary:
     """The tallies of a campaign, in the order of its models and devices and of the catalogue's categories.
 
-    ``by_category`` and ``by_category_and_device`` are over all models. ``differing_outcomes`` is the number of
-    mutants that ended otherwise on one device than on another.
+    ``by_category`` and ``by_category_and_device`` are over all models. Faults of the compiler itself are not in
+    ``by_device`` and ``total``, but in ``compiler_by_device`` and ``compiler_total``. ``differing_outcomes`` is the
+    number of mutants that ended otherwise on one device than on another.
     """
 
     groups: tuple[Group, ...]
@@ -38,6 +39,8 @@ class Summary:
     by_device: dict[str, Tally]
     by_category_and_device: dict[tuple[str, str], Tally]
     total: Tally
+    compiler_by_device: dict[str, Tally]
+    compiler_total: Tally
     differing_outcomes: int
 
 
@@ -46,7 +49,10 @@ def summarize(results: Results, operator_categories: Mapping[str, str]) -> Summa
     absent = [{**row, "category": _category_of(row["id"], operator_categories)} for row in results.absent]
 
     def grouped(*names: str) -> dict[tuple[str, ...], Tally]:
-        return _grouped(results, absent, names)
+        return _grouped(results, results.mutants, absent, names)
+
+    of_compiler, others = _parted(results.mutants)
+    absent_of_compiler, absent_others = _parted(absent)
 
     return Summary(
         groups=tuple(
@@ -54,19 +60,33 @@ def summarize(results: Results, operator_categories: Mapping[str, str]) -> Summa
             for (model, category, device), each in grouped("model", "category", "device").items()
         ),
         by_category={category: each for (category,), each in grouped("category").items()},
-        by_device={device: each for (device,), each in grouped("device").items()},
+        by_device=_by_device(results, others, absent_others),
         by_category_and_device={
             (first, second): each for (first, second), each in grouped("category", "device").items()
         },
-        total=tally(results.mutants, len(absent)),
+        total=tally(others, len(absent_others)),
+        compiler_by_device=_by_device(results, of_compiler, absent_of_compiler),
+        compiler_total=tally(of_compiler, len(absent_of_compiler)),
         differing_outcomes=count_differing_outcomes(results),
     )
 
 
-def _grouped(results: Results, absent: Iterable[Row], names: tuple[str, ...]) -> dict[tuple[str, ...], Tally]:
+def _parted(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows of faults in the compiler, and the others."""
+    rows = list(rows)
+    return [row for row in rows if is_compiler_fault(row)], [row for row in rows if not is_compiler_fault(row)]
+
+
+def _by_device(results: Results, mutants: Iterable[Row], absent: Iterable[Row]) -> dict[str, Tally]:
+    return {device: each for (device,), each in _grouped(results, mutants, absent, ("device",)).items()}
+
+
+def _grouped(
+    results: Results, mutants: Iterable[Row], absent: Iterable[Row], names: tuple[str, ...]
+) -> dict[tuple[str, ...], Tally]:
     """The tallies of the rows that have the same values under ``names``, by these values, in the order of tables."""
     rows: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in results.mutants:
+    for row in mutants:
         rows[tuple(row[name] for name in names)].append(row)
     variants = Counter(tuple(row[name] for name in names) for row in absent)
     ranks = _ranks(results)

@@ -46,9 +46,9 @@ def category_table(title: str, tallies: Mapping[tuple[str, str], Tally]) -> Tabl
     return table
 
 
-def verdict_table(tallies: Mapping[str, Tally], total: Tally) -> Table:
+def verdict_table(tallies: Mapping[str, Tally], total: Tally, title: str = "Verdicts") -> Table:
     """The verdicts and the mutation score of each device, and of all."""
-    table = _table("Verdicts", ("device",), _VERDICTS)
+    table = _table(title, ("device",), _VERDICTS)
     for device, tally in tallies.items():
         table.add_row(Text(device), *_texts(*_verdicts(tally)))
     if len(tallies) > 1:

@@ -23,6 +23,7 @@ from tvm_mutate.report.tables import (
 )
 
 WORST_SHOWN = 10
+_COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
 _LEGEND = (
     "dissim. %: inputs with another label than golden, mean over completed mutants; degraded: any label changed; "
     "crashed: crash, timeout or exception; no build: compile error; n/a: no site in the model; "
@@ -41,7 +42,7 @@ def render_summary(results: Results, operator_categories: Mapping[str, str]) -> 
         canary_table(results.canaries),
         *_category_tables(summary),
         Text(_LEGEND, style="dim"),
-        verdict_table(summary.by_device, summary.total),
+        *_verdict_tables(summary),
         *_discrepancies(results, summary),
         paper_table(paper_comparison(results)),
         score_line(summary.total.score),
@@ -57,6 +58,14 @@ def render_mutants(rows: Iterable[Row], limit: int) -> list[RenderableType]:
     counted = "1 mutant survived" if len(survivors) == 1 else f"{len(survivors)} mutants survived"
     shown = f"{counted}, {limit} of them shown." if len(survivors) > limit else f"{counted}."
     return [mutant_table(survivors[:limit]), Text(shown)]
+
+
+def _verdict_tables(summary: Summary) -> list[RenderableType]:
+    """The verdicts, those on faults of the compiler in a table of their own."""
+    tables: list[RenderableType] = [verdict_table(summary.by_device, summary.total)] if summary.by_device else []
+    if not summary.compiler_by_device:
+        return tables or [verdict_table({}, summary.total)]
+    return [*tables, verdict_table(summary.compiler_by_device, summary.compiler_total, _COMPILER)]
 
 
 def _category_tables(summary: Summary) -> list[RenderableType]:
