@@ -28,6 +28,7 @@ FLOORS = (
 )
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = sorted(path for path in (ROOT / "passes").rglob("*") if path.suffix in (".cc", ".h"))
 
 
 def room_of(path: Path) -> str:
@@ -60,6 +61,13 @@ def test_a_module_fits_on_a_few_screens_and_an_init_only_re_exports(path: Path):
     if path.name == "__init__.py":
         kinds = (ast.Expr, ast.ImportFrom, ast.Assign)
         assert all(isinstance(node, kinds) for node in ast.parse(path.read_text()).body)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_of_the_native_library_fits_on_a_few_screens(path: Path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 300
+    assert max(map(len, lines)) <= 120
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-// Arithmetic, extrema, divisions and casts: tvm_mutate/operators/{float_values,extrema,divisions,narrow_casts}.py in C++.
+// Arithmetic, extrema, divisions and casts: as in tvm_mutate/operators, files of these names.
 #include "families.h"
 #include "literals.h"
 

@@ -86,7 +86,7 @@ def test_the_examples_of_an_operator_come_out_the_same(operator: Operator, examp
     )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1 << 32), st.data())
 def test_random_kernels_come_out_the_same_under_mutants_of_any_order(seed: int, data: st.DataObject):
     module = module_of(KernelWriter(random.Random(seed)).kernel())
@@ -96,6 +96,39 @@ def test_random_kernels_come_out_the_same_under_mutants_of_any_order(seed: int, 
         others = data.draw(st.lists(st.sampled_from(SELECTIONS), max_size=2))
         placed = chosen.mutation.at(data.draw(st.sampled_from(["*", "main", "ma[hi]?", "[!m]*"])), sites)
         assert_same(module, [Selection(placed, chosen.operator, chosen.parameters), *others])
+
+
+CONSTANT_STORES = [each for each in SELECTIONS if "store" in each.operator.name]
+FLOATS = {
+    "float16": st.floats(width=16, allow_nan=False, allow_infinity=False),
+    "bfloat16": st.floats(width=16, allow_nan=False, allow_infinity=False),
+    "float32": st.floats(width=32, allow_nan=False, allow_infinity=False),
+    "float64": st.floats(-3e38, 3e38),  # TVMScript takes no literals that float32 cannot hold
+}
+STORE = """
+@T.prim_func(s_tir=True)
+def main(B: T.Buffer((16,), "{dtype}")):
+    for i in range(16):
+        B[i] = {constant}
+"""
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_floating_constants_of_any_size_are_rounded_and_refused_the_same(dtype: str, data: st.DataObject):
+    value = data.draw(FLOATS[dtype])
+    constant = f"T.Cast('{dtype}', T.float32({value!r}))" if dtype == "bfloat16" else f"T.{dtype}({value!r})"
+    module = module_of(STORE.format(dtype=dtype, constant=constant))
+    assert_same(module, [data.draw(st.sampled_from(CONSTANT_STORES))])
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(["int8", "uint8", "int32", "int64"]), st.integers(-128, 255), st.data())
+def test_integers_are_refused_the_same_where_a_type_cannot_hold_them(dtype: str, value: int, data: st.DataObject):
+    value = value % 128 if dtype in ("int8", "uint8") else value
+    module = module_of(STORE.format(dtype=dtype, constant=f"T.{dtype}({value})").replace("B[i]", f"B[{value % 16}]"))
+    assert_same(module, [data.draw(st.sampled_from(CONSTANT_STORES))])
 
 
 def test_a_mutant_at_one_function_leaves_the_others_and_the_rest_of_the_module_alone():
