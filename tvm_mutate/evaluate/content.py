@@ -91,7 +91,7 @@ class ContentEvaluator:
         come after what it takes for the end are not run. With ``companions``, the ids of the mutants of its kernel, one
         switchable kernel may be compiled for all of them.
         """
-        switched = self._switchable.find(mutant, companions, seconds) if companions else None
+        switched = self._switchable.find(mutant, companions) if companions else None
         ending = None
         if switched is not None:
             ending = self._evaluate(mutant, seconds, same_code, stop, switched)

@@ -30,6 +30,8 @@ _SECONDS_A_BUILD = 0.15
 _TIMES_LONGER = 1.5
 # For the first input a mutated kernel runs under three patterns.
 _MORE_RUNS = 2
+# Compiling one takes seconds; what takes longer than this is given up.
+_MOST_SECONDS = 300.0
 _KEPT = 4
 
 Values = Callable[[], Mapping[int, np.ndarray]]
@@ -72,17 +74,16 @@ class SwitchableKernels:
         self._exact = _rounds_as_written(stages)
         self._built: OrderedDict[str, _Built | None] = OrderedDict()
 
-    def find(self, mutant: Mutant, companions: Sequence[str], seconds: float) -> Switched | None:
+    def find(self, mutant: Mutant, companions: Sequence[str]) -> Switched | None:
         """The switchable kernel for a mutant, compiled for all of its companions; None where it is built separately.
 
-        ``companions`` are the ids of the mutants of the same kernel that are to be evaluated, ``seconds`` is what
-        compiling may take.
+        ``companions`` are the ids of the mutants of the same kernel that are to be evaluated.
         """
         if not self._exact or not self._is_candidate(mutant):
             return None
         name = mutant.mutations[0].function
         if name not in self._built:
-            self._built[name] = self._build(name, companions, seconds)
+            self._built[name] = self._build(name, companions)
             while len(self._built) > _KEPT:
                 self._built.popitem(last=False)
         self._built.move_to_end(name)
@@ -102,12 +103,12 @@ class SwitchableKernels:
         is_single = mutation.sites.last == mutation.sites.first
         return is_single and slot is Slot.KERNEL and operator.category is not Category.CANARY
 
-    def _build(self, name: str, companions: Sequence[str], seconds: float) -> _Built | None:
+    def _build(self, name: str, companions: Sequence[str]) -> _Built | None:
         mutants = [each for each in map(Mutant.parse, companions) if self._is_candidate(each)][: most_sites()]
         if len(mutants) < LEAST_MUTANTS:
             return None
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            ending = run_isolated(lambda _stage: self._compiled(name, mutants, Path(folder)), seconds)
+            ending = run_isolated(lambda _stage: self._compiled(name, mutants, Path(folder)), _MOST_SECONDS)
             if ending.kind != "finished" or ending.value is None:
                 return None
             library, numbers = ending.value
