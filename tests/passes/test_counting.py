@@ -34,13 +34,16 @@ def of_all_operators(slot: Slot, all_variants: bool = False) -> list[Mutation]:
     return list(variants(Specification(("*",), slots=(str(slot),), all_variants=all_variants), CATALOGUE))
 
 
-@pytest.mark.parametrize(("target", "slot"), [*(("llvm", slot) for slot in Slot), (GPU, Slot.KERNEL)], ids=str)
+ON_IR = (Slot.GRAPH, Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+
+
+@pytest.mark.parametrize(("target", "slot"), [*(("llvm", slot) for slot in ON_IR), (GPU, Slot.KERNEL)], ids=str)
 def test_all_operators_counted_at_once_have_the_sites_that_each_finds_alone_when_it_rewrites(
     lowered: Callable[[str], Stages], target: str, slot: Slot
 ):
     stages, asked = lowered(target), of_all_operators(slot, all_variants=True)
     together = all_site_counts(stages, asked, CATALOGUE)
-    assert len(together) == len(asked) > 30
+    assert len(together) == len(asked) > 60
     assert sum(map(bool, together)) > 20
     for mutation, counted in zip(asked, together, strict=True):
         rewriting = Selection.resolve(mutation.at("*", Sites.none()), CATALOGUE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Places:
         self._stages, self._catalogue = stages, catalogue
         self._digests: dict[tuple[Slot, str], str] = {}
         self._kernels: dict[str, tuple[str, ...]] | None = None
-        self._kinds: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Slot, bool]] = {}
+        self._selections: dict[tuple[str, tuple[tuple[str, str], ...]], Selection] = {}
         self._parts: dict[tuple[Slot, bool, str], bytes] = {}
 
     def digest(self, mutant: Mutant) -> str:
@@ -37,19 +38,23 @@ class Places:
     def _part(self, mutation: Mutation) -> bytes:
         """What a mutation adds; thousands of single sites have the same, so it is kept."""
         variant = (mutation.operator, mutation.parameters)
-        if variant not in self._kinds:
-            selection = Selection.resolve(mutation, self._catalogue)
-            self._kinds[variant] = selection.slot, isinstance(selection.operator.rule, TirRule)
-        key = (*self._kinds[variant], mutation.function)
+        if variant not in self._selections:
+            self._selections[variant] = Selection.resolve(mutation, self._catalogue)
+        selection = replace(self._selections[variant], mutation=mutation)
+        if selection.slot is Slot.PIPELINE:
+            return self._described(selection.slot, self._stages.pass_sites(selection))
+        key = (selection.slot, isinstance(selection.operator.rule, TirRule), mutation.function)
         if key not in self._parts:
-            slot = key[0]
-            matched = sorted(filter(mutation.matches, self._function_names(*key[:2])))
-            lines = "".join(f"{slot} {name} {self._digest(slot, name)}\n" for name in matched)
-            self._parts[key] = f"{lines}+".encode()
+            matched = filter(mutation.matches, self._function_names(*key[:2]))
+            self._parts[key] = self._described(selection.slot, matched)
         return self._parts[key]
 
+    def _described(self, slot: Slot, names: Iterable[str]) -> bytes:
+        lines = "".join(f"{slot} {name} {self._digest(slot, name)}\n" for name in sorted(names))
+        return f"{lines}+".encode()
+
     def _function_names(self, slot: Slot, on_tir: bool) -> list[str]:
-        if slot in (Slot.TEXT, Slot.PIPELINE):
+        if slot is Slot.TEXT:
             return self._stages.function_names(slot)
         functions = self._stages.at(slot).functions.items()
         return [each.name_hint for each, function in functions if isinstance(function, PrimFunc) == on_tir]

@@ -1,7 +1,10 @@
 """The slots: the only room that knows how TVM's pipelines are put together."""
 
+from tvm_mutate.pipeline.doors import kernels_of, lower_to_door
 from tvm_mutate.pipeline.faulty_tir import faulty_tir_pipeline
 from tvm_mutate.pipeline.folding import FoldingCache
+from tvm_mutate.pipeline.fused import Fused
+from tvm_mutate.pipeline.generated_code import GeneratedCode, generated_code
 from tvm_mutate.pipeline.generating import PASS_CONFIG, generate
 from tvm_mutate.pipeline.legalising import LegalisingCache
 from tvm_mutate.pipeline.pass_lists import (
@@ -20,7 +23,7 @@ from tvm_mutate.pipeline.relax_pipeline import (
     scheduling_pipeline,
 )
 from tvm_mutate.pipeline.slots import Selections, mutated_tir_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
-from tvm_mutate.pipeline.stages import Fused, GeneratedCode, Stages, generated_code, kernels_of, lower_to_door
+from tvm_mutate.pipeline.stages import Stages
 
 __all__ = [
     "PASS_CONFIG",

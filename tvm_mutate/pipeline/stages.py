@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import tvm
-from tvm import relax, tirx
+from tvm import relax
 from tvm.target import Target
-from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import (
-    CODE_KINDS,
-    Applied,
-    Selection,
-    Site,
-    count_all_sites,
-    count_code_sites,
-    find_code_sites,
-    find_sites,
-    kernel_parts,
-    mutation_pass,
-)
-from tvm_mutate.pipeline.folding import FoldingCache
-from tvm_mutate.pipeline.generating import generate
-from tvm_mutate.pipeline.legalising import LegalisingCache
+from tvm_mutate.passes import Applied, Selection, count_all_sites, mutation_pass
+from tvm_mutate.pipeline.doors import kernels_of, lower_to_door
+from tvm_mutate.pipeline.fused import Fused
+from tvm_mutate.pipeline.generated_code import GeneratedCode, generated_code
 from tvm_mutate.pipeline.pass_lists import (
     FUSING,
     MEMORY,
@@ -38,93 +25,7 @@ from tvm_mutate.pipeline.pass_lists import (
     with_faults,
 )
 from tvm_mutate.pipeline.relax_pipeline import memory_pipeline, scheduling_pipeline
-from tvm_mutate.pipeline.slots import LATE, Selections, slotted_tir_pipeline
-
-
-def kernels_of(lowered: tvm.IRModule) -> tvm.IRModule:
-    """The PrimFuncs of a module after the Relax pipeline, in a module of their own."""
-    functions = {
-        variable: function for variable, function in lowered.functions.items() if isinstance(function, tirx.PrimFunc)
-    }
-    return tvm.IRModule(functions, attrs=lowered.attrs)
-
-
-def lower_to_door(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: str = "default") -> tvm.IRModule:
-    """PrimFuncs after the TIR pipeline (slot ``lowered``) and its finalizers (slot ``codegen``), host and device."""
-    body, finalize_host, finalize_device = tirx.get_tir_pipeline(pipeline)
-    host = target.host or (target if target.kind.name in ("llvm", "c") else Target("llvm"))
-    module = body(tirx.transform.BindTarget(target.with_host(host))(kernels))
-    if slot is Slot.LOWERED:
-        return module
-    host_module, device_modules = split_host_device_mods(module)
-    functions = dict(finalize_host()(host_module).functions)
-    for device_module in device_modules.values():
-        functions.update(finalize_device()(device_module).functions)
-    return tvm.IRModule(functions)
-
-
-@dataclass(frozen=True)
-class GeneratedCode:
-    """The code of a whole model for a kind of target: as many texts as TVM's code generator gave one after another."""
-
-    kind: str
-    texts: tuple[str, ...]
-
-    def kernels(self) -> dict[str, tuple[str, ...]]:
-        """The code of each kernel, by name."""
-        return {name: parts for text in self.texts for name, parts in kernel_parts(text, self.kind).items()}
-
-
-def generated_code(kernels: tvm.IRModule, target: Target) -> GeneratedCode:
-    """The kernels' code as mutations in the slot ``text`` get it; no texts for kinds of targets that have no such."""
-    kind, texts = target.kind.name, []
-
-    def read(text: str, of_kind: str) -> str:
-        if of_kind == kind:
-            texts.append(text)
-        return text
-
-    if kind in CODE_KINDS:
-        with slotted_tir_pipeline({Slot.TEXT: read}) as tir_pipeline:
-            generate(kernels, target, tir_pipeline)
-    return GeneratedCode(kind, tuple(texts))
-
-
-class Fused:
-    """A model after legalisation and fusion, which targets share; computed when first asked for.
-
-    ``folding`` and ``legalising`` keep the kernels of constant folding and of legalisation for the next model, and for
-    the model's graph mutants.
-    """
-
-    def __init__(
-        self, module: tvm.IRModule, folding: FoldingCache | None = None, legalising: LegalisingCache | None = None
-    ) -> None:
-        self.module = module
-        self._folding = folding or FoldingCache()
-        self._legalising = legalising or LegalisingCache()
-        self._fused: tvm.IRModule | None = None
-
-    def fused(self) -> tvm.IRModule:
-        """The unmutated model, legalised and fused."""
-        if self._fused is None:
-            self._fused = self.fuse(self.module)
-        return self._fused
-
-    def fuse(self, module: tvm.IRModule) -> tvm.IRModule:
-        """Another module, such as the model with graph mutations, legalised and fused as by ``fusing_pipeline``."""
-        with self._folding.active():
-            decomposed = relax.transform.DecomposeOpsForInference()(module)
-            return relax.get_pipeline("zero")(self._legalising.legalisation(decomposed)(decomposed))
-
-    def fuse_by(self, passes: Sequence[tvm.transform.Pass], module: tvm.IRModule) -> tvm.IRModule:
-        """Another module after passes that take the place of ``fusing_pipeline``.
-
-        Of the two caches only that of folded constants is of use: it has what TVM's unmutated TIR pipeline makes of a
-        kernel, whoever asks for it.
-        """
-        with self._folding.active():
-            return tvm.transform.Sequential(list(passes))(module)
+from tvm_mutate.pipeline.slots import LATE, Selections
 
 
 class Stages:
@@ -188,21 +89,8 @@ class Stages:
         if slot is Slot.PIPELINE:
             return [self.pass_sites(selection) for selection in selections]
         if slot is Slot.TEXT:
-            return [self._counted_in_code(selection) for selection in selections]
+            return [self.code().site_counts(selection) for selection in selections]
         return count_all_sites(self.at(slot), selections)
-
-    def _counted_in_code(self, selection: Selection) -> dict[str, int]:
-        code, counts = self.code(), {}
-        for text in code.texts:
-            counts.update(count_code_sites(text, code.kind, selection))
-        return counts
-
-    def sites(self, selection: Selection) -> list[Site]:
-        """The sites of the selection in its slot, by function name and ordinal."""
-        if selection.slot is not Slot.TEXT:
-            return find_sites(self.at(selection.slot), selection)
-        code = self.code()
-        return [site for text in code.texts for site in find_code_sites(text, code.kind, selection)]
 
     def function_names(self, slot: Slot) -> list[str]:
         """The names of all functions that mutations in the slot can be for, sorted."""
