@@ -114,6 +114,12 @@ def test_a_bit_is_flipped_at_one_execution_of_each_call(runtime: ctypes.CDLL, tm
 
 
 @pytest.mark.parametrize("target", ["llvm", "c"])
+def test_a_stored_constant_is_flipped_too(runtime: ctypes.CDLL, tmp_path: Path, target: str):
+    kernel = built("tir.flip-bit-once{bit=30,execution=2}@main#0", target, tmp_path)
+    assert sums(kernel, np.ones((4, 8), "float32")).tolist() == [8, 10, 8, 8]  # 0 with bit 30 is 2
+
+
+@pytest.mark.parametrize("target", ["llvm", "c"])
 def test_sums_are_rounded_toward_zero(runtime: ctypes.CDLL, tmp_path: Path, target: str):
     data = np.full((4, 8), 2.0**-24 * 1.75, "float32")
     data[:, 0] = [1, 2, 4, 0.5]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.ir import prim
 
@@ -28,7 +29,11 @@ _FLOAT_PRECISION = 24
 
 def _as_bits(value: Any) -> Any:
     dtype = str(value.ty.dtype)
-    return value if dtype == _BITS[dtype] else tirx.reinterpret(_BITS[dtype], value)
+    if dtype == _BITS[dtype]:
+        return value
+    if isinstance(value, prim.FloatImm):  # C reinterprets what has an address
+        return prim.const(int(np.array(value.value, dtype).view(_BITS[dtype])), _BITS[dtype])
+    return tirx.reinterpret(_BITS[dtype], value)
 
 
 def _called(dtype: str, name: str, *arguments: Any) -> Any:
@@ -113,7 +118,7 @@ ROUND_TOWARD_ZERO = Operator(
         _example(
             "A[i] + T.float32(0.1)",
             'T.reinterpret("float32", T.call_extern("int32", "tvm_mutate_add_toward_zero", '
-            'T.reinterpret("int32", A[i]), T.reinterpret("int32", T.float32(0.1)), 24))',
+            'T.reinterpret("int32", A[i]), 1036831949, 24))',
             {},
         ),
         _example(
