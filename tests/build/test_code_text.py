@@ -8,6 +8,7 @@ import pytest
 import tvm
 
 from tvm_mutate.build import build_batch, parse_target
+from tvm_mutate.build.code_text import kernels_with_undefined_values
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
@@ -53,3 +54,15 @@ def test_digests_tell_constants_apart_and_take_what_compilers_fold_for_the_same(
     (stored,) = changed("tir.scale-store{ulps=1048576}@fused_conv2d_add_relu#2")
     assert stored == "fused_conv2d_add_relu"
     assert changed("tir.scale-store{epsilon=1e-08}@fused_conv2d_add_relu#2") == []
+
+
+def test_vectors_that_are_filled_later_and_remarks_are_no_undefined_values():
+    function = "define dllexport i32 @__tvm_ffi_f(ptr %0) {\n  %1 = \n}\n"
+    for instruction, undefined in (
+        ("phi float [ undef, %entry ], [ %2, %for_body ]", True),
+        ("fadd float undef, %0", True),
+        ("insertelement <4 x float> poison, float %0, i64 0", False),
+        ("call float @undef(float %0)", False),
+    ):
+        text = function.replace("%1 = ", f"%1 = {instruction}\n    #dbg_value(i32 undef, !28)")
+        assert kernels_with_undefined_values(text, ["f"]) == (frozenset("f") if undefined else frozenset())

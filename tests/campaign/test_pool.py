@@ -56,6 +56,16 @@ def test_futures_get_the_answers_to_their_requests_in_whatever_order_they_come()
     assert [answers[job.future][1] for job in jobs] == requests
 
 
+def test_a_worker_has_the_modules_of_its_parent_whatever_lies_in_the_working_folder(tmp_path: Path, monkeypatch):
+    (tmp_path / "tvm_mutate").mkdir()
+    (tmp_path / "tvm_mutate" / "__init__.py").write_text("raise SystemExit(9)\n")
+    monkeypatch.chdir(tmp_path)
+    with WorkerPool(1, program=FAKE) as pool:
+        (job,) = jobs_of(("echo", 1))
+        pool.submit([job])
+        assert job.future.result()[1] == ("echo", 1)
+
+
 def test_a_refusal_is_the_exception_of_its_future_alone():
     with WorkerPool(1, program=FAKE) as pool:
         refused, fine = pool.submit(jobs_of(("refuse",), ("echo",)))

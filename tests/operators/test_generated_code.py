@@ -15,8 +15,8 @@ from tvm.support import nvcc
 from tvm_mutate.build import generated_text, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot, TextRule
-from tvm_mutate.passes import Applied, Selection, apply_to_code, count_code_sites, find_code_sites, mutant_passes
-from tvm_mutate.pipeline import Stages, generate, generated_code, kernels_of, slotted_tir_pipeline
+from tvm_mutate.passes import Applied, Selection, Site, apply_to_code, count_code_sites, find_code_sites, mutant_passes
+from tvm_mutate.pipeline import GeneratedCode, Stages, generate, generated_code, kernels_of, slotted_tir_pipeline
 
 ON_TEXT = [each for each in CATALOGUE.values() if isinstance(each.rule, TextRule)]
 # Kinds of targets and operators whose code has sites in the kernels of one model.
@@ -98,9 +98,13 @@ def test_the_sites_of_a_kernel_are_the_same_alone_and_among_others(target: str):
         alone = generated_code(tvm.IRModule({name: kernels[name]}), whole.target)
         for operator in ON_TEXT:
             chosen = selection(str(operator.mutation(operator.variants[0])).replace("@*", f"@{name}*"))
-            there = [each for each in whole.sites(chosen) if each.function in (name, f"{name}_kernel")]
-            here = [each for text in alone.texts for each in find_code_sites(text, alone.kind, chosen)]
+            there = [each for each in sites_in(whole.code(), chosen) if each.function in (name, f"{name}_kernel")]
+            here = sites_in(alone, chosen)
             assert [plain(each) for each in here] == [plain(each) for each in there]
+
+
+def sites_in(code: GeneratedCode, selection: Selection) -> list[Site]:
+    return [site for text in code.texts for site in find_code_sites(text, code.kind, selection)]
 
 
 def plain(site) -> tuple[str, int, str, str]:

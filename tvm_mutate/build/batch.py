@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,20 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.c_compiler import ASSEMBLY, compile_c
-from tvm_mutate.build.code_text import assembly_digests, llvm_digests
+from tvm_mutate.build.code_text import assembly_digests, kernels_with_undefined_values, llvm_digests
 from tvm_mutate.build.kernels import generated_text, text_digest
 from tvm_mutate.pipeline import generate
 
 
 class Kernel:
-    """A compiled kernel: ``run(*inputs, *outputs)`` on tensors, and the SHA-256 of its generated code."""
+    """A compiled kernel: ``run(*inputs, *outputs)`` on tensors, and the SHA-256 of its generated code.
 
-    def __init__(self, module: tvm.runtime.Module, name: str, digest: str) -> None:
-        self._module, self._name, self.digest = module, name, digest
+    ``undefined_values`` says whether its code is known to use values that were never written.
+    """
+
+    def __init__(self, module: tvm.runtime.Module, name: str, digest: str, undefined_values: bool = False) -> None:
+        self._module, self._name = module, name
+        self.digest, self.undefined_values = digest, undefined_values
 
     @cached_property
     def run(self) -> Any:
@@ -30,7 +35,7 @@ class Kernel:
 
     def known_as(self, digest: str) -> Kernel:
         """The same kernel under the digest of another that gives the same bits."""
-        return Kernel(self._module, self._name, digest)
+        return Kernel(self._module, self._name, digest, self.undefined_values)
 
 
 def build_batch(
@@ -42,8 +47,11 @@ def build_batch(
     TVM raises where TVM refuses.
     """
     module = generate(module_of(functions), target, tir_pipeline)
-    loaded, digests = finish(module, functions, target.kind.name, folder)
-    return {name: Kernel(loaded, name, digests[name]) for name in functions}
+    finished = finish(module, functions, target.kind.name, folder)
+    return {
+        name: Kernel(finished.module, name, digest, name in finished.undefined_values)
+        for name, digest in finished.digests.items()
+    }
 
 
 def module_of(functions: Mapping[str, PrimFunc]) -> tvm.IRModule:
@@ -51,28 +59,35 @@ def module_of(functions: Mapping[str, PrimFunc]) -> tvm.IRModule:
     return tvm.IRModule({name: function.with_attr("global_symbol", name) for name, function in functions.items()})
 
 
-Finished = tuple[tvm.runtime.Module, dict[str, str]]
+@dataclass(frozen=True)
+class Finished:
+    """Generated code as a module that can be called, the digests of its kernels, and which use undefined values."""
+
+    module: tvm.runtime.Module
+    digests: dict[str, str]
+    undefined_values: frozenset[str] = frozenset()
 
 
 def finish(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, folder: Path) -> Finished:
-    """Generated code as a module that can be called, and the digests of its kernels."""
+    """Generated code finished: compiled where that is left to do, and each kernel's part of it looked at."""
     return _FINISHERS.get(kind, _finish_text)(module, names, kind, folder)
 
 
 def _finish_llvm(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str, _folder: Path) -> Finished:
-    return module, llvm_digests(module.inspect_source("ll"), names)
+    text = module.inspect_source("ll")
+    return Finished(module, llvm_digests(text, names), kernels_with_undefined_values(text, names))
 
 
 def _finish_c(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str, folder: Path) -> Finished:
     folder.mkdir(parents=True, exist_ok=True)
     library = compile_c(module.inspect_source("c"), folder, keep_assembly=True)
-    return tvm.runtime.load_module(str(library)), assembly_digests((folder / ASSEMBLY).read_text(), names)
+    return Finished(tvm.runtime.load_module(str(library)), assembly_digests((folder / ASSEMBLY).read_text(), names))
 
 
 def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, _folder: Path) -> Finished:
     """For code that nothing here takes apart: kernels have equal digests only in batches that are equal."""
     whole = text_digest(generated_text(module, kind))
-    return module, {name: f"{whole} {name}" for name in names}
+    return Finished(module, {name: f"{whole} {name}" for name in names})
 
 
 _FINISHERS: dict[str, Callable[[tvm.runtime.Module, Mapping[str, Any], str, Path], Finished]] = {

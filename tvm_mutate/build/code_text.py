@@ -6,13 +6,16 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-from tvm_mutate.passes import ENTRY_PREFIX, LLVM_FUNCTION
+from tvm_mutate.passes import ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
 
 # LLVM IR: where instructions come from is told beside them, and does not decide what they do.
 _LLVM_NOISE = re.compile(r"^ *#dbg_.*\n|,? !dbg ![0-9]+|^ *; .*\n| +; preds = .*$", re.MULTILINE)
 _LLVM_LINE = re.compile(r'^(@[\w.$]+|@"[^"]+"|![0-9]+|attributes #[0-9]+) = .*$', re.MULTILINE)
 # TVM names the alias classes of local buffers by where its compiler happened to allocate them.
 _LLVM_NAME = re.compile(r'@[\w.$]+|@"[^"]+"|![0-9]+|#[0-9]+|!"0x[0-9a-f]+"')
+
+# A value of a register that nothing wrote. (Vectors that are about to be filled begin as `poison`, which is no such.)
+_LLVM_UNDEFINED = re.compile(r"^(?! *#dbg_).*[ \[]undef\b", re.MULTILINE)
 
 _ASSEMBLY_NOISE = re.compile(r"^\t\.(cfi_|file|ident|loc|globl|size|type|section \.note).*\n", re.MULTILINE)
 _ASSEMBLY_FUNCTION = re.compile(r"^([A-Za-z_][\w.$]*):\n.*?(?=^\t\.size\t\1,)", re.MULTILINE | re.DOTALL)
@@ -30,6 +33,17 @@ def llvm_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     for match in _LLVM_LINE.finditer(text):
         entities[match[1].removeprefix("attributes ")] = match[0]
     return {name: _digest(f"@{ENTRY_PREFIX}{name}", entities, _LLVM_NOISE, _LLVM_NAME) for name in kernels}
+
+
+def kernels_with_undefined_values(text: str, kernels: Iterable[str]) -> frozenset[str]:
+    """The kernels in a module of LLVM IR that use a value which was never written, and that LLVM keeps in a register.
+
+    What such a kernel computes is whatever the register held: no pattern in memory shows it.
+    """
+    if " undef" not in text:
+        return frozenset()
+    parts = kernel_parts(text, "llvm")
+    return frozenset(name for name in kernels if any(map(_LLVM_UNDEFINED.search, parts.get(name, ()))))
 
 
 def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:

@@ -71,7 +71,7 @@ def _suffix(target: Target) -> str:
 def _build(functions: Mapping[str, PrimFunc], target: Target, path: Path) -> dict[str, str]:
     generated = generate(module_of(functions), target)
     workplace = path.with_suffix(".build")
-    _, digests = finish(generated, functions, target.kind.name, workplace)
+    digests = finish(generated, functions, target.kind.name, workplace).digests
     if target.kind.name == "c":
         (workplace / "kernels.so").replace(path)
     elif path.suffix == ".so":

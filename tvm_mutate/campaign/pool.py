@@ -35,6 +35,8 @@ _ATTEMPTS = 2
 # A request that is sent to a busy worker must fit into the socket's buffer: if it did not, worker and pool could wait
 # for each other, each to be read by the other.
 _SENT_AHEAD_BYTES = 32 * 1024
+# A worker finds every module where this process does: in a folder with our sources that may be another tvm_mutate.
+_SAME_MODULES = "import sys; sys.path[:] = {path!r}\n"
 # Not `-m`: the module would be loaded twice, and its requests be of other classes than ours. Ctrl-C reaches workers
 # too, and is the campaign's business, from the first moment on.
 WORKER_PROGRAM = (
@@ -211,7 +213,7 @@ class WorkerPool:
         ours, theirs = Pipe()
         descriptor = theirs.fileno()
         process = subprocess.Popen(
-            [sys.executable, "-c", self._program, str(descriptor)],
+            [sys.executable, "-c", f"{_SAME_MODULES.format(path=sys.path)}{self._program}", str(descriptor)],
             pass_fds=[descriptor],
             # Whatever a killed worker, its children and their compilers leave behind goes with the pool's folder.
             env={**os.environ, **_ENVIRONMENT, "TMPDIR": str(self._temporary)},

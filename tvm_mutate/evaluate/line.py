@@ -12,7 +12,7 @@ import tvm
 from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
 from tvm_mutate.evaluate.keys import Key, call_key, content_key
-from tvm_mutate.evaluate.red_zones import Arena
+from tvm_mutate.evaluate.red_zones import READ, Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
 from tvm_mutate.program import KernelCall, Program, ValueType, View
 
@@ -131,7 +131,7 @@ class Line:
         before = arena.kernel_seconds
         arrays, undefined = arena.run(kernel, [self._array(each) for each in step.arguments], thoroughly=first)
         self.trace.kernel_seconds += arena.kernel_seconds - before
-        self.trace.undefined |= undefined
+        self.trace.undefined |= undefined | ({READ} if kernel.undefined_values else set())
         for result, array in zip(step.results, arrays, strict=True):
             self._keep(result, tvm.runtime.from_dlpack(array), array)
 
