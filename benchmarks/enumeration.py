@@ -36,7 +36,7 @@ def main(model: str, target: str, repeat: int, json_file: str | None) -> None:
     for operators in ("default", "*"):
         for slots in ((), *((str(slot),) for slot in Slot)):
             for slot in Slot:
-                stages.at(slot)
+                _ = stages.code() if slot is Slot.TEXT else stages.at(slot)
             asked = list(variants(Specification((operators,), slots=slots), catalogue))
             counts, *times = best(repeat, lambda asked=asked: all_site_counts(stages, asked, catalogue))  # type: ignore[misc]
             functions = len({name for each in counts for name in each})

@@ -113,6 +113,22 @@ def test_a_task_that_has_had_its_processor_time_is_stopped(tmp_path: Path):
     assert 0.3 < float(used.read_text() or "0.5") < 2.0
 
 
+def test_a_slow_task_that_gives_signs_of_life_is_no_endless_loop_until_ten_times_its_limit():
+    def work(seconds: float) -> None:
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
+
+    def task(stage, steps):
+        for _ in range(steps):
+            work(0.2)
+            stage("run")
+        return "done"
+
+    assert run_isolated(lambda stage: task(stage, 5), 0.4).value == "done"
+    assert run_isolated(lambda stage: task(stage, 100), 0.4).kind == "timed out"
+
+
 def test_more_memory_than_allowed_is_an_exception_of_the_task():
     ending = run_isolated(lambda stage: len(bytearray(1 << 30)), 20, headroom_bytes=1 << 28)
     assert (ending.kind, ending.reason) == ("raised", "MemoryError")

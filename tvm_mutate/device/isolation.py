@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import math
 import os
 import resource
 import signal
@@ -27,6 +28,8 @@ _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
 # A child that others keep from the processor gets as much longer, at most this many times its limit.
 _PATIENCE = 5.0
+# A child that goes on giving signs of life ends all the same, after this many times its limit.
+_ENDURANCE = 10.0
 _ADDED_BY_TVM = "\nError in pass: "
 
 
@@ -50,7 +53,8 @@ def run_isolated(task: Callable[[Stage], Any], seconds: float, headroom_bytes: i
     """The ending of ``task`` run in a forked child with a limit of time.
 
     The limit is one of processor time, as long as the child has had it within five times as many seconds of wall-clock
-    time: what else runs on the machine decides no verdict, and what only waits ends, too.
+    time: what else runs on the machine decides no verdict, and what only waits ends, too. It begins anew whenever the
+    task says that it enters a stage, ten times at most: what is slow but gets on is no endless loop.
     With ``headroom_bytes`` its address space is limited, too: to so many bytes more than it inherits, of which
     mapped files are a part. Beyond them memory is refused to the task, instead of being taken from everybody else.
     The task is given a function ``stage(name, note=None)`` to say which stage it enters. Its value has to be
@@ -122,18 +126,20 @@ def _limit_memory(headroom: int) -> None:
 
 def _watch(child: int, receiver: Connection, started: float, seconds: float, output: int) -> Ending:
     stage, note = "start", None
+    limit = _Limit(child, seconds, started)
 
     def ending(kind: str, value: Any = None, reason: str = "") -> Ending:
         return Ending(kind, stage, time.monotonic() - started, value, reason, note)
 
     while True:
-        if not _hears(child, receiver, started, seconds):
+        if not limit.hears(receiver):
             return ending("timed out", reason="no end within the time limit")
         try:
             kind, value = receiver.recv()
         except (EOFError, OSError):
             break
         if kind == "stage":
+            limit.begin_anew()
             stage, told = value
             note = note if told is None else told
         elif kind == "raised":
@@ -144,14 +150,30 @@ def _watch(child: int, receiver: Connection, started: float, seconds: float, out
     return ending("died", reason=_death(status, output))
 
 
-def _hears(child: int, receiver: Connection, started: float, seconds: float) -> bool:
-    """Whether the child says anything, or ends, before it has used up its time."""
-    deadline = started + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        if receiver.poll(left):
-            return True
-        deadline = min(time.monotonic() + seconds - _processor_seconds(child), started + _PATIENCE * seconds)
-    return receiver.poll(0)
+class _Limit:
+    """The limit of a child's time, of which it has ``seconds`` from one sign of life to the next."""
+
+    def __init__(self, child: int, seconds: float, started: float) -> None:
+        self._child, self._seconds = child, seconds
+        self._since, self._used = started, 0.0
+
+    def begin_anew(self) -> None:
+        """Takes note of a sign of life."""
+        used = _processor_seconds(self._child)
+        self._since, self._used = time.monotonic(), self._used if math.isinf(used) else used
+
+    def hears(self, receiver: Connection) -> bool:
+        """Whether the child says anything, or ends, before it has used up its time."""
+        if self._used > _ENDURANCE * self._seconds:
+            return False
+        deadline = self._since + self._seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if receiver.poll(left):
+                return True
+            used = _processor_seconds(self._child)
+            allowed = self._used + self._seconds - used
+            deadline = min(time.monotonic() + allowed, self._since + _PATIENCE * self._seconds)
+        return receiver.poll(0)
 
 
 def _processor_seconds(child: int) -> float:

@@ -165,7 +165,7 @@ class ContentEvaluator:
             _ = mutated.kernels[name].run  # machine code is made only now that it is needed, and is part of building
         built = time.monotonic() - started
         run = Run(tuple(applied), digest, built, switched=switched is not None)
-        return self._run_inputs(mutated, run, stop)
+        return self._run_inputs(mutated, run, stop, stage)
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
         module = self.stages.mutated(selections, applied)
@@ -218,7 +218,7 @@ class ContentEvaluator:
         """The unmutated kernels as code is generated from them."""
         return lowered(self._known.functions, self.stages, {})
 
-    def _run_inputs(self, mutated: Mutated, run: Run, stop: StopRule | None) -> Run:
+    def _run_inputs(self, mutated: Mutated, run: Run, stop: StopRule | None, stage: Stage) -> Run:
         line = Line(mutated, self._keys, self._workspace)
         rows: list[np.ndarray] = []
         seconds: list[float] = []
@@ -226,6 +226,7 @@ class ContentEvaluator:
             started = time.perf_counter()
             rows.append(line.output(data, self.golden_row(position), first=position == 0))
             seconds.append(time.perf_counter() - started)
+            stage(RUNNING)  # a sign of life
             if stop is not None and stop.is_settled(rows):
                 break
         trace = line.trace

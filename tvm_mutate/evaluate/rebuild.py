@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,8 +104,9 @@ class RebuildEvaluator:
             return Run(tuple(applied), digest, time.monotonic() - started, proof=proof)
         machine = program.load(self.device.runtime())
         built = time.monotonic() - started
-        outputs, seconds = run_all(machine, self.inputs, self.device.runtime(), stop)
-        again = None if selections else run_all(machine, self.inputs, self.device.runtime())[0]
+        runtime = self.device.runtime()
+        outputs, seconds = run_all(machine, self.inputs, runtime, stop, lambda: stage(RUNNING))
+        again = None if selections else run_all(machine, self.inputs, runtime, None, lambda: stage(RUNNING))[0]
         return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
 
 
@@ -114,8 +115,12 @@ def run_all(
     inputs: Sequence[np.ndarray] | np.ndarray,
     device: tvm.runtime.Device,
     stop: StopRule | None = None,
+    sign_of_life: Callable[[], object] = lambda: None,
 ) -> tuple[np.ndarray, list[float]]:
-    """The scores of the inputs up to where ``stop`` says so, shape [inputs, classes], and the seconds of each."""
+    """The scores of the inputs up to where ``stop`` says so, shape [inputs, classes], and the seconds of each.
+
+    ``sign_of_life`` is called after each of them.
+    """
     rows: list[np.ndarray] = []
     seconds: list[float] = []
     for data in inputs:
@@ -124,6 +129,7 @@ def run_all(
         row = first_output(machine["main"](tensor))
         seconds.append(time.perf_counter() - started)
         rows.append(row)
+        sign_of_life()
         if stop is not None and stop.is_settled(rows):
             break
     return np.stack(rows), seconds
