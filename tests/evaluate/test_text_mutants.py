@@ -23,23 +23,17 @@ def on_c(tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both("c", tmp_path_factory.mktemp("c"))
 
 
-def agreed(both: Both, mutant: str) -> None:
+@pytest.mark.parametrize(
+    ("evaluators", "mutant"), [*(("both", each) for each in ON_LLVM), *(("on_c", each) for each in ON_C)]
+)
+def test_mutants_of_generated_code_give_the_bits_of_the_full_rebuild(request, evaluators: str, mutant: str):
+    both: Both = request.getfixturevalue(evaluators)
     found, rebuilt = both.run(mutant), both.rebuilt(mutant)
     assert found.sites == rebuilt.sites > 0
     assert {each.function: each.sites for each in found.applied} == {
         each.function: each.sites for each in rebuilt.applied
     }
     assert both.scores_of(found).tobytes() == both.scores_of(rebuilt).tobytes()
-
-
-@pytest.mark.parametrize("mutant", ON_LLVM)
-def test_mutants_of_llvm_ir_give_the_bits_of_the_full_rebuild(both: Both, mutant: str):
-    agreed(both, mutant)
-
-
-@pytest.mark.parametrize("mutant", ON_C)
-def test_mutants_of_c_sources_give_the_bits_of_the_full_rebuild(on_c: Both, mutant: str):
-    agreed(on_c, mutant)
 
 
 def test_only_the_kernel_with_the_mutated_instruction_runs_again(both: Both):

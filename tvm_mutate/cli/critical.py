@@ -10,7 +10,6 @@ import click
 
 from tvm_mutate.campaign import Specification, make_reporter
 from tvm_mutate.campaign.critical import RESOLUTION, CriticalSearch, CriticalSpecification, parameter_of
-from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.cli.door import output_console, progress_console, quiet_closed_pipe
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
@@ -24,6 +23,7 @@ from tvm_mutate.cli.options import (
     quiet_option,
     site_options,
     specification_of,
+    timeout_option,
 )
 from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import held_folder
@@ -53,13 +53,7 @@ _DEFAULT_DEVICES = ("llvm",)
 @oracle_option
 @click.option("--output", default="tvm_mutate.critical", show_default=True, help=OUTPUT_HELP)
 @campaign_options
-@click.option(
-    "--timeout",
-    type=Number(min=0, min_open=True),
-    default=LEAST_SECONDS,
-    show_default=True,
-    help="Time limit of one evaluation in seconds, or five times the unmutated time where that is longer.",
-)
+@timeout_option
 @quiet_option
 def critical(model: str, **options: Any) -> int:
     """Find the critical magnitude at each site of MODEL: the smallest fault of an operator that is noticed.

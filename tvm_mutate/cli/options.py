@@ -12,6 +12,7 @@ import click
 
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.memory import golden_bytes, parse_size
+from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.campaign.shard import parse_shard
 from tvm_mutate.campaign.survey import check_order, check_sites
 from tvm_mutate.device import Device, parse_devices
@@ -51,6 +52,16 @@ def selection_options(command: Command) -> Command:
         click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
         site_options,
     )
+
+
+def timeout_option(command: Command) -> Command:
+    """The option that says how long an evaluation may take."""
+    limit = (
+        "Processor time of a mutant in seconds, from one input to the next, or five times the unmutated time where "
+        "that is longer."
+    )
+    number = Number(min=0, min_open=True)
+    return click.option("--timeout", type=number, default=LEAST_SECONDS, show_default=True, help=limit)(command)
 
 
 def site_options(command: Command) -> Command:

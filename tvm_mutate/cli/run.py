@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from tvm_mutate.campaign import Campaign, make_reporter
-from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.cli.door import progress_console
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
@@ -22,6 +21,7 @@ from tvm_mutate.cli.options import (
     quiet_option,
     selection_options,
     specification_of,
+    timeout_option,
 )
 from tvm_mutate.cli.publication import publish
 from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
@@ -40,13 +40,7 @@ _DEFAULT_DEVICES = ("llvm",)
 @oracle_option
 @click.option("--output", default="tvm_mutate.out", show_default=True, help=OUTPUT_HELP)
 @campaign_options
-@click.option(
-    "--timeout",
-    type=Number(min=0, min_open=True),
-    default=LEAST_SECONDS,
-    show_default=True,
-    help="Time limit of a mutant in seconds, or five times the unmutated time where that is longer.",
-)
+@timeout_option
 @click.option(
     "--fail-under", type=Number(0, 100), help="Exit with 2 if the score in percent is below, or if there is none."
 )

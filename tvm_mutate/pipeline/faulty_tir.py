@@ -24,7 +24,7 @@ def faulty_tir_pipeline(faults: Sequence[Selection], target: Target, pipeline: s
     Each fault is in the pipeline of the functions that its mutation matches; the others go through the unmutated one.
     Where no fault has a site, the name is that of the pipeline itself.
     """
-    lists = tir_pass_lists(target, pipeline)
+    lists = tir_pass_lists(target, pipeline) if faults else {}  # most mutants are none
     faults = [fault for fault in faults if pass_sites(lists, fault)]
     if not faults:
         yield pipeline
