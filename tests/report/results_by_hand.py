@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm_mutate.campaign.results import Results, find_discrepancies
+import numpy as np
+
+from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies
+from tvm_mutate.campaign.results import Results
+from tvm_mutate.campaign.undefined import with_behaviours
 
 GOLDEN = [0, 1, 2, 3]
 CATEGORIES = {
@@ -93,6 +97,22 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
     }
 
 
+def scores(labels: list[int]) -> np.ndarray:
+    """Scores that give these labels."""
+    return np.eye(10)[labels]
+
+
+def examined_row(mutant: str, model: str = "resnet", behaviour: str = "undefined") -> dict[str, Any]:
+    """What was found of the accesses of a mutant: one that its indices tell, and AddressSanitizer, too."""
+    access = {"kernel": "conv", "kind": "read", "expression": "A[i + 1]", "evidence": "indices", "detail": "to 9 of 8"}
+    return {
+        "id": mutant, "model": model, "target": "llvm", "behaviour": behaviour, "kernels": ["conv"],
+        "accesses": [access, {**access, "evidence": "AddressSanitizer"}] if behaviour == "undefined" else [],
+        "indices": "outside in 1 of 1 kernels", "red_zones": "nothing outside",
+        "sanitizer": "outside in 1 of 1 kernels",
+    }  # fmt: skip
+
+
 def absent(mutant: str, device: str, model: str = "resnet") -> dict[str, Any]:
     return {"id": mutant, "model": model, "device": device, "reason": "no site: a comparison"}
 
@@ -101,7 +121,11 @@ def make(devices: tuple[str, ...], mutants: list[dict[str, Any]], absent: list[d
     """The results of these rows; on ``c`` the unmutated model labels one input of four otherwise."""
     models = list(dict.fromkeys(["resnet", *(row["model"] for row in mutants)]))
     golden = {device: [0, 1, 2, 9] if device == "c" else GOLDEN for device in devices}
-    labels = {(model, device): golden[device] for model in models for device in devices}
+    builds = {
+        (model, device): Unmutated(golden[device], scores(golden[device])) for model in models for device in devices
+    }
+    found = find_discrepancies(mutants, builds, devices, lambda row: row["labels"] and scores(row["labels"]))
+    examined = {(row["model"], row["id"]): examined_row(row["id"], row["model"]) for row in found if row["share"]}
     pairs = [{"model": model, "device": device} for model in models for device in devices]
     canaries = {"no-op": ("canary.reverse-loop@*#*", "survived"), "sure kill": ("canary.negate@main#*", "killed")}
     return Results(
@@ -125,7 +149,9 @@ def make(devices: tuple[str, ...], mutants: list[dict[str, Any]], absent: list[d
         ),
         mutants=tuple(mutants),
         absent=tuple(absent),
-        discrepancies=tuple(find_discrepancies(mutants, labels, devices)),
+        discrepancies=tuple(with_behaviours(found, mutants, examined)),
+        agreements=tuple(find_agreements(builds, devices)),
+        undefined=tuple(examined.values()),
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def value(cell: str, like: Any) -> Any:
 
 
 def test_every_figure_of_every_mutant_reads_back_equal(three_devices, tmp_path):
-    path, _ = write_csv(three_devices, tmp_path)
+    path, *_ = write_csv(three_devices, tmp_path)
     cells = {(row["model"], row["device"], row["id"]): row for row in read(path)}
     assert len(cells) == len(three_devices.mutants)
     for row in three_devices.mutants:
@@ -46,7 +46,7 @@ def test_the_columns_are_all_that_the_schema_has_but_the_labels():
 
 
 def test_discrepancies_read_back_equal(three_devices, tmp_path):
-    _, path = write_csv(three_devices, tmp_path)
+    _, path, *_ = write_csv(three_devices, tmp_path)
     found = [
         {
             "id": row["id"],
@@ -55,6 +55,8 @@ def test_discrepancies_read_back_equal(three_devices, tmp_path):
             "devices": [row["first_device"], row["second_device"]],
             "share": value(row["share"], 0.5),
             "unmutated_share": float(row["unmutated_share"]),
+            **{name: value(row[name], 0.5) for name in ("beyond_share", "max_abs_diff", "floor", "beyond_floor")},
+            "behaviour": value(row["behaviour"], ""),
             "outcomes": [row["first_outcome"], row["second_outcome"]],
         }
         for row in read(path)
@@ -63,7 +65,7 @@ def test_discrepancies_read_back_equal(three_devices, tmp_path):
 
 
 def test_one_device_gives_discrepancies_that_are_only_a_header(one_device, tmp_path):
-    _, path = write_csv(one_device, tmp_path)
+    _, path, *_ = write_csv(one_device, tmp_path)
     assert path.read_text().count("\n") == 1
 
 
@@ -79,7 +81,7 @@ def test_the_order_of_rows_does_not_depend_on_the_order_they_came_in(three_devic
 
 def test_a_reason_that_is_not_valid_unicode_is_escaped(one_device, tmp_path):
     row = {**one_device.mutants[0], "reason": "said \udcff"}
-    path, _ = write_csv(dataclasses.replace(one_device, mutants=(row,)), tmp_path)
+    path, *_ = write_csv(dataclasses.replace(one_device, mutants=(row,)), tmp_path)
     assert read(path)[0]["reason"] == r"said \udcff"
 
 
@@ -92,6 +94,6 @@ def test_a_full_disk_leaves_the_old_files(three_devices, one_device, tmp_path, m
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match=r"mutants\.csv cannot be written"):
         write_csv(one_device, tmp_path)
-    names = ["mutants.csv", "discrepancies.csv"]
+    names = ["mutants.csv", "discrepancies.csv", "agreements.csv", "undefined.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert [(tmp_path / name).read_bytes() for name in names] == before

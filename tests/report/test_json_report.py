@@ -50,7 +50,8 @@ def test_the_schema_accepts_results_with_crashes_timeouts_and_compile_errors(thr
 
 
 @pytest.mark.parametrize(
-    "list_name", ["models", "devices", "baselines", "canaries", "mutants", "absent", "discrepancies"]
+    "list_name",
+    ["models", "devices", "baselines", "canaries", "mutants", "absent", "discrepancies", "agreements", "undefined"],
 )
 def test_the_schema_wants_every_name_of_every_row_and_no_other(three_devices, list_name):
     mapping = plain(three_devices)
@@ -116,7 +117,7 @@ def test_results_can_be_read_from_the_folder_that_holds_them(one_device, tmp_pat
 def test_equal_results_make_equal_files_in_whatever_order_the_rows_came(three_devices, tmp_path):
     turned = {
         name: tuple(reversed(getattr(three_devices, name)))
-        for name in ("baselines", "canaries", "mutants", "absent", "discrepancies")
+        for name in ("baselines", "canaries", "mutants", "absent", "discrepancies", "agreements", "undefined")
     }
     first = write_json(three_devices, tmp_path / "a").read_bytes()
     assert write_json(dataclasses.replace(three_devices, **turned), tmp_path / "b").read_bytes() == first
@@ -175,8 +176,8 @@ def test_a_folder_that_is_a_file_is_told_in_one_sentence(one_device, tmp_path):
         ("[" * 100_000, "is not JSON"),
         ("[]", "not a JSON object"),
         ("{}", "version None"),
-        ('{"schema_version": 2}', "has version 2 of the results; this tvm_mutate reads 1 only"),
-        ('{"schema_version": 1}', "is a required property"),
+        ('{"schema_version": 1}', "has version 1 of the results; this tvm_mutate reads 2 only"),
+        ('{"schema_version": 2}', "is a required property"),
     ],
 )
 def test_a_file_that_is_missing_broken_or_of_another_version_is_told_in_one_sentence(tmp_path, content, message):

@@ -75,6 +75,7 @@ def run_experiment(
     workers: int = 0,
     memory: int | None = None,
     iterate: Path | None = None,
+    name_undefined: str = "discrepant",
 ) -> tuple[Results, float]:
     """The results of the experiment and its time in seconds; the journal is in ``output``.
 
@@ -94,5 +95,6 @@ def run_experiment(
         reporter=reporter,
         memory=memory,
         iterate=iterate,
+        name_undefined=name_undefined,
     )
     return campaign.run(), time.monotonic() - started

@@ -9,6 +9,7 @@ from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated
 from tvm_mutate.build.known_kernels import KnownKernels
 from tvm_mutate.build.library import Library, build_library
 from tvm_mutate.build.program import Program, first_output
+from tvm_mutate.build.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
 from tvm_mutate.build.target import canonical_target, parse_target
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "Library",
     "MissingKernelError",
     "Program",
+    "SanitizedKernels",
+    "SanitizerFinding",
+    "SanitizerMissingError",
     "agrees",
     "build_batch",
     "build_kernels",
@@ -32,6 +36,7 @@ __all__ = [
     "first_output",
     "generate",
     "generated_text",
+    "has_sanitizer",
     "module_of",
     "parse_target",
     "user_kernel_store",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
+from tvm_mutate.campaign.between import Between
 from tvm_mutate.campaign.critical_site import Row, site_row
 from tvm_mutate.campaign.engine import Engine
 from tvm_mutate.campaign.record import Baseline
@@ -55,6 +56,10 @@ class CriticalSearch(Campaign):
         asked = self.specification
         values = {each.name: getattr(request, each.name) for each in fields(request)}
         return CriticalRequest(**values, parameter=asked.parameter, most=asked.most, resolution=asked.resolution)
+
+    def _between(self, *_: object) -> Between:
+        """Nothing: sites are searched on each device alone."""
+        return Between()
 
     def _lost(self, request: MutantRequest, reason: str) -> Row:
         assert isinstance(request, CriticalRequest)

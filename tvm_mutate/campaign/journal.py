@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
@@ -24,6 +27,10 @@ CREATE TABLE IF NOT EXISTS planned (
 CREATE TABLE IF NOT EXISTS outcome (
   model TEXT NOT NULL, device TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL,
   PRIMARY KEY (model, device, mutant)
+);
+CREATE TABLE IF NOT EXISTS scores (digest TEXT PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS examined (
+  model TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (model, mutant)
 );
 """
 
@@ -115,7 +122,28 @@ class Journal:
         values = (row["model"], row["device"], row["id"], json.dumps(row, allow_nan=False))
         self._write("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", values)
 
-    def _write(self, statement: str, values: tuple[str, ...]) -> None:
+    def add_scores(self, digest: str, scores: np.ndarray) -> None:
+        """Keeps the scores of a mutant under the digest in its row: devices are compared by them."""
+        buffer = io.BytesIO()
+        np.save(buffer, scores)
+        self._write("INSERT OR IGNORE INTO scores VALUES (?, ?)", (digest, buffer.getvalue()))
+
+    def scores(self, digest: str) -> np.ndarray | None:
+        """The scores that were kept under a digest, None where there are none."""
+        found = self._connection.execute("SELECT content FROM scores WHERE digest = ?", (digest,)).fetchone()
+        return None if found is None else np.load(io.BytesIO(found[0]))
+
+    def add_examined(self, row: dict[str, Any]) -> None:
+        """Writes what was found of the accesses of one mutant."""
+        values = (row["model"], row["id"], json.dumps(row, allow_nan=False))
+        self._write("INSERT OR REPLACE INTO examined VALUES (?, ?, ?)", values)
+
+    def examined(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """All that was found of accesses so far, by model and mutant."""
+        found = self._connection.execute("SELECT model, mutant, row FROM examined")
+        return {(model, mutant): json.loads(row) for model, mutant, row in found}
+
+    def _write(self, statement: str, values: tuple[str | bytes, ...]) -> None:
         """Raises CampaignInterruptedError where the disk is full: what was written before stays good."""
         try:
             self._connection.execute(statement, values)

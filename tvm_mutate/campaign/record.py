@@ -184,9 +184,7 @@ def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dic
     """
     outputs = None
     if run is not None:
-        outputs = xxhash.xxh3_128_hexdigest(
-            (np.load(baseline.outputs) if run.outputs is None else run.outputs).tobytes()
-        )
+        outputs = digest_of_outputs(np.load(baseline.outputs) if run.outputs is None else run.outputs)
     return {
         # A switchable kernel has the code of many mutants, and so tells nothing of this one's.
         "code_digest": (run.digest or None) if run and not run.switched else None,
@@ -196,6 +194,11 @@ def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dic
         "place_digest": None,
         "carried": False,
     }
+
+
+def digest_of_outputs(outputs: np.ndarray) -> str:
+    """128 bits of xxHash of scores: equal for equal bits."""
+    return str(xxhash.xxh3_128_hexdigest(outputs.tobytes()))
 
 
 def _outcome(ending: Ending) -> Outcome:

@@ -8,6 +8,9 @@ from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.campaign.subject import Specification, Subject
 from tvm_mutate.device import Device
 
+# In the answer to a MutantRequest, beside the names of a row: the scores of a mutant whose code differs, or None.
+SCORES = "scores"
+
 
 @dataclass(frozen=True)
 class SurveyRequest:
@@ -63,6 +66,16 @@ class MutantRequest:
 
 
 @dataclass(frozen=True)
+class UndefinedRequest:
+    """Asks whether a mutant accesses memory outside its buffers, within ``seconds`` for each way of looking."""
+
+    subject: Subject
+    device: Device
+    mutant: str
+    seconds: float = 120.0
+
+
+@dataclass(frozen=True)
 class CriticalRequest(MutantRequest):
     """Asks for the smallest size of a fault that is noticed, at the single site of ``mutant``.
 
@@ -75,4 +88,4 @@ class CriticalRequest(MutantRequest):
     resolution: float = 0.0
 
 
-Request = SurveyRequest | BaselineRequest | MutantRequest
+Request = SurveyRequest | BaselineRequest | MutantRequest | UndefinedRequest

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tvm_mutate.campaign.between import Between, compare_devices
 from tvm_mutate.campaign.companions import companions_of, kernel_of
 from tvm_mutate.campaign.earlier import Earlier
 from tvm_mutate.campaign.engine import Engine, EngineFactory, Job, WorkerDeathError
@@ -18,12 +19,20 @@ from tvm_mutate.campaign.memory import golden_bytes
 from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.progress import QuietReporter, Reporter
 from tvm_mutate.campaign.record import Baseline, lost_row
-from tvm_mutate.campaign.requests import BaselineRequest, MutantRequest, Request, SurveyRequest
-from tvm_mutate.campaign.results import Results, Row, find_discrepancies, mark_duplicates
+from tvm_mutate.campaign.requests import (
+    SCORES,
+    BaselineRequest,
+    MutantRequest,
+    Request,
+    SurveyRequest,
+)
+from tvm_mutate.campaign.results import Results, Row, mark_duplicates
 from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, check_specification
+from tvm_mutate.campaign.telling import described, group_of, pair_of, word_of
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
+from tvm_mutate.campaign.undefined import undefined_requests
 from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.operators import load_catalogue
@@ -32,18 +41,21 @@ from tvm_mutate.oracle import parse_oracle
 LEAST_SECONDS = 20.0
 TIMES_UNMUTATED = 5.0
 _BASELINE_SECONDS = 1800.0
-_CRASHES = ("crash", "timeout", "exception")
 Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Conducted:
-    """What a campaign found: by pair the surveys and the unmutated builds, the canaries, and a row a mutant."""
+    """What a campaign found: by pair the surveys and the unmutated builds, the canaries, and a row a mutant.
+
+    ``between`` is what differs between devices.
+    """
 
     surveys: dict[Pair, Survey]
     baselines: dict[Pair, Baseline]
     canaries: list[Row]
     rows: list[Row]
+    between: Between
 
 
 @dataclass
@@ -53,8 +65,9 @@ class Campaign:
     ``workers`` is the number of processes (0: one a core). ``least_seconds`` is the shortest time limit of a mutant;
     five times the unmutated time, where that is longer. ``memory`` bounds the bytes of the campaign (None: a quarter of
     the machine's). ``iterate`` is the output folder of an earlier campaign, whose verdicts are carried over where
-    nothing has changed. ``engine`` makes what answers the requests in place of worker processes of this machine; it is
-    given an observer that wants to know what each worker is at.
+    nothing has changed. ``name_undefined`` says of which mutants it is found out whether they access memory outside
+    their buffers: ``discrepant`` ones, ``all`` or ``none``. ``engine`` makes what answers the requests in place of
+    worker processes of this machine; it is given an observer that wants to know what each worker is at.
     """
 
     subjects: Sequence[Subject]
@@ -67,14 +80,13 @@ class Campaign:
     memory: int | None = None
     iterate: Path | None = None
     engine: EngineFactory | None = None
+    name_undefined: str = "discrepant"
     phase: ClassVar[str] = "mutants"
 
     def run(self) -> Results:
         """The results, when all is done; raises as :meth:`conduct` does."""
         conducted = self.conduct()
         rows = mark_duplicates(conducted.rows)
-        labels = {(pair.subject, pair.device): baseline.labels for pair, baseline in conducted.baselines.items()}
-        names = [device.name for device in self.devices]
         return Results(
             environment=environment(),
             models=tuple({**subject.identity(), "reference": subject.reference} for subject in self.subjects),
@@ -83,7 +95,9 @@ class Campaign:
             canaries=tuple(conducted.canaries),
             mutants=tuple(rows),
             absent=tuple(_absent_rows(conducted.surveys)),
-            discrepancies=tuple(find_discrepancies(rows, labels, names)),
+            discrepancies=tuple(conducted.between.discrepancies),
+            agreements=tuple(conducted.between.agreements),
+            undefined=tuple(conducted.between.undefined),
         )
 
     def plan(self) -> Plan:
@@ -120,7 +134,7 @@ class Campaign:
 
     def _engine(self) -> Engine:
         def observe(worker: int, request: Request | None) -> None:
-            self._reporter.working(worker, "" if request is None else _described(request))
+            self._reporter.working(worker, "" if request is None else described(request))
 
         return self.engine(observe) if self.engine else WorkerPool(self._worker_count, observe)
 
@@ -137,14 +151,27 @@ class Campaign:
             journal.add_planned(pair.subject, pair.device, survey.mutants)
         baselines = self._baselines(engine, golden, surveys)
         canaries = self._canaries(engine, baselines)
-        return Conducted(surveys, baselines, canaries, self._mutants(engine, journal, surveys, baselines))
+        rows = self._mutants(engine, journal, surveys, baselines)
+        return Conducted(surveys, baselines, canaries, rows, self._between(engine, journal, baselines, rows))
+
+    def _between(self, engine: Engine, journal: Journal, baselines: dict[Pair, Baseline], rows: list[Row]) -> Between:
+        """What differs between devices, with the accesses of mutants outside their buffers."""
+        between = compare_devices(rows, baselines, [device.name for device in self.devices], journal)
+        examined = journal.examined()
+        asked = undefined_requests(self.name_undefined, rows, between.discrepancies, self.subjects, self.devices)
+        waiting = [request for request in asked if (request.subject.name, request.mutant) not in examined]
+        for request, answer in self._answers(engine, "accesses", waiting) if waiting else ():
+            if isinstance(answer, dict):  # a worker that died over it has nothing to tell
+                journal.add_examined(answer)
+                examined[request.subject.name, request.mutant] = answer
+        return between.examined(rows, examined)
 
     def _pairs(self) -> list[tuple[Subject, Device]]:
         return [(subject, device) for subject in self.subjects for device in self.devices]
 
     def _answers(self, engine: Engine, name: str, requests: Iterable[Request]) -> Iterator[tuple[Any, Any]]:
         """Each request with its answer or a WorkerDeathError, as they come; raises what a worker refuses one with."""
-        jobs = [Job(request, _pair(request), _group(request)) for request in requests]
+        jobs = [Job(request, pair_of(request), group_of(request)) for request in requests]
         self._reporter.phase(name, len(jobs))
         by_future = dict(zip(engine.submit(jobs), jobs, strict=True))
         for future in as_completed(by_future):
@@ -152,7 +179,7 @@ class Campaign:
                 answer = future.result()
             except WorkerDeathError as error:
                 answer = error
-            self._reporter.step(_word(answer))
+            self._reporter.step(word_of(answer))
             yield by_future[future].request, answer
 
     def _surveys(self, engine: Engine) -> dict[Pair, Survey]:
@@ -160,8 +187,8 @@ class Campaign:
 
     def _surveys_of(self, engine: Engine, specification: Specification) -> dict[Pair, Survey]:
         requests = [SurveyRequest(subject, device, specification) for subject, device in self._pairs()]
-        answers = {_pair(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
-        return {_pair(request): trusted(answers[_pair(request)]) for request in requests}
+        answers = {pair_of(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
+        return {pair_of(request): trusted(answers[pair_of(request)]) for request in requests}
 
     def _baselines(self, engine: Engine, golden: str, surveys: dict[Pair, Survey]) -> dict[Pair, Baseline]:
         room = 0 if self.specification.rebuild else self._golden_bytes // max(len(self._pairs()), 1)
@@ -171,8 +198,8 @@ class Campaign:
             for subject, device in self._pairs()
             for pair in [Pair(subject.name, device.name)]
         ]
-        answers = {_pair(request): answer for request, answer in self._answers(engine, "unmutated builds", requests)}
-        return {_pair(request): trusted(answers[_pair(request)]) for request in requests}
+        answers = {pair_of(request): answer for request, answer in self._answers(engine, "unmutated builds", requests)}
+        return {pair_of(request): trusted(answers[pair_of(request)]) for request in requests}
 
     def _request(self, subject: Subject, device: Device, mutant: str, baseline: Baseline) -> MutantRequest:
         seconds = max(self.least_seconds, TIMES_UNMUTATED * baseline.seconds)
@@ -187,8 +214,8 @@ class Campaign:
         ]
         rows: dict[tuple[Pair, str], Row] = {}
         for request, answer in self._answers(engine, "canaries", requests):
-            rows[_pair(request), request.mutant] = canary_row(expected[request.mutant], trusted(answer))
-        return [rows[_pair(request), request.mutant] for request in requests]
+            rows[pair_of(request), request.mutant] = canary_row(expected[request.mutant], trusted(answer))
+        return [rows[pair_of(request), request.mutant] for request in requests]
 
     def _mutants(
         self, engine: Engine, journal: Journal, surveys: dict[Pair, Survey], baselines: dict[Pair, Baseline]
@@ -213,7 +240,10 @@ class Campaign:
         ]
         for request, answer in self._answers(engine, self.phase, requests):
             row = answer if isinstance(answer, dict) else self._lost(request, str(answer))
-            row["place_digest"] = surveys[_pair(request)].places.get(request.mutant)
+            row["place_digest"] = surveys[pair_of(request)].places.get(request.mutant)
+            scores = row.pop(SCORES, None)
+            if scores is not None and len(self.devices) > 1:
+                journal.add_scores(row["outputs_digest"], scores)
             journal.add(row)
             known[row["model"], row["device"], row["id"]] = row
         return [known[subject.name, device.name, mutant] for subject, device, mutant in wanted]
@@ -243,27 +273,6 @@ class Campaign:
         why = f": {self._earlier.obstacle}" if self._earlier.obstacle else ""
         self._reporter.note(f"{carried} rows are carried over from {self._earlier.folder}{why}")
         return known
-
-
-def _pair(request: Request) -> Pair:
-    return Pair(request.subject.name, request.device.name)
-
-
-def _group(request: Request) -> str:
-    """The kernel that a mutant changes first: mutants of one kernel share what is compiled and calculated for it."""
-    return kernel_of(request.mutant) if isinstance(request, MutantRequest) else ""
-
-
-def _described(request: Request) -> str:
-    what = request.mutant if isinstance(request, MutantRequest) else ""
-    return f"{request.subject.name} {request.device.name} {what}".rstrip()
-
-
-def _word(answer: Any) -> str:
-    """The word under which progress counts an answer."""
-    if not isinstance(answer, dict):
-        return ""
-    return "crashed" if answer["outcome"] in _CRASHES else str(answer["verdict"] or answer["outcome"])
 
 
 def _absent_rows(surveys: dict[Pair, Survey]) -> Iterable[Row]:

@@ -16,14 +16,24 @@ import numpy as np
 from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.critical_site import CriticalSite
 from tvm_mutate.campaign.record import Baseline, EvaluationPath, mutant_row
-from tvm_mutate.campaign.requests import BaselineRequest, CriticalRequest, MutantRequest, Request, SurveyRequest
+from tvm_mutate.campaign.requests import (
+    SCORES,
+    BaselineRequest,
+    CriticalRequest,
+    MutantRequest,
+    Request,
+    SurveyRequest,
+    UndefinedRequest,
+)
 from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
+from tvm_mutate.campaign.undefined import undefined_row
 from tvm_mutate.device import Device, Ending, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import (
     ContentEvaluator,
+    Examiner,
     Preparation,
     Prepared,
     RebuildEvaluator,
@@ -49,6 +59,7 @@ class Worker:
         self._folding, self._legalising = FoldingCache(), LegalisingCache()
         self._models: OrderedDict[str, Fused] = OrderedDict()
         self._contents: OrderedDict[tuple[str, str], ContentEvaluator] = OrderedDict()
+        self._examiners: OrderedDict[tuple[str, str], Examiner] = OrderedDict()
         self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
 
     def answer(self, request: Request) -> Any:
@@ -59,6 +70,8 @@ class Worker:
             return self._baseline(request)
         if isinstance(request, CriticalRequest):
             return self._critical(request)
+        if isinstance(request, UndefinedRequest):
+            return self._undefined(request)
         return self._mutant(request)
 
     def _survey(self, request: SurveyRequest) -> Survey:
@@ -119,13 +132,22 @@ class Worker:
         right = None if labels is None else np.asarray(labels)
         oracle = parse_oracle(request.oracle)
         ending, path = self._evaluate(mutant, request, _stop_rule(request, oracle))
-        return mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path)
+        row = mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path)
+        return {**row, SCORES: ending.value.outputs if isinstance(ending.value, Run) else None}
 
     def _critical(self, request: CriticalRequest) -> dict[str, Any]:
         stages = self._lowered(request.subject, request.device)
         return CriticalSite(
             request, stages, self._catalogue, lambda mutant: self._mutant(replace(request, mutant=mutant))
         ).row()
+
+    def _undefined(self, request: UndefinedRequest) -> dict[str, Any]:
+        def make() -> Examiner:
+            stages = self._lowered(request.subject, request.device)
+            return Examiner(stages, self._inputs(request.subject), self._catalogue)
+
+        examiner = _kept(self._examiners, (request.subject.name, request.device.target), make)
+        return undefined_row(request, examiner.examine(self._catalogue.parse(request.mutant), request.seconds))
 
     def _evaluate(self, mutant: Mutant, request: MutantRequest, stop: StopRule | None) -> tuple[Ending, EvaluationPath]:
         """The ending of the mutant, by content where that can be, else by rebuild and why."""

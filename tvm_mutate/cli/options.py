@@ -15,6 +15,7 @@ from tvm_mutate.campaign.memory import golden_bytes, parse_size
 from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.campaign.shard import parse_shard
 from tvm_mutate.campaign.survey import check_order, check_sites
+from tvm_mutate.campaign.undefined import NAMED
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
@@ -91,6 +92,7 @@ def campaign_options(command: Command) -> Command:
     )
     switchable = "Compile a kernel once for many of its mutants of single sites, and switch them on one by one."
     precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
+    named = "Of which mutants to find out whether they access memory outside their buffers."
     memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
     return with_options(
         command,
@@ -104,6 +106,7 @@ def campaign_options(command: Command) -> Command:
         ),
         click.option("--precision", type=Number(0, 1, min_open=True, max_open=True), metavar="WIDTH", help=precision),
         click.option("--iterate", type=click.Path(path_type=Path), metavar="FOLDER", help=iterate),
+        click.option("--name-undefined", type=click.Choice(NAMED), default=NAMED[0], show_default=True, help=named),
         click.option("--memory", metavar="SIZE", help=memory),
         click.option("--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."),
     )
@@ -115,6 +118,7 @@ class Course(TypedDict):
     workers: int
     memory: int | None
     iterate: Path | None
+    name_undefined: str
 
 
 def course_of(options: dict[str, Any]) -> Course:
@@ -122,7 +126,12 @@ def course_of(options: dict[str, Any]) -> Course:
     workers = options["workers"]
     memory = None if options["memory"] is None else parse_size(options["memory"])
     golden_bytes(memory, workers or os.cpu_count() or 1)  # refuses what is too small before a model is loaded
-    return {"workers": workers, "memory": memory, "iterate": options["iterate"]}
+    return {
+        "workers": workers,
+        "memory": memory,
+        "iterate": options["iterate"],
+        "name_undefined": options["name_undefined"],
+    }
 
 
 def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:

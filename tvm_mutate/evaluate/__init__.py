@@ -1,19 +1,26 @@
 """Evaluation: what a mutant's build computes on the inputs."""
 
 from tvm_mutate.evaluate.content import ContentEvaluator, Unsuitable
+from tvm_mutate.evaluate.examination import DEFINED, UNDEFINED, UNKNOWN, Examination, Examiner, UndefinedAccess
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, RebuildEvaluator, Run
 from tvm_mutate.evaluate.stopping import StopRule
 
 __all__ = [
     "COMPILING",
+    "DEFINED",
     "RUNNING",
+    "UNDEFINED",
+    "UNKNOWN",
     "ContentEvaluator",
+    "Examination",
+    "Examiner",
     "Preparation",
     "Prepared",
     "RebuildEvaluator",
     "Run",
     "StopRule",
+    "UndefinedAccess",
     "Unsuitable",
     "prepare",
 ]

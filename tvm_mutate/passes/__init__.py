@@ -23,6 +23,7 @@ from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
 from tvm_mutate.passes.mutation_pass import Recorder, mutation_pass
 from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
+from tvm_mutate.passes.outside import Accesses, OutsideAccess, find_outside
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
 from tvm_mutate.passes.switch import Switchable, switchable
@@ -32,8 +33,10 @@ __all__ = [
     "CODE_KINDS",
     "ENTRY_PREFIX",
     "LLVM_FUNCTION",
+    "Accesses",
     "Applied",
     "CodePass",
+    "OutsideAccess",
     "Recorder",
     "Selection",
     "Site",
@@ -45,6 +48,7 @@ __all__ = [
     "count_code_sites",
     "count_sites",
     "find_code_sites",
+    "find_outside",
     "find_sites",
     "kernel_parts",
     "mutant_passes",

@@ -1,4 +1,4 @@
-"""The reports ``mutants.csv`` and ``discrepancies.csv``, for spreadsheets and data frames."""
+"""The reports ``mutants.csv``, ``discrepancies.csv``, ``agreements.csv`` and ``undefined.csv``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tvm_mutate.report.atomic import write_whole
 
 MUTANTS_FILE = "mutants.csv"
 DISCREPANCIES_FILE = "discrepancies.csv"
+AGREEMENTS_FILE = "agreements.csv"
+UNDEFINED_FILE = "undefined.csv"
 MUTANT_COLUMNS = (
     "model",
     "device",
@@ -64,25 +66,48 @@ DISCREPANCY_COLUMNS = (
     "second_device",
     "share",
     "unmutated_share",
+    "beyond_share",
+    "max_abs_diff",
+    "floor",
+    "beyond_floor",
+    "behaviour",
     "first_outcome",
     "second_outcome",
 )
+AGREEMENT_COLUMNS = (
+    "model",
+    "first_device",
+    "second_device",
+    "inputs",
+    "bitwise_equal",
+    "differing_labels",
+    "max_abs_diff",
+    "max_rel_diff",
+    "floor",
+)
+EXAMINED_COLUMNS = ("model", "id", "target", "behaviour")
+ACCESS_COLUMNS = ("kernel", "kind", "expression", "evidence", "detail")
 
 
-def write_csv(results: Results, folder: str | Path) -> tuple[Path, Path]:
-    """Writes ``mutants.csv`` and ``discrepancies.csv`` into the folder; returns their paths.
+def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
+    """Writes ``mutants.csv`` and, of what differs between devices, three more files into the folder; their paths.
 
     Rows are sorted as in ``results.json``, columns have a fixed order. What is None is an empty cell, booleans are
     ``true`` and ``false``, lists are joined by ``; ``, numbers read back equal. The labels of single inputs are in
-    ``results.json`` only, and the latency test is spread over the columns ``latency_*``. Raises UsageError where a
-    file cannot be written.
+    ``results.json`` only, and the latency test is spread over the columns ``latency_*``. In ``undefined.csv`` a mutant
+    has a row an access, and one where none was found. Raises UsageError where a file cannot be written.
     """
     header = [*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)]
     mutants = sorted(results.mutants, key=lambda row: (row["model"], row["device"], row["id"]))
     discrepancies = sorted(results.discrepancies, key=lambda row: (row["model"], row["id"], *row["devices"]))
+    agreements = sorted(results.agreements, key=lambda row: (row["model"], *row["devices"]))
+    examined = sorted(results.undefined, key=lambda row: (row["model"], row["id"]))
+    accesses = [cells for row in examined for cells in _access_cells(row)]
     return (
         _write(Path(folder) / MUTANTS_FILE, header, map(_mutant_cells, mutants)),
         _write(Path(folder) / DISCREPANCIES_FILE, DISCREPANCY_COLUMNS, map(_discrepancy_cells, discrepancies)),
+        _write(Path(folder) / AGREEMENTS_FILE, AGREEMENT_COLUMNS, map(_agreement_cells, agreements)),
+        _write(Path(folder) / UNDEFINED_FILE, (*EXAMINED_COLUMNS, *ACCESS_COLUMNS), accesses),
     )
 
 
@@ -92,8 +117,18 @@ def _mutant_cells(row: Row) -> list[Any]:
 
 
 def _discrepancy_cells(row: Row) -> list[Any]:
-    names = ("model", "id", "category")
-    return [*(row[name] for name in names), *row["devices"], row["share"], row["unmutated_share"], *row["outcomes"]]
+    figures = [row[name] for name in DISCREPANCY_COLUMNS[5:-2]]
+    return [row["model"], row["id"], row["category"], *row["devices"], *figures, *row["outcomes"]]
+
+
+def _agreement_cells(row: Row) -> list[Any]:
+    return [row["model"], *row["devices"], *(row[name] for name in AGREEMENT_COLUMNS[3:])]
+
+
+def _access_cells(row: Row) -> list[list[Any]]:
+    mutant = [row[name] for name in EXAMINED_COLUMNS]
+    accesses = row["accesses"] or [dict.fromkeys(ACCESS_COLUMNS)]
+    return [[*mutant, *(access[name] for name in ACCESS_COLUMNS)] for access in accesses]
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[list[Any]]) -> Path:

@@ -23,6 +23,8 @@ _ROWS_SORTED_BY = {
     "mutants": ("model", "device", "id"),
     "absent": ("model", "device", "id"),
     "discrepancies": ("model", "id", "devices"),
+    "agreements": ("model", "devices"),
+    "undefined": ("model", "id"),
 }
 
 

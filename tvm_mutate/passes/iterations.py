@@ -1,0 +1,188 @@
+"""What index expressions come to at every iteration that reaches one place of a program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from tvm.ir import Call, Var, prim
+from tvm.tirx.analysis import undefined_vars
+
+# As many iterations as are looked at together; of more, those at the edges of each loop.
+MOST_ITERATIONS = 1 << 21
+_EDGE = 3
+
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    prim.Add: np.add,
+    prim.Sub: np.subtract,
+    prim.Mul: np.multiply,
+    prim.Min: np.minimum,
+    prim.Max: np.maximum,
+    prim.FloorDiv: np.floor_divide,
+    prim.FloorMod: np.mod,
+    prim.Div: lambda a, b: np.trunc(np.divide(a, b)).astype(np.int64),
+    prim.Mod: np.fmod,
+    prim.LT: np.less,
+    prim.LE: np.less_equal,
+    prim.GT: np.greater,
+    prim.GE: np.greater_equal,
+    prim.EQ: np.equal,
+    prim.NE: np.not_equal,
+    prim.And: np.logical_and,
+    prim.Or: np.logical_or,
+}
+_TRUE_DIVISORS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
+
+
+class UndecidedError(Exception):
+    """An expression depends on data, or on more than loops; nothing can be said of it."""
+
+
+class Iterations:
+    """The loops, bound values and conditions around one place, as facts that are added from the outermost inwards.
+
+    A condition that depends on data is left out, and noted in ``has_unknown_conditions``: then not all iterations
+    that are told need reach the place.
+    """
+
+    def __init__(self) -> None:
+        self._loops: dict[Any, tuple[int, int]] = {}
+        self._values: dict[Any, Any] = {}
+        self._conditions: list[tuple[Any, bool]] = []
+        self.has_unknown_conditions = False
+
+    def add_range(self, variable: Var, start: Any, extent: Any) -> None:
+        """The variable is at least ``start`` and less than ``start + extent``; both have to be constants."""
+        if isinstance(start, prim.IntImm) and isinstance(extent, prim.IntImm):
+            self._loops[variable] = (int(start.value), int(extent.value))
+
+    def add_value(self, variable: Var, value: Any) -> None:
+        """The variable has the value of the expression."""
+        self._values[variable] = value
+
+    def add_condition(self, condition: Any, holds: bool) -> None:
+        """The condition was found to be true, or false."""
+        if holds and isinstance(condition, prim.And):
+            self.add_condition(condition.a, True)
+            self.add_condition(condition.b, True)
+        elif isinstance(condition, Call) and getattr(condition.op, "name", None) == "prim.likely":
+            self.add_condition(condition.args[0], holds)
+        else:
+            self._conditions.append((condition, holds))
+
+    def values(self, expressions: Sequence[Any]) -> tuple[np.ndarray, bool]:
+        """The values of integer expressions at all iterations that come to the place, and whether these are all.
+
+        Shape [expressions, iterations]. Where there are too many, only those at the edges of loops are told. Raises
+        UndecidedError for what does not depend on loops alone.
+        """
+        loops = self._loops_of(expressions)
+        conditions = self._known_conditions()
+        while True:  # conditions that share a loop with what is asked decide which iterations come here
+            related = [each for each, needed in conditions if needed & loops]
+            more = set().union(*(needed for _, needed in conditions if needed & loops)) | loops
+            if more == loops:
+                break
+            loops = more
+        if not all(self._can_hold(each, needed) for each, needed in conditions if not needed & loops):
+            return np.empty((len(expressions), 0), np.int64), True
+        grid, complete = self._grid(loops)
+        shape = np.broadcast_shapes((1,), *(axis.shape for axis in grid.values()))
+        holds = np.ones(shape, bool)
+        for condition, wanted in related:
+            holds = holds & (self._evaluated(condition, grid, {}) == wanted)
+        told = [np.broadcast_to(self._evaluated(each, grid, {}), shape)[holds] for each in expressions]
+        return np.stack(told).astype(np.int64), complete
+
+    def _known_conditions(self) -> list[tuple[tuple[Any, bool], set[Any]]]:
+        known = []
+        for condition, holds in self._conditions:
+            try:
+                needed = self._loops_of([condition])
+                self._evaluated(condition, self._points(needed), {})
+                known.append(((condition, holds), needed))
+            except UndecidedError:
+                self.has_unknown_conditions = True
+        return known
+
+    def _can_hold(self, condition: tuple[Any, bool], loops: set[Any]) -> bool:
+        grid, complete = self._grid(loops)
+        return not complete or bool(np.any(self._evaluated(condition[0], grid, {}) == condition[1]))
+
+    def _loops_of(self, expressions: Sequence[Any]) -> set[Any]:
+        """The loops that expressions depend on, through bound values."""
+        found: set[Any] = set()
+        waiting = [variable for each in expressions for variable in undefined_vars(each)]
+        while waiting:
+            variable = waiting.pop()
+            if variable in self._values:
+                waiting.extend(undefined_vars(self._values[variable]))
+            elif variable in self._loops:
+                found.add(variable)
+            else:
+                raise UndecidedError(f"{variable} is no loop of constant extent")
+        return found
+
+    def _points(self, loops: set[Any]) -> dict[Any, np.ndarray]:
+        return {loop: np.array([self._loops[loop][0]]) for loop in loops}
+
+    def _grid(self, loops: set[Any]) -> tuple[dict[Any, np.ndarray], bool]:
+        """The numbers of each loop along an axis of its own, and whether these are all of them."""
+        ordered = [loop for loop in self._loops if loop in loops]
+        complete = math.prod(self._loops[loop][1] for loop in ordered) <= MOST_ITERATIONS
+        grid = {}
+        for axis, loop in enumerate(ordered):
+            start, extent = self._loops[loop]
+            numbers = np.arange(start, start + extent)
+            if not complete and extent > 2 * _EDGE:
+                numbers = np.concatenate([numbers[:_EDGE], numbers[-_EDGE:]])
+            grid[loop] = numbers.reshape([-1 if each == axis else 1 for each in range(len(ordered))])
+        if math.prod(numbers.size for numbers in grid.values()) > MOST_ITERATIONS:
+            raise UndecidedError("there are too many loops")
+        return grid, complete
+
+    def _evaluated(self, expression: Any, grid: dict[Any, np.ndarray], known: dict[Any, Any]) -> Any:
+        kind = type(expression)
+        if kind is prim.IntImm:
+            return np.int64(expression.value)
+        if kind is Var:
+            return self._variable(expression, grid, known)
+        if kind in _BINARY:
+            operands = [self._evaluated(each, grid, known) for each in (expression.a, expression.b)]
+            if kind in _TRUE_DIVISORS and not np.all(operands[1]):
+                raise UndecidedError(f"{expression} divides by zero")
+            return _BINARY[kind](*operands)
+        if kind is prim.Not:
+            return np.logical_not(self._evaluated(expression.a, grid, known))
+        if kind is prim.Cast and expression.ty.dtype.is_integer:
+            return self._evaluated(expression.value, grid, known)
+        choice = _choice(expression)
+        if choice is None:
+            raise UndecidedError(f"{expression} is not made of loops and constants")
+        return np.where(*(self._evaluated(each, grid, known) for each in choice))
+
+    def _variable(self, variable: Any, grid: dict[Any, np.ndarray], known: dict[Any, Any]) -> Any:
+        if variable in grid:
+            return grid[variable]
+        if variable not in known:
+            if variable not in self._values:
+                raise UndecidedError(f"{variable} is no loop of constant extent")
+            known[variable] = self._evaluated(self._values[variable], grid, known)
+        return known[variable]
+
+
+def _choice(expression: Any) -> tuple[Any, ...] | None:
+    """Condition and both values of what chooses between two."""
+    if isinstance(expression, prim.Select):
+        return expression.condition, expression.true_value, expression.false_value
+    if isinstance(expression, Call) and getattr(expression.op, "name", None) == "prim.if_then_else":
+        return tuple(expression.args)
+    return None
+
+
+def edges(numbers: np.ndarray) -> Iterator[int]:
+    """The smallest and the largest of numbers; none of none."""
+    if numbers.size:
+        yield from (int(numbers.min()), int(numbers.max()))

@@ -1,0 +1,104 @@
+"""Which accesses of a kernel leave their buffers, decided by the index that each has at every iteration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+from tvm.ir import TensorLoad, prim
+
+from tvm_mutate.passes.fact_walk import Fact, FactWalk
+from tvm_mutate.passes.iterations import Iterations, UndecidedError
+from tvm_mutate.passes.selection import one_line
+
+READ, WRITE = "read", "write"
+
+
+@dataclass(frozen=True)
+class OutsideAccess:
+    """An access that leaves its buffer: ``kind`` is ``read`` or ``write``, ``expression`` the access as in TVMScript.
+
+    ``reached`` says in words how far it goes.
+    """
+
+    kind: str
+    expression: str
+    reached: str
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """What is known of a kernel's accesses: those outside a buffer, and whether all others are inside."""
+
+    outside: tuple[OutsideAccess, ...]
+    others_inside: bool
+
+
+def find_outside(function: tirx.PrimFunc) -> Accesses:
+    """The accesses of a structured PrimFunc of which it is certain that they leave their buffers.
+
+    An access may leave its row and still be inside the buffer: its elements lie one behind another, and every device
+    finds the same one there.
+    """
+    found: dict[tuple[str, str], OutsideAccess] = {}
+    undecided = False
+
+    def look(node: Any, facts: Sequence[Fact]) -> bool:
+        nonlocal undecided
+        around = Iterations()
+        for add in facts:
+            add(around)
+        try:
+            reached = _reached_outside(node, around)
+        except (UndecidedError, ValueError, TypeError):
+            undecided = True
+            return True
+        if reached is not None:
+            if around.has_unknown_conditions:
+                undecided = True
+                return True
+            kind = WRITE if isinstance(node, tirx.BufferStore) else READ
+            expression = _expression(node)
+            found.setdefault((kind, expression), OutsideAccess(kind, expression, reached))
+        return True
+
+    FactWalk([TensorLoad, tirx.BufferStore], look).walk(function)
+    return Accesses(tuple(found.values()), not undecided)
+
+
+def _reached_outside(node: Any, around: Iterations) -> str | None:
+    """How far an access leaves its buffer, in words; None for one that stays inside. Raises UndecidedError."""
+    buffer = node.buffer if isinstance(node, tirx.BufferStore) else node.source
+    shape = [int(dim.value) for dim in buffer.shape if isinstance(dim, prim.IntImm)]
+    if len(shape) != len(buffer.shape) or len(node.indices) != len(shape):
+        raise UndecidedError(f"the shape of {buffer.name} is not static")
+    leaving = [at for at, extent in enumerate(shape) if not _stays(node.indices[at], extent, around)]
+    if not leaving:
+        return None
+    indices, complete = around.values(list(node.indices))
+    strides = [math.prod(shape[at + 1 :]) for at in range(len(shape))]
+    offsets = np.array(strides) @ indices if shape else np.zeros(1, np.int64)
+    outside = (offsets < 0) | (offsets >= math.prod(shape))
+    if not outside.any():
+        if complete:
+            return None
+        raise UndecidedError(f"{buffer.name} has too many iterations")
+    told = [
+        f"index {at} goes from {indices[at].min()} to {indices[at].max()} of 0 to {shape[at] - 1}" for at in leaving
+    ]
+    return f"{', '.join(told)}; {int(outside.sum())} accesses outside {buffer.name}"
+
+
+def _stays(index: Any, extent: int, around: Iterations) -> bool:
+    """Whether an index is certain to stay within its dimension."""
+    values, complete = around.values([index])
+    return complete and bool(np.all((values >= 0) & (values < extent)))
+
+
+def _expression(node: Any) -> str:
+    buffer = node.buffer if isinstance(node, tirx.BufferStore) else node.source
+    return f"{buffer.name}[{', '.join(one_line(index) for index in node.indices)}]"
