@@ -16,7 +16,7 @@ from .conftest import INPUTS, Tool, assert_refused, contents, write_network
 
 SURVIVOR = "tir.swap-compare{from=gt,to=ge}@*#*"
 KILLED = "graph.replace-activation{to=tanh}@main#*"
-FILES = {"results.json", "mutants.csv", "agreements.csv", "discrepancies.csv", "journal.sqlite"}
+FILES = {"results.json", "mutants.csv", "agreements.csv", "discrepancies.csv", "undefined.csv", "journal.sqlite"}
 
 
 def test_a_campaign_on_the_zoo_writes_its_files_and_prints_its_tables(tool: Tool, tmp_path: Path):

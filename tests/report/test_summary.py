@@ -115,7 +115,7 @@ def test_the_worst_discrepancies_come_first_and_those_of_the_unmutated_model_not
         (SWAP, ("llvm", "c"), 1.0, 0.25),
         (SWAP, ("v3", "c"), 1.0, 0.25),
     ]
-    assert found[0].excess == 0.75
+    assert (found[0].beyond_share, found[0].behaviour) == (0.75, "undefined")
     assert worst_discrepancies(three_devices, 1) == found[:1]
 
 
@@ -135,10 +135,17 @@ def test_mutants_that_ended_otherwise_on_another_device_are_counted_once_each(th
 
 def test_our_largest_figures_stand_beside_those_of_the_paper(three_devices):
     comparison = paper_comparison(three_devices)
-    assert [(row.paper, row.ours) for row in comparison.rows] == [(0.903, 1.0), (0.998, 0.75)]
+    assert [(row.paper, row.ours) for row in comparison.rows] == [
+        (0.903, 1.0),
+        (None, None),
+        (None, 0.75),
+        (0.998, 0.75),
+    ]
+    assert comparison.rows[1].where == "0 of 1 discrepant mutants"
+    assert comparison.rows[2].where.startswith(f"1 of 1 discrepant mutants; {SWAP}")
     assert SWAP in comparison.rows[0].where
     assert "llvm and c" in comparison.rows[0].where
-    assert DROP in comparison.rows[1].where
+    assert DROP in comparison.rows[3].where
     for words in ("resnet here", "4 a model here", "the CPU code generators llvm, v3, c here"):
         assert words in comparison.caveat
 

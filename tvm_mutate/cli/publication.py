@@ -9,14 +9,29 @@ import click
 from tvm_mutate.campaign import Results
 from tvm_mutate.cli.door import output_console, quiet_closed_pipe
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.report import render_mutants, render_summary, write_csv, write_json
+from tvm_mutate.report import (
+    cross_devices,
+    render_mutants,
+    render_summary,
+    write_cross_devices,
+    write_csv,
+    write_heat_maps,
+    write_json,
+)
 
 _SURVIVORS_SHOWN = 20
 
 
 def publish(results: Results, folder: Path) -> None:
-    """Writes ``results.json`` and the CSV files into the folder, and prints the tables where somebody reads them."""
+    """Writes the results into the folder, as JSON and CSV, and prints the tables where somebody reads them.
+
+    For several devices there are the table of what differs between them, and its picture.
+    """
     written = [write_json(results, folder), *write_csv(results, folder)]
+    if len(results.devices) > 1:
+        table = cross_devices(results)
+        devices = [row["name"] for row in results.devices]
+        written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
     categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
     with quiet_closed_pipe():  # a reader that has gone changes no exit code
         console = output_console()

@@ -1,6 +1,7 @@
 """The reports of a campaign, one file a format; all are made of its ``Results``."""
 
 from tvm_mutate.report.critical import critical_table, write_critical
+from tvm_mutate.report.cross_devices import CrossDevice, cross_devices, write_cross_devices
 from tvm_mutate.report.csv_report import write_csv
 from tvm_mutate.report.discrepancy import (
     Discrepancy,
@@ -8,6 +9,7 @@ from tvm_mutate.report.discrepancy import (
     largest_by_category,
     worst_discrepancies,
 )
+from tvm_mutate.report.heat_map import draw_heat_maps, write_heat_maps
 from tvm_mutate.report.json_report import load_schema, read_json, write_json
 from tvm_mutate.report.paper import PaperComparison, PaperRow, paper_comparison
 from tvm_mutate.report.summary import Group, Summary, summarize
@@ -15,6 +17,7 @@ from tvm_mutate.report.tally import Score, Tally, tally
 from tvm_mutate.report.terminal import render_mutants, render_summary
 
 __all__ = [
+    "CrossDevice",
     "Discrepancy",
     "Group",
     "PaperComparison",
@@ -24,6 +27,8 @@ __all__ = [
     "Tally",
     "count_differing_outcomes",
     "critical_table",
+    "cross_devices",
+    "draw_heat_maps",
     "largest_by_category",
     "load_schema",
     "paper_comparison",
@@ -34,6 +39,8 @@ __all__ = [
     "tally",
     "worst_discrepancies",
     "write_critical",
+    "write_cross_devices",
     "write_csv",
+    "write_heat_maps",
     "write_json",
 ]

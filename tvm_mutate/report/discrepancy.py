@@ -10,7 +10,11 @@ from tvm_mutate.campaign.results import Results
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """A mutant that completed on two devices, and the share of inputs that they label differently."""
+    """A mutant that completed on two devices, and the share of inputs that they label differently.
+
+    ``beyond_share`` is the part of it on which the unmutated builds agree. ``behaviour`` is ``defined``, ``undefined``
+    (the mutant accesses memory outside its buffers) or ``unknown``, and None without a discrepancy.
+    """
 
     id: str
     model: str
@@ -18,23 +22,21 @@ class Discrepancy:
     devices: tuple[str, str]
     share: float
     unmutated_share: float  # the same share for the unmutated model
-
-    @property
-    def excess(self) -> float:
-        """The share that the mutation brought, over that of the unmutated model."""
-        return self.share - self.unmutated_share
+    beyond_share: float
+    behaviour: str | None
+    beyond_floor: int | None  # inputs with a score that differs by more than the floor
 
 
 def worst_discrepancies(results: Results, count: int) -> tuple[Discrepancy, ...]:
-    """The discrepancies with the largest excess, the worst first; only those that have any excess."""
-    found = [each for each in _discrepancies(results) if each.excess > 0]
-    return tuple(sorted(found, key=lambda each: (-each.excess, *_place(each)))[:count])
+    """The discrepancies that go furthest beyond the unmutated builds', the worst first; only those that do at all."""
+    found = [each for each in discrepancies_of(results) if each.beyond_share > 0]
+    return tuple(sorted(found, key=lambda each: (-each.beyond_share, *_place(each)))[:count])
 
 
 def largest_by_category(results: Results) -> dict[str, Discrepancy]:
     """For each category, by name, the discrepancy with the largest share; a share of 0 is one as well."""
     found: dict[str, Discrepancy] = {}
-    for each in sorted(_discrepancies(results), key=lambda each: (each.category, -each.share, *_place(each))):
+    for each in sorted(discrepancies_of(results), key=lambda each: (each.category, -each.share, *_place(each))):
         found.setdefault(each.category, each)
     return found
 
@@ -45,13 +47,14 @@ def count_differing_outcomes(results: Results) -> int:
     return len({(row["model"], row["id"]) for row in differing})
 
 
-def _discrepancies(results: Results) -> Iterator[Discrepancy]:
+def discrepancies_of(results: Results) -> Iterator[Discrepancy]:
+    """Every mutant on every two devices on which it completed."""
     for row in results.discrepancies:
         if row["share"] is not None:
             first, second = row["devices"]
-            yield Discrepancy(
-                row["id"], row["model"], row["category"], (first, second), row["share"], row["unmutated_share"]
-            )
+            names = ("share", "unmutated_share", "beyond_share", "behaviour", "beyond_floor")
+            figures = [row[name] for name in names]
+            yield Discrepancy(row["id"], row["model"], row["category"], (first, second), *figures)
 
 
 def _place(each: Discrepancy) -> tuple[str, str, tuple[str, str]]:

@@ -12,21 +12,30 @@ from dataclasses import dataclass
 
 from tvm_mutate.campaign.results import Results
 from tvm_mutate.mutant import Category
-from tvm_mutate.report.discrepancy import largest_by_category
+from tvm_mutate.report.cross_devices import BEHAVIOURS
+from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of, largest_by_category
 
 PAPER_DISCREPANCY = 0.903
 PAPER_DEGRADATION = 0.998
 PAPER_INPUTS = 5500
 _DEGRADING = tuple(map(str, (Category.LAYER_NODE, Category.ARITHMETIC_TYPES, Category.NODE_INPUT_OUTPUT)))
+_BEHAVIOURS = {
+    "defined": "by mutants that stay in their buffers",
+    "undefined": "by mutants that do not",
+    "unknown": "by mutants of which that is not known",
+}
 _CPU_KINDS = ("c", "llvm")
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One claim of the paper, its figure, and ours; ``where`` is ours in words, or why there is none."""
+    """One claim of the paper, its figure, and ours; ``where`` is ours in words, or why there is none.
+
+    The paper has no figure for what it did not look at.
+    """
 
     claim: str
-    paper: float
+    paper: float | None
     ours: float | None
     where: str
 
@@ -41,18 +50,41 @@ class PaperComparison:
 
 def paper_comparison(results: Results) -> PaperComparison:
     """The two headline figures of the MutateNN paper beside the largest ones of these results."""
-    return PaperComparison((_discrepancy(results), _degradation(results)), _caveat(results))
+    rows = (_discrepancy(results), *_behaviours(results), _degradation(results))
+    return PaperComparison(rows, _caveat(results))
 
 
 def _discrepancy(results: Results) -> PaperRow:
     claim = "inputs with other labels between devices, conditional mutants (up to)"
     worst = largest_by_category(results).get(str(Category.CONDITIONAL))
     if worst is not None:
-        where = f"{worst.id} of {worst.model}, {' and '.join(worst.devices)}"
-        return PaperRow(claim, PAPER_DISCREPANCY, worst.share, where)
+        return PaperRow(claim, PAPER_DISCREPANCY, worst.share, _place(worst))
     if len(results.devices) < 2:
         return PaperRow(claim, PAPER_DISCREPANCY, None, "one device has nothing to differ from")
     return PaperRow(claim, PAPER_DISCREPANCY, None, "no conditional mutant completed on two devices")
+
+
+def _behaviours(results: Results) -> list[PaperRow]:
+    """How much of that is undefined behaviour: the largest share of either, and how many mutants they are."""
+    conditional = [each for each in discrepancies_of(results) if each.category == str(Category.CONDITIONAL)]
+    beyond = [each for each in conditional if each.beyond_share > 0]
+    if not beyond:
+        return []
+    rows = []
+    for behaviour in BEHAVIOURS:
+        found = [each for each in beyond if each.behaviour == behaviour]
+        if found or behaviour != "unknown":
+            worst = max(found, key=lambda each: each.beyond_share, default=None)
+            mutants = len({(each.model, each.id) for each in found})
+            counted = f"{mutants} of {len({(each.model, each.id) for each in beyond})} discrepant mutants"
+            where = counted if worst is None else f"{counted}; {_place(worst)}"
+            claim = f"... beyond the unmutated builds, {_BEHAVIOURS[behaviour]} (up to)"
+            rows.append(PaperRow(claim, None, None if worst is None else worst.beyond_share, where))
+    return rows
+
+
+def _place(each: Discrepancy) -> str:
+    return f"{each.id} of {each.model}, {' and '.join(each.devices)}"
 
 
 def _degradation(results: Results) -> PaperRow:

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from tvm_mutate.campaign.results import Results, Row
 from tvm_mutate.oracle import Verdict
+from tvm_mutate.report.cross_devices import cross_devices
+from tvm_mutate.report.device_tables import agreement_table, cross_table
 from tvm_mutate.report.discrepancy import worst_discrepancies
 from tvm_mutate.report.paper import paper_comparison
 from tvm_mutate.report.summary import Summary, summarize
@@ -28,6 +30,12 @@ _LEGEND = (
     "dissim. %: inputs with another label than golden, mean over completed mutants; degraded: any label changed; "
     "crashed: crash, timeout or exception; no build: compile error; n/a: no site in the model; "
     "other: no coverage, or no verdict."
+)
+
+_CROSS_LEGEND = (
+    "raw: largest share of inputs with another label on the second device; defined, undefined, unknown: mutants that "
+    "differ where the unmutated builds agree, by whether they access memory outside their buffers; scores: mutants "
+    "with a score that differs by more than the unmutated builds'."
 )
 
 
@@ -88,4 +96,7 @@ def _discrepancies(results: Results, summary: Summary) -> list[RenderableType]:
     ended = Text(f"{counted} ended otherwise on one device than on another, as with a crash on one only.")
     worst = worst_discrepancies(results, WORST_SHOWN)
     none = Text("No mutant was labelled more differently by two devices than the unmutated model.")
-    return [discrepancy_table(worst) if worst else none, ended]
+    cross = cross_devices(results)
+    tables: list[RenderableType] = [cross_table(cross), Text(_CROSS_LEGEND, style="dim")] if cross else []
+    agreement = agreement_table(results.agreements, [row["name"] for row in results.devices])
+    return [agreement, *tables, discrepancy_table(worst) if worst else none, ended]
