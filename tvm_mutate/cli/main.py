@@ -16,6 +16,7 @@ from tvm_mutate.cli.doctor import doctor
 from tvm_mutate.cli.door import run_command
 from tvm_mutate.cli.list_mutants import list_mutants
 from tvm_mutate.cli.list_operators import operators
+from tvm_mutate.cli.part import part
 from tvm_mutate.cli.run import run
 from tvm_mutate.cli.show import show
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (operators, list_mutants, show, run, critical, doctor):
+for command in (operators, list_mutants, show, run, part, critical, doctor):
     cli.add_command(command)
 
 

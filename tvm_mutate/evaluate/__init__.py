@@ -2,6 +2,7 @@
 
 from tvm_mutate.evaluate.content import ContentEvaluator, Unsuitable
 from tvm_mutate.evaluate.examination import DEFINED, UNDEFINED, UNKNOWN, Examination, Examiner, UndefinedAccess
+from tvm_mutate.evaluate.parting import MARGIN, KernelParting, KernelSession, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, RebuildEvaluator, Run
 from tvm_mutate.evaluate.stopping import StopRule
@@ -9,12 +10,16 @@ from tvm_mutate.evaluate.stopping import StopRule
 __all__ = [
     "COMPILING",
     "DEFINED",
+    "MARGIN",
     "RUNNING",
     "UNDEFINED",
     "UNKNOWN",
     "ContentEvaluator",
     "Examination",
     "Examiner",
+    "KernelParting",
+    "KernelSession",
+    "LocalSession",
     "Preparation",
     "Prepared",
     "RebuildEvaluator",
@@ -22,5 +27,6 @@ __all__ = [
     "StopRule",
     "UndefinedAccess",
     "Unsuitable",
+    "find_kernel_parting",
     "prepare",
 ]

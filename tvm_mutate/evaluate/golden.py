@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,24 @@ def record_golden(
 
 def run_steps(program: Program, kernels: Mapping[str, Kernel], data: np.ndarray) -> dict[int, np.ndarray]:
     """All values of a program for one input (without its batch axis), by number."""
-    tensors = {number: tvm.runtime.tensor(data[np.newaxis]) for number in program.inputs}
+    tensors: dict[int, tvm.runtime.Tensor] = {}
+    for _ in run_calls(program, kernels, data, tensors):
+        pass
+    return {number: np.from_dlpack(tensor) for number, tensor in tensors.items()}
+
+
+def run_calls(
+    program: Program,
+    kernels: Mapping[str, Kernel],
+    data: np.ndarray,
+    tensors: dict[int, tvm.runtime.Tensor] | None = None,
+) -> Iterator[tuple[KernelCall, list[np.ndarray]]]:
+    """Each kernel call of a program on one input (without its batch axis) with its results, as they come.
+
+    ``tensors`` gets all values, by number.
+    """
+    tensors = {} if tensors is None else tensors
+    tensors.update({number: tvm.runtime.tensor(data[np.newaxis]) for number in program.inputs})
     tensors.update(program.constants)
     for step in program.steps:
         if isinstance(step, View):
@@ -123,7 +140,7 @@ def run_steps(program: Program, kernels: Mapping[str, Kernel], data: np.ndarray)
             results = [empty(program.types[number]) for number in step.results]
             kernels[step.kernel].run(*(tensors[number] for number in step.arguments), *results)
             tensors.update(zip(step.results, results, strict=True))
-    return {number: np.from_dlpack(tensor) for number, tensor in tensors.items()}
+            yield step, [np.from_dlpack(each) for each in results]
 
 
 def empty(kind: ValueType) -> tvm.runtime.Tensor:

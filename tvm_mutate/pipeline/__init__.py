@@ -22,6 +22,7 @@ from tvm_mutate.pipeline.relax_pipeline import (
     memory_pipeline,
     scheduling_pipeline,
 )
+from tvm_mutate.pipeline.side_by_side import PassParting, differing_functions, find_pass_parting
 from tvm_mutate.pipeline.slots import Selections, mutated_tir_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
 from tvm_mutate.pipeline.stages import Stages
 
@@ -32,10 +33,13 @@ __all__ = [
     "GeneratedCode",
     "LegalisingCache",
     "PassLists",
+    "PassParting",
     "Selections",
     "Stages",
     "default_relax_pipeline",
+    "differing_functions",
     "faulty_tir_pipeline",
+    "find_pass_parting",
     "fusing_pipeline",
     "generate",
     "generated_code",

@@ -18,11 +18,15 @@ def kernels_of(lowered: tvm.IRModule) -> tvm.IRModule:
     return tvm.IRModule(functions, attrs=lowered.attrs)
 
 
+def host_of(target: Target) -> Target:
+    """The target of the host functions: a CPU target is its own."""
+    return target.host or (target if target.kind.name in ("llvm", "c") else Target("llvm"))
+
+
 def lower_to_door(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: str = "default") -> tvm.IRModule:
     """PrimFuncs after the TIR pipeline (slot ``lowered``) and its finalizers (slot ``codegen``), host and device."""
     body, finalize_host, finalize_device = tirx.get_tir_pipeline(pipeline)
-    host = target.host or (target if target.kind.name in ("llvm", "c") else Target("llvm"))
-    module = body(tirx.transform.BindTarget(target.with_host(host))(kernels))
+    module = body(tirx.transform.BindTarget(target.with_host(host_of(target)))(kernels))
     if slot is Slot.LOWERED:
         return module
     host_module, device_modules = split_host_device_mods(module)

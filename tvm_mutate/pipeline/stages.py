@@ -141,6 +141,10 @@ class Stages:
             module = mutation_pass(selections[Slot.KERNEL], report.extend)(module)
         return module
 
+    def fused(self, selections: Selections) -> tvm.IRModule:
+        """The model as the scheduling pipeline gets it, with the mutations applied that act before."""
+        return self._fused(selections, self._faulty_passes(selections).get(FUSING), [])
+
     def runnable(self, module: tvm.IRModule, selections: Selections | None = None) -> tvm.IRModule:
         """A module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
         passes = self._faulty_passes(selections or {}).get(MEMORY)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from tvm_mutate.campaign.results import Results
 from tvm_mutate.mutant import Category
@@ -82,12 +83,13 @@ def _row(category: str, devices: tuple[str, str], found: list[Discrepancy]) -> C
         behaviour: [each.beyond_share for each in found if each.beyond_share > 0 and each.behaviour == behaviour]
         for behaviour in BEHAVIOURS
     }
+    figures: dict[str, Any] = {behaviour: len(each) for behaviour, each in shares.items()}
+    figures |= {f"largest_{behaviour}": max(each, default=None) for behaviour, each in shares.items()}
     return CrossDevice(
         category,
         *devices,
-        len(found),
-        max(each.share for each in found),
-        *(len(shares[behaviour]) for behaviour in BEHAVIOURS),
-        *(max(shares[behaviour], default=None) for behaviour in BEHAVIOURS),
-        sum(bool(each.beyond_floor) for each in found),
+        mutants=len(found),
+        largest=max(each.share for each in found),
+        scores=sum(bool(each.beyond_floor) for each in found),
+        **figures,
     )
