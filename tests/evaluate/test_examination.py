@@ -1,0 +1,56 @@
+"""Whether mutants leave their buffers, and what that is told by."""
+
+from __future__ import annotations
+
+import pytest
+
+from tvm_mutate.evaluate import Examiner
+
+from .conftest import CATALOGUE, SECONDS, Both
+
+OUTSIDE = "tir.swap-compare{from=le,to=gt}@max_pool2d1#0"
+INSIDE = "tir.swap-compare{from=gt,to=ge}@fused_matmul_add4_relu4#0"
+
+
+@pytest.fixture(scope="module")
+def examiner(both: Both) -> Examiner:
+    return Examiner(both.stages, both.inputs, CATALOGUE)
+
+
+def test_a_padding_condition_that_lets_reads_through_is_named_by_index_and_by_line(examiner: Examiner):
+    found = examiner.examine(CATALOGUE.parse(OUTSIDE), SECONDS)
+    assert found.behaviour == "undefined"
+    assert {each.kernel for each in found.accesses} == {"max_pool2d1"}
+    by_evidence = {each.evidence: each for each in found.accesses}
+    assert by_evidence["indices"].expression.startswith("lv8[v_ax0, v_ax1, v_ax2 - ")
+    assert "of 0 to 7" in by_evidence["indices"].detail
+    if "not looked at" not in found.sanitizer:
+        assert by_evidence["AddressSanitizer"].kind == "read"
+        assert "lv8[" in by_evidence["AddressSanitizer"].expression
+
+
+def test_a_mutant_that_stays_in_its_buffers_is_defined_and_needs_no_sanitizer(examiner: Examiner):
+    found = examiner.examine(CATALOGUE.parse(INSIDE), SECONDS)
+    assert (found.behaviour, found.accesses) == ("defined", ())
+    assert (found.indices, found.red_zones) == ("nothing outside", "nothing outside")
+    assert found.sanitizer == "not needed: every index is inside its buffer"
+
+
+def test_without_the_sanitizer_the_others_tell_it_and_that_is_said(examiner: Examiner, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "/bin/false")
+    found = examiner.examine(CATALOGUE.parse(OUTSIDE), SECONDS)
+    assert found.behaviour == "undefined"
+    assert found.sanitizer.startswith("not looked at: /bin/false makes no program with AddressSanitizer")
+
+
+def test_a_fault_in_lowered_code_is_found_by_running_it(examiner: Examiner):
+    lowered = "tir.swap-compare{from=le,to=gt,slot=lowered}@max_pool2d1#*"
+    found = examiner.examine(CATALOGUE.parse(lowered), SECONDS)
+    assert found.indices.startswith("not looked at")
+    assert found.behaviour == "undefined"
+
+
+def test_a_fault_in_the_planning_of_memory_is_not_known_of(examiner: Examiner):
+    found = examiner.examine(CATALOGUE.parse("pipeline.drop-pass{pass=StaticPlanBlockMemory}@*#*"), SECONDS)
+    assert found.behaviour == "unknown"
+    assert "planning of memory" in found.red_zones

@@ -1,0 +1,70 @@
+"""Accesses that leave their buffers, told by the index that each has at every iteration."""
+
+from __future__ import annotations
+
+import pytest
+import tvm
+
+from tvm_mutate.passes import Accesses, find_outside
+
+KERNEL = """
+@T.prim_func(s_tir=True)
+def kernel(A: T.Buffer((8, 8), "float32"), I: T.Buffer((8,), "int32"), B: T.Buffer((8, 8), "float32")):
+    for i, j in T.grid({rows}, {columns}):
+        with T.sblock("block"):
+            vi, vj = T.axis.remap("SS", [i, j])
+            {statement}
+"""
+
+
+def accesses(statement: str, rows: int = 8, columns: int = 8) -> Accesses:
+    script = KERNEL.format(statement=statement, rows=rows, columns=columns)
+    return find_outside(tvm.script.from_source(script))
+
+
+def test_a_kernel_that_stays_in_its_buffers_is_not_accused():
+    assert accesses("B[vi, vj] = A[vj, vi]") == Accesses((), others_inside=True)
+
+
+def test_a_read_behind_a_buffer_is_told_with_its_expression_and_how_far_it_goes():
+    (found,) = accesses("B[vi, vj] = A[vi, vj + 1]").outside
+    assert (found.kind, found.expression) == ("read", "A[vi, vj + 1]")
+    assert found.reached == "index 1 goes from 1 to 8 of 0 to 7; 1 accesses outside A"
+
+
+def test_a_write_before_a_buffer_is_told():
+    (found,) = accesses("B[vi - 1, vj] = A[vi, vj]").outside
+    assert (found.kind, found.expression) == ("write", "B[vi - 1, vj]")
+    assert found.reached.endswith("8 accesses outside B")
+
+
+@pytest.mark.parametrize(
+    ("statement", "guilty"),
+    [
+        ("B[vi, vj] = T.if_then_else(1 <= vi and vi < 9, A[vi - 1, vj], T.float32(0))", False),
+        ("B[vi, vj] = T.if_then_else(0 <= vi and vi < 9, A[vi - 1, vj], T.float32(0))", True),
+        ("B[vi, vj] = T.if_then_else(vi * 8 + vj < 56, A[vi + 1, vj], T.float32(0))", False),
+        ("B[vi, vj] = T.if_then_else(vi * 8 + vj <= 56, A[vi + 1, vj], T.float32(0))", True),
+        ("B[vi, vj] = A[T.min(vi + 1, 7), (vj + 5) % 8]", False),
+        ("B[vi, vj] = T.Select(7 < vi, A[vi + 4, vj], A[vi, vj])", False),
+    ],
+)
+def test_conditions_around_an_access_decide_which_iterations_come_to_it(statement: str, guilty: bool):
+    found = accesses(statement)
+    assert bool(found.outside) is guilty
+    assert found.others_inside
+
+
+def test_an_access_that_leaves_its_row_but_not_its_buffer_is_no_undefined_one():
+    inside = "B[vi, vj] = T.if_then_else(vi < 7, A[vi, vj + 1], T.float32(0))"
+    assert accesses(inside) == Accesses((), others_inside=True)
+
+
+def test_what_depends_on_data_is_not_decided():
+    assert accesses("B[vi, vj] = A[I[vi], vj]") == Accesses((), others_inside=False)
+    assert accesses("B[vi, vj] = T.if_then_else(0 < I[vi], A[vi + 1, vj], T.float32(0))") == Accesses((), False)
+
+
+def test_loops_that_are_too_many_to_be_counted_through_are_looked_at_at_their_edges():
+    (found,) = accesses("B[vi // 1000, vj // 1000] = A[vi // 1000, vj // 1000 + 1]", 8000, 8000).outside
+    assert found.expression == "A[vi // 1000, vj // 1000 + 1]"

@@ -1,0 +1,92 @@
+"""The cross-device table and its picture."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+from PIL import Image
+
+from tests.report.results_by_hand import SWAP, completed, make
+from tvm_mutate.report import cross_devices, draw_heat_maps, write_cross_devices, write_heat_maps
+
+DEVICES = ("llvm", "v3", "c")
+CONDITIONAL = "Conditional Statement Operations"
+
+
+def test_a_mutant_counts_by_its_behaviour_and_only_beyond_the_unmutated_builds(three_devices):
+    rows = {(each.category, each.first_device, each.second_device): each for each in cross_devices(three_devices)}
+    # SWAP completed on all three; on c it gives four other labels, one of which c gives without a fault as well.
+    found = rows[CONDITIONAL, "llvm", "c"]
+    assert (found.mutants, found.largest) == (1, 1.0)
+    assert (found.defined, found.undefined, found.unknown) == (0, 1, 0)
+    assert (found.largest_defined, found.largest_undefined, found.largest_unknown) == (None, 0.75, None)
+    agreeing = rows[CONDITIONAL, "llvm", "v3"]
+    assert (agreeing.mutants, agreeing.largest, agreeing.undefined, agreeing.scores) == (1, 0.0, 0, 0)
+    cast = rows["Arithmetic Types", "llvm", "c"]  # differs where the unmutated builds do
+    assert (cast.largest, cast.defined, cast.undefined, cast.unknown) == (0.25, 0, 0, 0)
+
+
+def test_all_categories_together_come_last_and_are_their_sum(three_devices):
+    table = cross_devices(three_devices)
+    assert {each.category for each in table[-3:]} == {"All categories"}
+    assert [(each.first_device, each.second_device) for each in table[-3:]] == [
+        ("llvm", "v3"),
+        ("llvm", "c"),
+        ("v3", "c"),
+    ]
+    whole = table[-2]
+    parts = [each for each in table[:-3] if each.second_device == "c" and each.first_device == "llvm"]
+    assert whole.mutants == sum(each.mutants for each in parts)
+    assert whole.largest_undefined == 0.75
+
+
+def test_a_mutant_that_nobody_looked_at_is_unknown():
+    results = make(("llvm", "v3"), [completed(SWAP, "llvm", [0, 1, 2, 3]), completed(SWAP, "v3", [1, 1, 2, 3])], [])
+    rows = tuple({**row, "behaviour": "unknown"} for row in results.discrepancies)
+    (found,) = cross_devices(dataclasses.replace(results, discrepancies=rows))
+    assert (found.unknown, found.largest_unknown, found.undefined) == (1, 0.25, 0)
+
+
+def test_the_table_reads_back_from_both_files(three_devices, tmp_path):
+    table = cross_devices(three_devices)
+    in_csv, in_json = write_cross_devices(table, tmp_path)
+    assert json.loads(in_json.read_text()) == [dataclasses.asdict(each) for each in table]
+    with in_csv.open(newline="") as lines:
+        cells = list(csv.DictReader(lines))
+    assert [(row["category"], int(row["mutants"]), float(row["largest"])) for row in cells] == [
+        (each.category, each.mutants, each.largest) for each in table
+    ]
+
+
+def test_the_picture_has_a_map_for_each_category_and_behaviour_with_titles_labels_and_one_bar(three_devices):
+    table = cross_devices(three_devices)
+    figure = draw_heat_maps(table, DEVICES)
+    maps, bar = figure.axes[:-1], figure.axes[-1]
+    categories = list(dict.fromkeys(each.category for each in table))
+    assert len(maps) == 2 * len(categories)
+    assert [axis.get_title() for axis in maps[:2]] == ["defined behaviour", "undefined behaviour"]
+    assert bar.get_ylabel() == "inputs with different labels, largest share of any mutant (%)"
+    assert all([tick.get_text() for tick in axis.get_xticklabels()] == list(DEVICES) for axis in maps[-2:])
+    values = np.ma.filled(maps[2 * categories.index(CONDITIONAL) + 1].images[0].get_array(), np.nan)
+    assert values[0, 2] == values[2, 0] == 75.0
+    assert values[0, 1] == 0.0
+    assert np.isnan(np.diag(values)).all()
+
+
+def test_equal_results_make_equal_pictures_that_can_be_opened(three_devices, tmp_path):
+    table = cross_devices(three_devices)
+    first, second = (write_heat_maps(table, DEVICES, tmp_path / name) for name in ("a", "b"))
+    assert [path.name for path in first] == ["cross_devices.png", "cross_devices.svg"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    with Image.open(first[0]) as picture:
+        assert min(picture.size) > 300
+    assert "undefined behaviour" in first[1].read_text()
+
+
+def test_one_device_has_no_picture(one_device, tmp_path):
+    assert write_heat_maps(cross_devices(one_device), ("cuda",), tmp_path) == ()
+    assert list(tmp_path.iterdir()) == []
