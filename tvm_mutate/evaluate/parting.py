@@ -166,7 +166,7 @@ def _first(ours: Calls, theirs: Calls, floors: Mapping[tuple[str, int], _Floor],
             difference = _differences(a, b)
             beyond = int(np.sum(difference > floor))
             if beyond:
-                finite = difference[np.isfinite(difference)]
+                finite = difference[(difference > floor) & np.isfinite(difference)]
                 largest = float(finite.max()) if finite.size else None
                 return KernelParting(number, count, one.kernel, largest, floor, beyond, a.size)
     if len(ours.calls) != len(theirs.calls):
