@@ -23,7 +23,9 @@ from tvm_mutate.pipeline import generate
 
 # Kernels that are found to leave their buffers go on: a kernel may do so at several places. `-w`: the code is TVM's.
 _OPTIONS = ("-O1", "-g", "-w", "-fsanitize=address", "-fsanitize-recover=address", "-Dhalf=_Float16")
-_RUN_OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:halt_on_error=0:handle_segv=1:allow_user_segv_handler=0:print_legend=0:color=never"}
+_RUN_OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=0:handle_segv=1:allow_user_segv_handler=0:print_legend=0:color=never"
+}
 _ERROR = re.compile(
     r"ERROR: AddressSanitizer: (?P<what>[\w-]+).*?(?:\n(?P<access>READ|WRITE) of size (?P<size>\d+)|$)(?P<frames>.*?)"
     r"(?===\d+==ERROR|\Z)",

@@ -26,9 +26,10 @@ from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 from tvm_mutate.program import KernelCall, NotStraightLineError, Program, View, take_program
 
 DEFINED, UNDEFINED, UNKNOWN = "defined", "undefined", "unknown"
-INDICES, RED_ZONES, SANITIZER, CRASH = "indices", "red zones", "AddressSanitizer", "crash"
+INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSanitizer", "code", "crash"
 _STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 _MOST_CONFIRMED = 4
+_UNDEF = "use of a value that is undefined (undef in LLVM IR)"
 _UNWRITTEN = "read of memory that was never written"
 _KINDS = {READ: "read", WRITE: "write"}
 
@@ -38,7 +39,8 @@ class UndefinedAccess:
     """An access of a kernel that is undefined: ``kind`` is ``read``, ``write``, or empty where it is not known.
 
     ``expression`` is the access in TVMScript (``evidence`` is ``indices``) or in C (``AddressSanitizer``), and empty
-    where only its effect was seen (``red zones``, ``crash``); ``detail`` is for people.
+    where only its effect was seen (``red zones``, ``crash``) or a value is undefined in the generated ``code``;
+    ``detail`` is for people.
     """
 
     kernel: str
@@ -209,7 +211,7 @@ def _run_between(
             stage(RUNNING, replace(seen, running=step.kernel))
             arena = _arena(step, program, workspace, mutated.changed[step.kernel])
             found, undefined = arena.run(kernels[step.kernel], arguments, thoroughly=True)
-            undefined |= {READ} if kernels[step.kernel].undefined_values else set()
+            undefined |= {_UNDEF} if kernels[step.kernel].undefined_values else set()
             results = [each.copy() for each in found]
             seen = replace(seen, zones={**seen.zones, step.kernel: seen.zones.get(step.kernel, set()) | undefined})
         values.update(zip(step.results, results, strict=True))
@@ -255,13 +257,7 @@ def _concluded(seen: _Seen, ending: Ending, sanitized: Ending | None) -> Examina
         for kernel, accesses in seen.indices.items()
         for each in accesses.outside
     ]
-    found += [
-        UndefinedAccess(
-            kernel, _KINDS[each], "", RED_ZONES, _UNWRITTEN if each == READ and _inside(seen, kernel) else each
-        )
-        for kernel, kinds in seen.zones.items()
-        for each in sorted(kinds)
-    ]
+    found += [_seen_access(seen, kernel, each) for kernel, kinds in seen.zones.items() for each in sorted(kinds)]
     if ending.kind == "died" and seen.running:
         found.append(UndefinedAccess(seen.running, "", "", CRASH, ending.reason))
     told = "not needed: every index is inside its buffer" if seen.changed else "not needed: no kernel is another one"
@@ -271,6 +267,15 @@ def _concluded(seen: _Seen, ending: Ending, sanitized: Ending | None) -> Examina
     whole = ending.kind == "finished"
     behaviour = UNDEFINED if found else DEFINED if whole else UNKNOWN
     return Examination(behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), told)
+
+
+def _seen_access(seen: _Seen, kernel: str, what: str) -> UndefinedAccess:
+    """What running a kernel has shown, with the evidence for it."""
+    if what == _UNDEF:
+        return UndefinedAccess(kernel, "", "", CODE, what)
+    return UndefinedAccess(
+        kernel, _KINDS[what], "", RED_ZONES, _UNWRITTEN if what == READ and _inside(seen, kernel) else what
+    )
 
 
 def _told_of_indices(seen: _Seen) -> str:
@@ -285,10 +290,11 @@ def _told_of_indices(seen: _Seen) -> str:
 def _told_of_zones(seen: _Seen, ending: Ending) -> str:
     if ending.kind != "finished":
         return f"it {ending.kind} in {seen.running or 'the compiler'} ({ending.reason})"
-    return _counted(seen.zones, seen.zones.values(), 0) if seen.zones else "not needed: no kernel is another one"
+    outside = (kinds - {_UNDEF} for kinds in seen.zones.values())
+    return _counted(seen.zones, outside, 0, "undefined") if seen.zones else "not needed: no kernel is another one"
 
 
-def _counted(looked_at: Mapping[str, object], found: Iterable[object], undecided: int) -> str:
+def _counted(looked_at: Mapping[str, object], found: Iterable[object], undecided: int, what: str = "outside") -> str:
     guilty = sum(bool(each) for each in found)
-    said = f"outside in {guilty} of {len(looked_at)} kernels" if guilty else "nothing outside"
+    said = f"{what} in {guilty} of {len(looked_at)} kernels" if guilty else f"nothing {what}"
     return f"{said}, {undecided} undecided" if undecided else said
