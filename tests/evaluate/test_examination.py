@@ -51,6 +51,6 @@ def test_a_fault_in_lowered_code_is_found_by_running_it(examiner: Examiner):
 
 
 def test_a_fault_in_the_planning_of_memory_is_not_known_of(examiner: Examiner):
-    found = examiner.examine(CATALOGUE.parse("pipeline.drop-pass{pass=StaticPlanBlockMemory}@*#*"), SECONDS)
+    found = examiner.examine(CATALOGUE.parse("pipeline.skip-pass{pass=StaticPlanBlockMemory}@*#*"), SECONDS)
     assert found.behaviour == "unknown"
     assert "planning of memory" in found.red_zones

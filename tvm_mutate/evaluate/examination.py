@@ -30,7 +30,7 @@ INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSan
 _STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 _MOST_CONFIRMED = 4
 _UNDEF = "use of a value that is undefined (undef in LLVM IR)"
-_UNWRITTEN = "read of memory that was never written"
+_UNWRITTEN = "read of memory that was never written, as where the compiler drops a value that is undefined"
 _KINDS = {READ: "read", WRITE: "write"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ _TITLES = {
     "undefined": "undefined behaviour",
     "unknown": "behaviour not known",
 }
-_COLOURS = "viridis_r"
+_COLOURS = "Blues"
 
 
 def write_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str], folder: str | Path) -> tuple[Path, ...]:
@@ -60,7 +61,7 @@ def draw_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str]) -> Figu
         for behaviour, axis in zip(behaviours, line, strict=True):
             rows = [each for each in table if each.category == category]
             image = _draw(axis, rows, behaviour, devices)
-        line[0].set_ylabel(category.replace(" & ", " &\n").replace(" Operations", "\nOperations"), fontsize=9)
+        line[0].set_ylabel(f"{textwrap.fill(category, 22)}\n\ndevice", fontsize=9)
     for axis, behaviour in zip(axes[0], behaviours, strict=True):
         axis.set_title(_TITLES[behaviour], fontsize=10)
     for axis in axes[-1]:
