@@ -58,11 +58,11 @@ def cross_devices(results: Results) -> list[CrossDevice]:
     if len({category for category, _ in by_place}) > 1:
         for (_, devices), found in list(by_place.items()):
             by_place[ALL, devices] += found
-    categories = [*map(str, Category), ALL]
-    names = [row["name"] for row in results.devices]
+    categories = {name: rank for rank, name in enumerate([*map(str, Category), ALL])}
+    names = {row["name"]: rank for rank, row in enumerate(results.devices)}
 
     def rank(place: tuple[str, tuple[str, str]]) -> tuple[int, ...]:
-        return (categories.index(place[0]), *map(names.index, place[1]))
+        return (categories[place[0]], *(names.get(name, len(names)) for name in place[1]))
 
     return [_row(category, pair, by_place[category, pair]) for category, pair in sorted(by_place, key=rank)]
 

@@ -58,12 +58,13 @@ def verdict_table(tallies: Mapping[str, Tally], total: Tally, title: str = "Verd
 
 
 def discrepancy_table(discrepancies: Iterable[Discrepancy]) -> Table:
-    """The mutants that two devices label most differently."""
+    """The mutants that two devices label most differently, with their behaviour below the model."""
     names = ("inputs %", "beyond %")
-    table = make_table("Worst discrepancies between devices", ("mutant", "model", "devices", "behaviour"), names)
+    table = make_table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
     for each in discrepancies:
         devices, shares = "\n".join(each.devices), map(percent, (each.share, each.beyond_share))
-        table.add_row(*texts(each.id, each.model, devices, each.behaviour or "-", *shares))
+        model = f"{each.model}\n({each.behaviour})"  # no column of its own: ids need the width
+        table.add_row(*texts(each.id, model, devices, *shares))
     return table
 
 
