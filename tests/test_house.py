@@ -18,7 +18,7 @@ FLOORS = (
     {"operators", "passes", "model", "oracle"},
     {"pipeline"},
     {"program", "activation"},
-    {"build"},
+    {"build", "autoload"},
     {"device"},
     {"evaluate"},
     {"campaign", "suite"},
