@@ -48,7 +48,7 @@ def _install() -> None:
 
 def _install_later() -> None:
     from collections import UserDict
-    from types import ModuleType
+    from typing import Any
 
     from tvm.relax import pipeline as of_relax
     from tvm.tirx import compilation_pipeline as of_tir
@@ -56,7 +56,7 @@ def _install_later() -> None:
     class Waiting(UserDict):
         """TVM's pipelines by name, until somebody looks for one."""
 
-        def __init__(self, module: ModuleType) -> None:
+        def __init__(self, module: Any) -> None:
             super().__init__()
             self.data, self.module = module.PIPELINE_MAP, module
             module.PIPELINE_MAP = self
