@@ -17,13 +17,13 @@ FLOORS = (
     {"mutant", "native", "statistics", "zoo"},
     {"operators", "passes", "model", "oracle"},
     {"pipeline"},
-    {"program"},
+    {"program", "activation"},
     {"build"},
     {"device"},
     {"evaluate"},
-    {"campaign"},
+    {"campaign", "suite"},
     {"report"},
-    {"cli"},
+    {"cli", "plugin"},
     {"bench", "__main__"},
 )
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -16,6 +16,7 @@ from tvm_mutate.pipeline.pass_lists import (
     tir_pass_lists,
     with_faults,
 )
+from tvm_mutate.pipeline.registration import overridden_global_function
 from tvm_mutate.pipeline.relax_pipeline import (
     default_relax_pipeline,
     fusing_pipeline,
@@ -43,6 +44,7 @@ __all__ = [
     "lower_to_door",
     "memory_pipeline",
     "mutated_tir_pipeline",
+    "overridden_global_function",
     "pass_names",
     "pass_sites",
     "passes_made_by",

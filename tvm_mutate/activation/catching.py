@@ -1,0 +1,153 @@
+"""Catches the builds of a process: every TIR pipeline that is looked up, and generators called without one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import threading
+from collections import UserDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm.tirx import compilation_pipeline
+
+from tvm_mutate.activation.builds import Build, Catcher
+from tvm_mutate.activation.generated import Generated
+from tvm_mutate.activation.transparent_pass import TransparentPass
+from tvm_mutate.pipeline import overridden_global_function
+
+_GENERATORS = "target.build."
+
+
+@contextlib.contextmanager
+def caught_builds(catcher: Catcher) -> Iterator[None]:
+    """While this lasts, every build of the process goes through the catcher; contexts may be nested.
+
+    Caught are all pipelines that are looked up by name meanwhile, whoever does it and whenever they were registered:
+    by ``tvm.compile``, ``tvm.tirx.build``, the global function ``tirx.build`` (constant folding), or directly with
+    ``get_tir_pipeline`` and ``get_default_tir_pipeline``. A module that is given to ``target.build.*`` and has seen no
+    such pipeline (lowered by hand, or by a pipeline looked up earlier) is a build of its own: all three methods of the
+    catcher get it one after another, just before its code is generated. A module counts as having seen a pipeline
+    where a function of it came out of one as it is, or under the same name out of the last one in the same thread.
+
+    Afterwards everything is as it was: the same objects, and of the user's own what was registered meanwhile. Pipelines
+    that were looked up meanwhile and are run later do nothing any more.
+    """
+    catching = _Catching(catcher)
+    before = compilation_pipeline.PIPELINE_MAP
+    pipelines = _CaughtPipelines(before, catching.caught)
+    with contextlib.ExitStack() as stack:
+        for name in tvm_ffi.registry.list_global_func_names():
+            if name.startswith(_GENERATORS):
+                stack.enter_context(overridden_global_function(name, catching.guarded))
+        compilation_pipeline.PIPELINE_MAP = pipelines
+        try:
+            yield
+        finally:
+            catching.active = False
+            if compilation_pipeline.PIPELINE_MAP is pipelines:
+                compilation_pipeline.PIPELINE_MAP = before
+
+
+Factory = Callable[..., Any]
+Step = Callable[[tvm.IRModule], tvm.IRModule]
+
+
+class _CaughtPipelines(UserDict):
+    """TVM's pipelines by name, wrapped as they are looked up; what is registered goes where it always goes."""
+
+    def __init__(self, pipelines: Any, wrap: Callable[[Factory], Factory]) -> None:
+        super().__init__()
+        self.data = pipelines
+        self._wrap = wrap
+
+    def __getitem__(self, name: str) -> Factory:
+        return self._wrap(self.data[name])
+
+
+class _Catching:
+    """What gives the builds their numbers and hands them to the catcher."""
+
+    def __init__(self, catcher: Catcher) -> None:
+        self.active = True
+        self._catcher = catcher
+        self._numbers = itertools.count()
+        self._generated = Generated()
+
+    def begun(self, module: tvm.IRModule) -> Build:
+        """The next build."""
+        return Build.of(next(self._numbers), module)
+
+    def caught(self, factory: Factory) -> Factory:
+        """What makes a pipeline as ``factory`` does, with the catcher around its parts."""
+
+        @functools.wraps(factory)
+        def make(*arguments: Any, **options: Any) -> Any:
+            pipeline = factory(*arguments, **options)
+            if not self.active:
+                return pipeline
+            run = _PipelineRun(self)
+            if not isinstance(pipeline, tuple):  # a pass that its owner takes directly
+                return run.body(pipeline)
+            body, finalize_host, finalize_device = pipeline
+            return run.body(body), run.finalizers(finalize_host), run.finalizers(finalize_device)
+
+        return make
+
+    def kernel(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
+        return self._catcher.kernel(build, module)
+
+    def lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
+        return self._generated.lowered(self._catcher.lowered(build, module))
+
+    def codegen(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
+        return self._generated.finalized(self._catcher.codegen(build, module))
+
+    def guarded(self, generate: Any) -> Callable[..., Any]:
+        """A code generator that hands modules which have seen no pipeline to the catcher."""
+
+        def generate_caught(module: Any, *rest: Any) -> Any:
+            if self.active and isinstance(module, tvm.IRModule) and not self._generated.has_seen_pipeline(module):
+                build = self.begun(module)
+                for step in (self._catcher.kernel, self._catcher.lowered, self._catcher.codegen):
+                    module = step(build, module)
+            return generate(module, *rest)
+
+        return generate_caught
+
+
+class _PipelineRun:
+    """The parts of one pipeline with the catcher around them; they are of the build that the body last began.
+
+    Who takes a pipeline directly may run its body on several modules, in any thread.
+    """
+
+    def __init__(self, catching: _Catching) -> None:
+        self._catching = catching
+        self._thread = threading.local()
+
+    def body(self, inner: Step) -> tvm.transform.Pass:
+        def lower(module: tvm.IRModule) -> tvm.IRModule:
+            if not self._catching.active:
+                return inner(module)
+            build = self._thread.build = self._catching.begun(module)
+            return self._catching.lowered(build, inner(self._catching.kernel(build, module)))
+
+        return TransparentPass(lower, inner)
+
+    def finalizers(self, make: Callable[[], Step]) -> Callable[[], tvm.transform.Pass]:
+        def finalizer() -> tvm.transform.Pass:
+            inner = make()
+
+            def finalize(module: tvm.IRModule) -> tvm.IRModule:
+                if not self._catching.active:
+                    return inner(module)
+                build = getattr(self._thread, "build", None) or self._catching.begun(module)
+                return self._catching.codegen(build, inner(module))
+
+            return TransparentPass(finalize, inner)
+
+        return finalizer
