@@ -139,7 +139,7 @@ def _add_tensor(digest: xxhash.xxh3_128, tensor: _DLTensor) -> bool:
     if not expected:  # what lies between the elements is nobody's
         return False
     size = (elements * tensor.bits * tensor.lanes + 7) // 8
-    digest.update(repr((shape, tensor.code, tensor.bits, tensor.lanes)))
+    digest.update(repr((shape, tensor.code, tensor.bits, tensor.lanes)).encode())
     if size and tensor.data:
         digest.update(ctypes.string_at(tensor.data + tensor.byte_offset, size))
     return True
