@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import threading
-from collections import UserDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,14 +15,15 @@ from tvm.tirx import compilation_pipeline
 
 from tvm_mutate.activation.builds import Build, Catcher
 from tvm_mutate.activation.generated import Generated
+from tvm_mutate.activation.lookups import Factory, wrapped_pipelines
 from tvm_mutate.activation.transparent_pass import TransparentPass
-from tvm_mutate.pipeline import overridden_global_function
+from tvm_mutate.pipeline import TirPipeline, overridden_global_function
 
 _GENERATORS = "target.build."
 
 
 @contextlib.contextmanager
-def caught_builds(catcher: Catcher) -> Iterator[None]:
+def caught_builds(catcher: Catcher, pipelines: Callable[[TirPipeline], TirPipeline] | None = None) -> Iterator[None]:
     """While this lasts, every build of the process goes through the catcher; contexts may be nested.
 
     Caught are all pipelines that are looked up by name meanwhile, whoever does it and whenever they were registered:
@@ -32,50 +32,36 @@ def caught_builds(catcher: Catcher) -> Iterator[None]:
     such pipeline (lowered by hand, or by a pipeline looked up earlier) is a build of its own: all three methods of the
     catcher get it one after another, just before its code is generated. A module counts as having seen a pipeline
     where a function of it came out of one as it is, or under the same name out of the last one in the same thread.
+    ``pipelines`` may put another TIR pipeline in the place of each that is looked up.
 
     Afterwards everything is as it was: the same objects, and of the user's own what was registered meanwhile. Pipelines
     that were looked up meanwhile and are run later do nothing any more.
     """
-    catching = _Catching(catcher)
-    before = compilation_pipeline.PIPELINE_MAP
-    pipelines = _CaughtPipelines(before, catching.caught)
+    catching = _Catching(catcher, pipelines or (lambda pipeline: pipeline))
     with contextlib.ExitStack() as stack:
+        stack.callback(catching.end)
         for name in tvm_ffi.registry.list_global_func_names():
             if name.startswith(_GENERATORS):
                 stack.enter_context(overridden_global_function(name, catching.guarded))
-        compilation_pipeline.PIPELINE_MAP = pipelines
-        try:
-            yield
-        finally:
-            catching.active = False
-            if compilation_pipeline.PIPELINE_MAP is pipelines:
-                compilation_pipeline.PIPELINE_MAP = before
+        stack.enter_context(wrapped_pipelines(compilation_pipeline, catching.caught))
+        yield
 
 
-Factory = Callable[..., Any]
 Step = Callable[[tvm.IRModule], tvm.IRModule]
-
-
-class _CaughtPipelines(UserDict):
-    """TVM's pipelines by name, wrapped as they are looked up; what is registered goes where it always goes."""
-
-    def __init__(self, pipelines: Any, wrap: Callable[[Factory], Factory]) -> None:
-        super().__init__()
-        self.data = pipelines
-        self._wrap = wrap
-
-    def __getitem__(self, name: str) -> Factory:
-        return self._wrap(self.data[name])
 
 
 class _Catching:
     """What gives the builds their numbers and hands them to the catcher."""
 
-    def __init__(self, catcher: Catcher) -> None:
+    def __init__(self, catcher: Catcher, pipelines: Callable[[TirPipeline], TirPipeline]) -> None:
         self.active = True
-        self._catcher = catcher
+        self._catcher, self._pipelines = catcher, pipelines
         self._numbers = itertools.count()
         self._generated = Generated()
+
+    def end(self) -> None:
+        """Has everything that was caught do nothing any more."""
+        self.active = False
 
     def begun(self, module: tvm.IRModule) -> Build:
         """The next build."""
@@ -92,7 +78,7 @@ class _Catching:
             run = _PipelineRun(self)
             if not isinstance(pipeline, tuple):  # a pass that its owner takes directly
                 return run.body(pipeline)
-            body, finalize_host, finalize_device = pipeline
+            body, finalize_host, finalize_device = self._pipelines(pipeline)
             return run.body(body), run.finalizers(finalize_host), run.finalizers(finalize_device)
 
         return make
