@@ -10,6 +10,7 @@ from tvm_mutate.report.discrepancy import (
 )
 from tvm_mutate.report.json_report import load_schema, read_json, write_json
 from tvm_mutate.report.paper import PaperComparison, PaperRow, paper_comparison
+from tvm_mutate.report.suite import render_suite, write_suite
 from tvm_mutate.report.summary import Group, Summary, summarize
 from tvm_mutate.report.tally import Score, Tally, tally
 from tvm_mutate.report.terminal import render_mutants, render_summary
@@ -29,6 +30,7 @@ __all__ = [
     "paper_comparison",
     "read_json",
     "render_mutants",
+    "render_suite",
     "render_summary",
     "summarize",
     "tally",
@@ -36,4 +38,5 @@ __all__ = [
     "write_critical",
     "write_csv",
     "write_json",
+    "write_suite",
 ]

@@ -28,52 +28,52 @@ def canary_table(rows: Iterable[Row]) -> Table:
     places: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         places.setdefault((row["model"], row["device"]), {})[row["canary"]] = row
-    table = _table("Canaries", ("model", "device", *names))
+    table = report_table("Canaries", ("model", "device", *names))
     for (model, device), found in places.items():
-        table.add_row(*_texts(model, device), *(_canary(found.get(name)) for name in names))
+        table.add_row(*texts(model, device), *(_canary(found.get(name)) for name in names))
     return table
 
 
 def category_table(title: str, tallies: Mapping[tuple[str, str], Tally]) -> Table:
     """The figures of one model (or of all) by category and, under each, by device."""
-    table = _table(title, ("category / device",), _FIGURES)
+    table = report_table(title, ("category / device",), _FIGURES)
     above: str | None = None
     for (category, device), tally in tallies.items():
         if category != above:
             table.add_row(Text(category, style="bold"))
             above = category
-        table.add_row(Text(f"  {device}"), *_texts(*_figures(tally)))
+        table.add_row(Text(f"  {device}"), *texts(*_figures(tally)))
     return table
 
 
 def verdict_table(tallies: Mapping[str, Tally], total: Tally, title: str = "Verdicts") -> Table:
     """The verdicts and the mutation score of each device, and of all."""
-    table = _table(title, ("device",), _VERDICTS)
+    table = report_table(title, ("device",), _VERDICTS)
     for device, tally in tallies.items():
-        table.add_row(Text(device), *_texts(*_verdicts(tally)))
+        table.add_row(Text(device), *texts(*_verdicts(tally)))
     if len(tallies) > 1:
         table.add_section()
-        table.add_row(Text("all"), *_texts(*_verdicts(total)), style="bold")
+        table.add_row(Text("all"), *texts(*_verdicts(total)), style="bold")
     return table
 
 
 def discrepancy_table(discrepancies: Iterable[Discrepancy]) -> Table:
     """The mutants that two devices label most differently."""
     names = ("inputs %", "unmut. %")
-    table = _table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
+    table = report_table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
     for each in discrepancies:
         devices = "\n".join(each.devices)
-        table.add_row(*_texts(each.id, each.model, devices, percent(each.share), percent(each.unmutated_share)))
+        table.add_row(*texts(each.id, each.model, devices, percent(each.share), percent(each.unmutated_share)))
     return table
 
 
 def paper_table(comparison: PaperComparison) -> Table:
     """The figures of the MutateNN paper beside ours, and what keeps them from being compared."""
-    table = _table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
+    table = report_table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
     table.columns[0].max_width = 30
     table.add_column("where, here", overflow="fold", ratio=1)
     for row in comparison.rows:
-        table.add_row(*_texts(row.claim, percent(row.paper), percent(row.ours), row.where))
+        table.add_row(*texts(row.claim, percent(row.paper), percent(row.ours), row.where))
     table.caption = Text(comparison.caveat)
     table.caption_justify = "left"
     return table
@@ -81,9 +81,9 @@ def paper_table(comparison: PaperComparison) -> Table:
 
 def mutant_table(rows: Iterable[Row]) -> Table:
     """Mutants on their devices: how far each got, and why it was judged as it was."""
-    table = _table("Surviving mutants", ("mutant", "model", "device", "rung"))
+    table = report_table("Surviving mutants", ("mutant", "model", "device", "rung"))
     for row in rows:
-        table.add_row(*_texts(row["id"], row["model"], row["device"], row["rung"] or "-"))
+        table.add_row(*texts(row["id"], row["model"], row["device"], row["rung"] or "-"))
     return table
 
 
@@ -107,7 +107,7 @@ def percent(share: float | None) -> str:
     return ">99.9" if text == "100.0" and share < 1 else text
 
 
-def _table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> Table:
+def report_table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> Table:
     """A table with columns of text on the left and columns of figures on the right."""
     table = Table(
         title=Text(title, style="bold"),
@@ -130,7 +130,8 @@ def _canary(row: Row | None) -> Text:
     return Text(verdict, style="green") if row["ok"] else Text(f"{verdict}: WRONG", style="bold red")
 
 
-def _texts(*cells: str) -> list[Text]:
+def texts(*cells: str) -> list[Text]:
+    """Cells of a table, whatever they hold."""
     return [Text(cell) for cell in cells]
 
 
