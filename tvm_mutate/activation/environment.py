@@ -15,9 +15,9 @@ from tvm_mutate.errors import MutateError, UsageError
 def install(mutant: str, kernel: str, build: str, record: str) -> None:
     """Mutates what this process builds until it ends, with a line on stderr now and one at the end.
 
-    The values are those of TVM_MUTATE, a mutant, TVM_MUTATE_KERNEL, the digest of the only kernel that it is for, and
-    TVM_MUTATE_BUILD, the number of the only build; TVM_MUTATE_RECORD is a folder to record in what was applied, or,
-    without a mutant, what is built. Raises SystemExit with a sentence for what cannot be done.
+    The values are those of TVM_MUTATE, a mutant, TVM_MUTATE_KERNEL, the digest (or its beginning) of the only kernel
+    that it is for, and TVM_MUTATE_BUILD, the number of the only build; TVM_MUTATE_RECORD is a folder to record in what
+    was applied, or, without a mutant, what is built. Raises SystemExit with a sentence for what cannot be done.
     """
     stack = contextlib.ExitStack()
     try:
