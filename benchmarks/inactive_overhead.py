@@ -47,7 +47,7 @@ kernel = te.create_prim_func([rows, product])
 given, result = (tvm.runtime.tensor(np.ones((128, 128), "float32")) for _ in range(2))
 library, building = timed(lambda: tvm.compile(kernel, target="llvm"), 25)
 _, running = timed(lambda: library(given, result), 200)
-code = hashlib.sha256(library.mod.inspect_source("ll").encode()).hexdigest()
+code = hashlib.sha256(library.mod.inspect_source("asm").encode()).hexdigest()
 print(json.dumps({"import": importing, "build": building, "run": running, "code": code,
                   "installed": "tvm_mutate.autoload" in sys.modules}))
 """
