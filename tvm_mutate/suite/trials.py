@@ -44,10 +44,13 @@ class Trial:
 
 
 class Trials:
-    """Answers how tests end with mutants: from the journal, or by running the test in a forked child."""
+    """Answers how tests end with mutants: from the journal, or by running the test in a forked child.
 
-    def __init__(self, journal: SuiteJournal, catalogue: Catalogue, timeout: float) -> None:
-        self._journal, self._catalogue, self._timeout = journal, catalogue, timeout
+    With ``again`` a test is run with a mutant whether that is known or not; what the canaries said is believed.
+    """
+
+    def __init__(self, journal: SuiteJournal, catalogue: Catalogue, timeout: float, again: bool = False) -> None:
+        self._journal, self._catalogue, self._timeout, self._again = journal, catalogue, timeout, again
 
     def limit(self, recording: Recording) -> float:
         """The seconds that a run of the test with a mutant may take."""
@@ -89,12 +92,13 @@ class Trials:
         around: Callable[[], AbstractContextManager[Callable[[], Any]]],
     ) -> Trial:
         question = Question(mutant, way, code, recording.test.name, recording.test.source)
-        known = self._journal.answer(question)
+        is_canary = mutant in (NO_OP, VANISHED)
+        known = self._journal.answer(question) if is_canary or not self._again else None
         if known is not None:
             return Trial(recording.test.name, **known)
         run = run_test(recording.test, self.limit(recording), around, filled=recording.filled)
         # A child that was lost could not tell; it was not lost without the mutant.
-        applied, values = (run.noted if isinstance(run.noted, tuple) else (run.noted in (None, True), UNKNOWN))
+        applied, values = run.noted if isinstance(run.noted, tuple) else (run.noted in (None, True), UNKNOWN)
         kind, reason = run.outcome.kind, run.outcome.reason
         trial = Trial(recording.test.name, str(kind), reason, round(run.seconds, 3), bool(applied), values)
         self._journal.add(question, {name: value for name, value in asdict(trial).items() if name != "test"})
