@@ -90,11 +90,11 @@ def activate(
 ) -> Iterator[Activation]:
     """Mutates every build of the process that matches, while the context lasts; what is built inside stays mutated.
 
-    ``kernel`` limits it to functions with this :func:`kernel_digest`, ``build`` to the build with this number. Of host
-    functions only what the kernel computes is mutated and counted; with ``argument_checks`` it is TVM's checks of their
-    arguments, too. In the slot ``graph`` a module is mutated before the first of TVM's Relax pipelines that it is given
-    to. In the slot ``pipeline`` it is the lists of TIR passes. ``recorder`` gets what was applied, each time something
-    was. Raises UsageError for an unknown mutant, and for a place that its slot does not have.
+    ``kernel`` limits it to functions whose :func:`kernel_digest` begins so, ``build`` to the build with this number.
+    Of host functions only what the kernel computes is mutated and counted; with ``argument_checks`` it is TVM's checks
+    of their arguments, too. In the slot ``graph`` a module is mutated before the first of TVM's Relax pipelines that it
+    is given to. In the slot ``pipeline`` it is the lists of TIR passes. ``recorder`` gets what was applied, each time
+    something was. Raises UsageError for an unknown mutant, and for a place that its slot does not have.
     """
     catalogue = catalogue or load_catalogue()
     parsed = catalogue.parse(str(mutant))

@@ -15,7 +15,7 @@ _DEVICE_SUFFIX = "_kernel"
 
 @dataclass(frozen=True)
 class Place:
-    """All functions of all builds, or those with a digest, or those of the build with a number."""
+    """All functions of all builds, or those with a digest (or its beginning), or those of one build, by number."""
 
     kernel: str | None = None
     build: int | None = None
@@ -33,8 +33,8 @@ class Place:
             return []
         if self.kernel is None:
             return list(wanted)
-        kernels = [name for name, digest in build.digests.items() if digest == self.kernel]
-        covered = [name for name in names if any(_is_of(name, kernel) for kernel in kernels)]
+        kernels = [name for name, digest in build.digests.items() if digest.startswith(self.kernel)]
+        covered = [name for name in names if any(is_of(name, kernel) for kernel in kernels)]
         return [
             replace(selection, mutation=selection.mutation.at(name, selection.mutation.sites))
             for selection in wanted
@@ -49,5 +49,6 @@ class Current(threading.local):
     build: Build | None = None
 
 
-def _is_of(function: str, kernel: str) -> bool:
+def is_of(function: str, kernel: str) -> bool:
+    """Whether a function of a lowered module is a kernel of this name, or was split off it for a device."""
     return function == kernel or function.startswith(kernel + _DEVICE_SUFFIX)

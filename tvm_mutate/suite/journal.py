@@ -67,7 +67,7 @@ class SuiteJournal:
             self._connection.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
             why = "another process is using it" if "locked" in str(error) else getattr(error, "strerror", None) or error
-            raise UsageError(f"folder {folder} cannot be used ({why}); name another with --tvm-output") from None
+            raise UsageError(f"folder {folder} cannot be used ({why}); name another") from None
 
     def answer(self, question: Question) -> dict[str, Any] | None:
         """What was answered to the question before, in this session or in an earlier one; None where nothing was."""
