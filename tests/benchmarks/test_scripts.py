@@ -20,6 +20,7 @@ SCRIPTS = (
     "native",
     "pipeline_faults",
     "resumption",
+    "suite_score",
     "switchable",
     "throughput",
     "workers",
