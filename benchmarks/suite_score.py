@@ -33,6 +33,7 @@ TVM_FILES = (
     "relax/test_relax_operators.py",
     "relax/test_transform_gradient_numeric.py",
     "relax/test_frontend_onnx_backend.py",
+    "s_tir/schedule",
     "te/test_te_create_primfunc.py",
 )
 
@@ -45,7 +46,7 @@ def score(folder: Path, files: list[str], output: Path, options: list[str]) -> t
     finished = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    if finished.returncode:
+    if finished.returncode > 1:  # 1: some files could not be collected
         raise SystemExit(f"{shlex.join(command)} ended with {finished.returncode}:\n{finished.stdout[-3000:]}")
     return json.loads((output / "suite.json").read_text()), time.monotonic() - started
 
