@@ -91,6 +91,26 @@ def test_pipelines_that_are_registered_later_are_caught_and_stay(kernels):
     assert compilation_pipeline.PIPELINE_MAP.pop(name) is compilation_pipeline.tirx_pipeline
 
 
+def test_a_pipeline_that_is_made_of_another_is_one_build(kernels):
+    def looked_up_when_made():
+        return tirx.get_tir_pipeline("s_tir")
+
+    def looked_up_when_run():
+        @tvm.transform.module_pass(opt_level=0)
+        def body(module, _context):
+            return tirx.get_tir_pipeline("s_tir")[0](module)
+
+        return body, *tirx.get_tir_pipeline("s_tir")[1:]
+
+    recording = Recording()
+    with caught_builds(recording):
+        for factory in (looked_up_when_made, looked_up_when_run):
+            tirx.register_tir_pipeline("tests.of_another", factory)
+            tirx.build(kernels, target="llvm", pipeline="tests.of_another")
+    assert stages(recording) == ALL * 2
+    assert compilation_pipeline.PIPELINE_MAP.pop("tests.of_another") is looked_up_when_run
+
+
 def flat(kernels: tvm.IRModule) -> tvm.IRModule:
     return tvm.transform.Sequential(
         [tvm.s_tir.transform.ConvertBlocksToOpaque(), tvm.s_tir.transform.LowerOpaqueBlock()]

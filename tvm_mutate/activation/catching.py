@@ -57,6 +57,7 @@ class _Catching:
         self.active = True
         self._catcher, self._pipelines = catcher, pipelines
         self._numbers = itertools.count()
+        self._thread = threading.local()
         self._generated = Generated()
 
     def end(self) -> None:
@@ -72,8 +73,9 @@ class _Catching:
 
         @functools.wraps(factory)
         def make(*arguments: Any, **options: Any) -> Any:
-            pipeline = factory(*arguments, **options)
-            if not self.active:
+            with self._inside() as outermost:  # a pipeline may be made of another that it looks up
+                pipeline = factory(*arguments, **options)
+            if not (self.active and outermost):
                 return pipeline
             run = _PipelineRun(self)
             if not isinstance(pipeline, tuple):  # a pass that its owner takes directly
@@ -83,14 +85,32 @@ class _Catching:
 
         return make
 
-    def kernel(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        return self._catcher.kernel(build, module)
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[bool]:
+        """While this lasts, pipelines in this thread are parts of another; gives whether this one is none."""
+        outermost = not getattr(self._thread, "inside", False)
+        self._thread.inside = True
+        try:
+            yield outermost
+        finally:
+            self._thread.inside = not outermost
 
-    def lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        return self._generated.lowered(self._catcher.lowered(build, module))
+    def lower(self, inner: Step, module: tvm.IRModule) -> tuple[Build | None, tvm.IRModule]:
+        """A new build, and the module after the body of its pipeline; no build where the body is a part of another."""
+        with self._inside() as outermost:
+            if not (self.active and outermost):
+                return None, inner(module)
+            build = self.begun(module)
+            lowered = inner(self._catcher.kernel(build, module))
+        return build, self._generated.lowered(self._catcher.lowered(build, lowered))
 
-    def codegen(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        return self._generated.finalized(self._catcher.codegen(build, module))
+    def finalize(self, inner: Step, build: Build | None, module: tvm.IRModule) -> tvm.IRModule:
+        """The module of a build (None: of one that begins here) after a finalizer."""
+        with self._inside() as outermost:
+            finalized = inner(module)
+        if not (self.active and outermost):
+            return finalized
+        return self._generated.finalized(self._catcher.codegen(build or self.begun(module), finalized))
 
     def guarded(self, generate: Any) -> Callable[..., Any]:
         """A code generator that hands modules which have seen no pipeline to the catcher."""
@@ -117,10 +137,8 @@ class _PipelineRun:
 
     def body(self, inner: Step) -> tvm.transform.Pass:
         def lower(module: tvm.IRModule) -> tvm.IRModule:
-            if not self._catching.active:
-                return inner(module)
-            build = self._thread.build = self._catching.begun(module)
-            return self._catching.lowered(build, inner(self._catching.kernel(build, module)))
+            self._thread.build, lowered = self._catching.lower(inner, module)
+            return lowered
 
         return TransparentPass(lower, inner)
 
@@ -129,10 +147,7 @@ class _PipelineRun:
             inner = make()
 
             def finalize(module: tvm.IRModule) -> tvm.IRModule:
-                if not self._catching.active:
-                    return inner(module)
-                build = getattr(self._thread, "build", None) or self._catching.begun(module)
-                return self._catching.codegen(build, inner(module))
+                return self._catching.finalize(inner, getattr(self._thread, "build", None), module)
 
             return TransparentPass(finalize, inner)
 

@@ -32,8 +32,8 @@ def render_command(results: CommandResults) -> list[RenderableType]:
     rows, compiler = ([row for row in results.rows if row.compiler is wanted] for wanted in (False, True))
     parts: list[RenderableType] = [
         Text(
-            f"Unmutated: {results.builds} builds of {results.kernels} kernels, {results.baseline_seconds:.1f} s. "
-            f"{len(results.rows)} mutants, {results.reused} of them from the journal."
+            f"Unmutated: {results.baseline_seconds:.1f} s, builds: {results.builds}, kernels: {results.kernels}. "
+            f"Mutants: {len(results.rows)}, of which {results.reused} from the journal."
         )
     ]
     if rows:

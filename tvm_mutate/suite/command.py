@@ -93,7 +93,7 @@ class CommandSession:
         self._limit = max(self._asked.timeout, _SLACK * baseline.seconds)
         kernels = {digest for each in recording.modules for digest in each.digests.values()}
         self._reporter.note(
-            f"baseline passes in {baseline.seconds:.1f} s: {recording.builds} builds, {len(kernels)} kernels"
+            f"baseline passes in {baseline.seconds:.1f} s: builds: {recording.builds}, kernels: {len(kernels)}"
         )
         planned = plan_command(self._asked.operators, recording, self._asked.sites, self._asked.seed, self._catalogue)
         if not planned:
