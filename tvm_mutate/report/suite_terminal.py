@@ -155,16 +155,16 @@ def _effort(results: SuiteResults) -> RenderableType:
     spent = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items() if value)
     if results.settings["mode"] == RECORD:
         return Text(spent)
-    out = f"; {effort['mutants_left_out']} mutants left out" if effort["mutants_left_out"] else ""
+    out = f"; {_number(effort['mutants_left_out'], 'mutant')} left out" if effort["mutants_left_out"] else ""
     return Text(f"{effort['trials']} runs of tests, {effort['trials_reused']} more from the cache{out}; {spent}")
 
 
-def _listed(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+def _listed(title: str, rows: Sequence[tuple[str, str]]) -> Text:
+    """A title with the first rows under it."""
     more = f", {_MOST_TESTS} shown" if len(rows) > _MOST_TESTS else ""
-    table = report_table(f"{title} ({len(rows)}{more})", ("test", ""))
-    for cells in rows[:_MOST_TESTS]:
-        table.add_row(*texts(*cells))
-    return table
+    width = max(len(name) for name, _ in rows[:_MOST_TESTS])
+    lines = [f"\n  {name.ljust(width)}  {told}" for name, told in rows[:_MOST_TESTS]]
+    return Text.assemble((f"{title} ({len(rows)}{more})", "bold"), *lines)
 
 
 def _with_outcome(results: SuiteResults, kind: Kind) -> list[Row]:
