@@ -21,6 +21,7 @@ SCRIPTS = (
     "native",
     "pipeline_faults",
     "resumption",
+    "suite_score",
     "switchable",
     "throughput",
     "workers",

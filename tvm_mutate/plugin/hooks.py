@@ -72,8 +72,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
         raise pytest.UsageError(
-            "--tvm-mutate runs every test in a forked child of one process that has collected them all, and pytest-xdist "
-            "spreads them over several: leave -n out, or give -n 0"
+            "--tvm-mutate runs every test in a forked child of one process that has collected them all, and "
+            "pytest-xdist spreads them over several: leave -n out, or give -n 0"
         )
     # Before TVM is imported: a forked child cannot use a thread pool of its parent.
     os.environ["TVM_NUM_THREADS"] = "1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -42,12 +42,12 @@ class _Failures:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo
-    ) -> Iterator[None]:  # pragma: no cover - runs in forked children
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # pragma: no cover - runs in forked children
         """Notes what was raised, and makes the report as always."""
         report = yield
         if call.excinfo is not None and report.failed:
             self.raised.append(call.excinfo.value)
-        return report  # type: ignore[return-value]
+        return report
 
 
 def _run(item: pytest.Item) -> Outcome:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import inspect
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tvm_mutate.errors import MutateError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.plugin.items import suite_tests
-from tvm_mutate.report import render_suite, write_suite
-from tvm_mutate.suite import Session, Settings, SuiteJournal, SuiteResults
-
-_WIDTH = 110
+from tvm_mutate.suite import Session, Settings, SuiteJournal
 
 
 def run_session(session: pytest.Session, settings: Settings) -> None:
@@ -28,22 +24,23 @@ def run_session(session: pytest.Session, settings: Settings) -> None:
 
     try:
         journal = SuiteJournal(folder)
+        _warm_up()
         try:
             results = Session(settings, load_catalogue(), journal, tell).run(suite_tests(session))
         finally:
             journal.close()
-        paths = write_suite(results, folder)
+        # Imported only now: TVM's parser looks at all modules that there are, again and again, and tests use it.
+        from tvm_mutate.plugin.reporting import report
+
+        lines = report(results, folder)
     except MutateError as error:
         raise pytest.UsageError(str(error)) from None
     if terminal is not None:
         terminal.ensure_newline()
-        for line in [*_rendered(results), *(f"written: {path}" for path in paths)]:
+        for line in lines:
             terminal.write_line(line)
 
 
-def _rendered(results: SuiteResults) -> list[str]:
-    console = Console(file=io.StringIO(), width=_WIDTH, highlight=False)
-    with console.capture() as capture:
-        for part in render_suite(results):
-            console.print(part)
-    return capture.get().splitlines()
+def _warm_up() -> None:
+    """Has Python look up the sources of all modules once here, and not once in every child when TVM's parser asks."""
+    inspect.stack()

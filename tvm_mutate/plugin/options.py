@@ -20,7 +20,9 @@ def settings_of(config: pytest.Config, mode: str) -> Settings:
         raise UsageError(f"--tvm-timeout {timeout} is no limit; write seconds, more than 0")
     words = tuple(word.strip() for word in config.getoption("--tvm-mutants").split(",") if word.strip())
     if not words:
-        raise UsageError("--tvm-mutants names no operator; write globs separated by commas, such as 'tir.*', or default")
+        raise UsageError(
+            "--tvm-mutants names no operator; write globs separated by commas, such as 'tir.*', or default"
+        )
     return Settings(
         mode=mode,
         operators=words,

@@ -41,7 +41,11 @@ def _lines(results: SuiteResults) -> Iterator[str]:
         if row["verdict"] == SURVIVED:
             yield from _survivor(row)
     if results.operators_without_site:
-        yield from ("## Operators without a site", "", ", ".join(f"`{name}`" for name in results.operators_without_site))
+        yield from (
+            "## Operators without a site",
+            "",
+            ", ".join(f"`{name}`" for name in results.operators_without_site),
+        )
 
 
 def _running(rows: Sequence[Row]) -> list[Row]:

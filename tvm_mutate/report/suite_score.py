@@ -95,4 +95,4 @@ def _scores(tried: Iterable[tuple]) -> dict:
     for group, mutant, kills in tried:
         mutants = killed.setdefault(group, {})
         mutants[mutant] = mutants.get(mutant, False) or kills
-    return {group: score_of(sum(mutants.values()), len(mutants)) for group, mutants in sorted(killed.items())}  # type: ignore[type-var]
+    return {group: score_of(sum(mutants.values()), len(mutants)) for group, mutants in sorted(killed.items())}

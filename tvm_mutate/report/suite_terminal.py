@@ -11,7 +11,7 @@ from rich.text import Text
 from tvm_mutate.report.suite_score import SuiteScores, idle_tests, silent_tests, suite_scores
 from tvm_mutate.report.tables import percent, report_table, score_line, texts
 from tvm_mutate.report.tally import Score
-from tvm_mutate.suite import CANARY, RECORD, RUN, Kind
+from tvm_mutate.suite import RECORD, RUN, Kind
 from tvm_mutate.suite.results import Row, SuiteResults
 from tvm_mutate.suite.verdicts import SURVIVED
 
@@ -38,27 +38,29 @@ def _recorded(results: SuiteResults) -> RenderableType:
     built = [row for row in passed if row["kernels"]]
     running = [row for row in built if row["kernels_executed"]]
     return Text(
-        f"{_counted(results.tests, 'test')}, {len(passed)} of them pass unmutated; {len(built)} of these build kernels, "
-        f"{len(running)} run some that they build. {_counted(results.kernels, 'kernel')}, "
+        f"{_counted(results.tests, 'test')}, {len(passed)} of them pass unmutated; {len(built)} of these build kernels "
+        f"and {len(running)} run some that they build. {_counted(results.kernels, 'kernel')}, "
         f"{sum(bool(row['run_by']) for row in results.kernels)} of them run; {sites} sites of the operators' variants."
     )
 
 
 def _left_out(results: SuiteResults) -> list[RenderableType]:
     """The tests that cannot be asked, and why."""
-    rows = [
-        (row["test"], f"{row['outcome']}: {row['reason']}")
-        for row in results.tests
-        if Kind(row["outcome"]).kills
+    rows = [(row["test"], f"{row['outcome']}: {row['reason']}") for row in results.tests if Kind(row["outcome"]).kills]
+    rows += [
+        (row["test"], f"fails with a no-op, too: {row['no_op']}") for row in results.tests if row["reliable"] is False
     ]
-    rows += [(row["test"], f"fails with a no-op, too: {row['no_op']}") for row in results.tests if row["reliable"] is False]
-    parts = [_listed("Left out: tests that fail without a fault", rows)] if rows else []
+    parts: list[RenderableType] = []
+    if rows:
+        parts.append(_listed("Left out: tests that fail without a fault", rows))
     skipped = _with_outcome(results, Kind.SKIPPED)
     if skipped:
         parts.append(Text(f"{_counted(skipped, 'test')} skipped."))
     unknown = [(row["test"], row["obstacle"]) for row in results.tests if row["obstacle"]]
     if unknown:
-        parts.append(_listed("Not known whether they run their kernels: tests that fail with kernels that tell", unknown))
+        parts.append(
+            _listed("Not known whether they run their kernels: tests that fail with kernels that tell", unknown)
+        )
     return parts
 
 
@@ -70,10 +72,15 @@ def _idle(results: SuiteResults) -> list[RenderableType]:
 def _canaries(results: SuiteResults) -> list[RenderableType]:
     asked = [row for row in results.tests if row["vanished"] is not None]
     silent = silent_tests(results)
-    line = Text(f"Of {_counted(asked, 'test')} with stores to remove, {len(asked) - len(silent)} notice that they are gone.")
+    noticing = len(asked) - len(silent)
+    parts: list[RenderableType] = [
+        Text(f"Of {_counted(asked, 'test')} with stores to remove, {noticing} notice that they are gone.")
+    ]
     running = [row for row in silent if row["kernels_executed"]]
     rows = [(row["test"], f"{_number(row['kernels_executed'], 'kernel')} run") for row in running]
-    return [line, _listed("Tests that run kernels and notice nothing: they pass with every store removed", rows)] if rows else [line]
+    if rows:
+        parts.append(_listed("Tests that run kernels and notice nothing: they pass with every store removed", rows))
+    return parts
 
 
 def _judged(results: SuiteResults) -> list[RenderableType]:
@@ -145,19 +152,19 @@ def _replayed(row: Row) -> list[RenderableType]:
 def _effort(results: SuiteResults) -> RenderableType:
     effort = results.effort
     seconds = {name.removeprefix("seconds_"): effort[name] for name in effort if name.startswith("seconds_")}
-    spent = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    out = f"; {effort['mutants_left_out']} mutants left out" if effort["mutants_left_out"] else ""
-    mode = results.settings["mode"]
-    evaluated = f"{effort['trials']} trials, {effort['trials_reused']} from the cache{out}" if mode in (CANARY, RUN) else ""
-    return Text("; ".join(filter(None, (evaluated, spent))))
+    spent = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items() if value)
+    if results.settings["mode"] == RECORD:
+        return Text(spent)
+    out = f"; {_number(effort['mutants_left_out'], 'mutant')} left out" if effort["mutants_left_out"] else ""
+    return Text(f"{effort['trials']} runs of tests, {effort['trials_reused']} more from the cache{out}; {spent}")
 
 
-def _listed(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+def _listed(title: str, rows: Sequence[tuple[str, str]]) -> Text:
+    """A title with the first rows under it."""
     more = f", {_MOST_TESTS} shown" if len(rows) > _MOST_TESTS else ""
-    table = report_table(f"{title} ({len(rows)}{more})", ("test", "")) 
-    for cells in rows[:_MOST_TESTS]:
-        table.add_row(*texts(*cells))
-    return table
+    width = max(len(name) for name, _ in rows[:_MOST_TESTS])
+    lines = [f"\n  {name.ljust(width)}  {told}" for name, told in rows[:_MOST_TESTS]]
+    return Text.assemble((f"{title} ({len(rows)}{more})", "bold"), *lines)
 
 
 def _with_outcome(results: SuiteResults, kind: Kind) -> list[Row]:

@@ -7,17 +7,19 @@ import ctypes
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import tvm_ffi
 import xxhash
 
 from tvm_mutate.suite.instrument import BARE, BEGIN, KERNEL_CALL
 
-# What the tensors of a kernel's calls held before and after, as digests: {before: after}.
-Values = Mapping[str, str]
+# What each argument of a call held, as digests; and those before and after each call of a kernel, in order.
+Held = tuple[str, ...]
+Values = Sequence[tuple[Held, Held]]
 
-CHANGED, UNCHANGED, UNKNOWN = "changed", "unchanged", "unknown"
+# In the third case others were left, and other values were there before: it depends on whether these matter.
+CHANGED, UNCHANGED, DEPENDS, UNKNOWN = "changed", "unchanged", "depends", "unknown"
 # Beyond these nothing more is noted: of calls of one kernel, and of different kernels in one test.
 _MOST_CALLS = 64
 _MOST_KERNELS = 4096
@@ -49,8 +51,8 @@ class KernelCalls:
     def __init__(self) -> None:
         self._counts = mmap.mmap(-1, _COUNT.size * _MOST_KERNELS)  # shared with forked processes
         self._numbers: dict[str, int] = {}
-        self._open: list[tuple[int, str | None]] = []
-        self._values: dict[int, dict[str, str]] = {}
+        self._open: list[tuple[int, Held | None]] = []
+        self._values: dict[int, list[tuple[Held, Held]]] = {}
         self._process = os.getpid()
 
     def number(self, digest: str) -> int | None:
@@ -84,9 +86,9 @@ class KernelCalls:
             _COUNT.pack_into(self._counts, number * _COUNT.size, self._count(number) + 1)
         if phase == BARE or os.getpid() != self._process:
             return
-        values = self._values.setdefault(number, {})
+        values = self._values.setdefault(number, [])
         wanted = len(values) < _MOST_CALLS and arguments is not None
-        held = _digest(arguments.value, count) if wanted and arguments and arguments.value else None
+        held = _held(arguments.value, count) if wanted and arguments and arguments.value else None
         if phase == BEGIN:
             self._open.append((number, held))
             return
@@ -94,38 +96,59 @@ class KernelCalls:
             opened, before = self._open.pop()  # a kernel that returned early never told its end
             if opened == number:
                 if before is not None and held is not None:
-                    values[before] = held
+                    values.append((before, held))
                 return
 
 
 def compare_values(before: Values | None, after: Values | None) -> str:
-    """Whether a kernel left other values than before when it was given the same: changed, unchanged or unknown."""
+    """Whether a kernel left other values than before when it was given the same, call by call.
+
+    What a call leaves as it is, with the fault and without, is what it is given.
+    """
     if not before or not after:
         return UNKNOWN
-    if any(given in before and before[given] != left for given, left in after.items()):
-        return CHANGED
-    return UNCHANGED if after.keys() == before.keys() else UNKNOWN
+    found = {_compare_calls(old, new) for old, new in zip(before, after, strict=False)}
+    if len(before) != len(after):
+        found.add(UNKNOWN)
+    return next(each for each in (CHANGED, DEPENDS, UNKNOWN, UNCHANGED) if each in found)
+
+
+def _compare_calls(old: tuple[Held, Held], new: tuple[Held, Held]) -> str:
+    if len(old[0]) != len(new[0]):
+        return UNKNOWN
+    arguments = list(zip(*old, *new, strict=True))
+    left: list[tuple[str, str, str, str]] = []
+    given: list[tuple[str, str, str, str]] = []
+    for was, became, is_now, becomes in arguments:
+        (given if was == became and is_now == becomes else left).append((was, became, is_now, becomes))
+    if any(was != is_now for was, _, is_now, _ in given):
+        return UNKNOWN
+    if all(became == becomes for _, became, _, becomes in left):
+        return UNCHANGED
+    return CHANGED if all(was == is_now for was, _, is_now, _ in left) else DEPENDS
 
 
 def _heard_by_nobody(*_told: object) -> None:
     """Takes the place of what counted: libraries may be called after it is gone."""
 
 
-def _digest(arguments: int, count: int) -> str | None:
-    """A digest of all values of a packed call's arguments; None where one of them cannot be looked at."""
-    digest = xxhash.xxh3_128()
+def _held(arguments: int, count: int) -> Held | None:
+    """A digest of the value of each argument of a packed call; None where one of them cannot be looked at."""
+    held = []
     for position in range(count):
         at = arguments + position * _ANY_BYTES
         kind = ctypes.c_int32.from_address(at).value
         if kind not in (_DLTENSOR_POINTER, _TENSOR):
             if kind >= _DLTENSOR_POINTER:
                 return None
-            digest.update(ctypes.string_at(at + 8, 8))
+            held.append(ctypes.string_at(at + 8, 8).hex())
             continue
         address = ctypes.c_uint64.from_address(at + 8).value + (_HEADER_BYTES if kind == _TENSOR else 0)
+        digest = xxhash.xxh3_128()
         if not _add_tensor(digest, _DLTensor.from_address(address)):
             return None
-    return digest.hexdigest()
+        held.append(digest.hexdigest())
+    return tuple(held)
 
 
 def _add_tensor(digest: xxhash.xxh3_128, tensor: _DLTensor) -> bool:

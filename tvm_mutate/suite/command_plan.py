@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tvm_mutate.activation.place import is_of
 from tvm_mutate.activation.recording import FolderRecording
-from tvm_mutate.campaign.sampling import sample_sites
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, FunctionRule, GraphRule, Mutation, Sites, Slot, TirRule
+from tvm_mutate.mutant.sampling import sample_sites
 from tvm_mutate.passes import Selection, count_all_sites
 from tvm_mutate.suite.mutants import pipeline_mutations, short
 

@@ -48,7 +48,8 @@ def _place(mutation: Mutation, text: KernelText | None, catalogue: Catalogue) ->
     if text is None or selection.slot is Slot.PIPELINE:
         lists = tir_pass_lists(Target("llvm"))
         faulty = with_faults(lists, [selection])
-        return Place("*", difference=_difference(*("\n".join(pass_names(each)) for each in (lists, faulty)), "passes"))
+        before, after = ("\n".join(pass_names(each)) for each in (lists, faulty))
+        return Place("*", difference=_difference(before, after, "passes"))
     module = text.module(selection.slot)
     sites = [site for site in find_sites(module, selection) if site.ordinal in mutation.sites]
     mutated, _ = apply_mutations(module, [selection])

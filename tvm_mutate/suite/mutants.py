@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tvm.target import Target
 
-from tvm_mutate.campaign.sampling import sample_sites
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, PipelineRule, Sites, Slot, TirRule
+from tvm_mutate.mutant.sampling import sample_sites
 from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline import pass_names, pass_sites, tir_pass_lists
 from tvm_mutate.suite.recording import KernelText
@@ -87,9 +87,7 @@ def plan(texts: Mapping[str, KernelText], pipeline: Iterable[Mutation], sites: s
     return mutations
 
 
-def operators_without_sites(
-    selections: Iterable[Selection], texts: Iterable[KernelText]
-) -> list[str]:
+def operators_without_sites(selections: Iterable[Selection], texts: Iterable[KernelText]) -> list[str]:
     """The names of operators of which no kernel has a site in any variant."""
     found = {Mutant.parse(text).mutations[0].operator for kernel in texts for text in kernel.sites}
     return sorted({each.operator.name for each in selections} - found)

@@ -144,9 +144,7 @@ class Recorder:
             if count
         }
         packed = zlib.compress(tvm.ir.save_json(module[name]).encode(), 1)
-        self.texts[digest] = replace(
-            text, sites={**text.sites, **found}, functions={**text.functions, slot: packed}
-        )
+        self.texts[digest] = replace(text, sites={**text.sites, **found}, functions={**text.functions, slot: packed})
 
 
 def with_functions(module: tvm.IRModule, functions: Mapping[Any, Any]) -> tvm.IRModule:
@@ -187,8 +185,13 @@ def record(test: SuiteTest, selections: Sequence[Selection], known: Collection[s
     first = attempt(told=True, filled=True)
     if not first.run.outcome.kind.kills:
         return first
-    for told, filled in ((False, True), (True, False), (False, False)):
+    plain = attempt(told=False, filled=False)
+    if plain.run.outcome.kind.kills:
+        return plain
+    for told, filled in ((True, False), (False, True)):
         again = attempt(told, filled)
         if not again.run.outcome.kind.kills:
-            return again if told else replace(again, obstacle=f"{first.run.outcome.kind}: {first.run.outcome.reason}")
-    return first
+            break
+    else:
+        again, told = plain, False
+    return again if told else replace(again, obstacle=f"{first.run.outcome.kind}: {first.run.outcome.reason}")

@@ -26,12 +26,12 @@ class SuiteResults:
     """
 
     settings: Row
-    environment: Row
     effort: Row
     tests: tuple[Row, ...]
     kernels: tuple[Row, ...]
     mutants: tuple[Row, ...] = ()
-    operators_without_site: tuple[str, ...] = field(default_factory=tuple)
+    operators_without_site: tuple[str, ...] = ()
+    environment: Row = field(default_factory=dict)
 
     def to_mapping(self) -> Row:
         """The results as what JSON can hold, with the version of their schema."""

@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from tvm_mutate.campaign.environment import environment
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation
 from tvm_mutate.passes import Selection
 from tvm_mutate.suite.canaries import Canaries
-from tvm_mutate.suite.description import Place, describe
+from tvm_mutate.suite.description import Place, describe, text_of
 from tvm_mutate.suite.journal import SuiteJournal
 from tvm_mutate.suite.mutants import kernel_selections, operators_without_sites, pipeline_mutations, plan
 from tvm_mutate.suite.recording import KernelText, Recording, record
-from tvm_mutate.suite.results import Row, SuiteResults, kernel_rows, mutant_row, test_row
+from tvm_mutate.suite.results import SuiteResults, kernel_rows, mutant_row, test_row
 from tvm_mutate.suite.testing import Kind, SuiteTest
 from tvm_mutate.suite.trials import Trials
 from tvm_mutate.suite.verdicts import SURVIVED, Judge, MutantVerdict
@@ -52,7 +51,7 @@ class Session:
         self, settings: Settings, catalogue: Catalogue, journal: SuiteJournal, tell: Callable[[str], None]
     ) -> None:
         self._settings, self._catalogue, self._journal, self._tell = settings, catalogue, journal, tell
-        self._trials = Trials(journal, catalogue, settings.timeout)
+        self._trials = Trials(journal, catalogue, settings.timeout, again=bool(settings.mutants))
         self._asked = [catalogue.parse(text).mutations for text in settings.mutants]
         words = sorted({each.operator for mutations in self._asked for each in mutations}) or settings.operators
         self._words = tuple(words)
@@ -89,7 +88,6 @@ class Session:
         }
         return SuiteResults(
             settings=asdict(self._settings) | {name: list(getattr(self._settings, name)) for name in _TUPLES},
-            environment=environment(),
             effort=effort,
             tests=tuple(test_row(each, canaries.get(each.test.name)) for each in recordings),
             kernels=kernel_rows(self._texts, recordings),
@@ -138,7 +136,7 @@ class Session:
         """Where a mutant is: of survivors, and of those that were asked for by their ids."""
         if verdict.verdict == SURVIVED or self._asked:
             return describe(verdict.mutation, self._texts, self._catalogue)
-        text = next((each for digest, each in self._texts.items() if digest.startswith(verdict.mutation.function)), None)
+        text = text_of(verdict.mutation, self._texts)
         return Place(text.name if text else "*")
 
     def _say(self, what: str, number: int, count: int, detail: str) -> None:

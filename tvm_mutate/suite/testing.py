@@ -84,7 +84,7 @@ def run_test(
     def task(_stage: object) -> tuple[Outcome, Any]:
         child = os.getpid()
         random.seed(0)
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)
         if filled:
             _fill_memory()
         try:

@@ -7,12 +7,11 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from tvm_mutate.activation import activate, caught_builds
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation
 from tvm_mutate.suite.calls import UNKNOWN, KernelCalls, compare_values
-from tvm_mutate.suite.canaries import NO_OP, VANISHED, Canaries, executes, no_op, vanishing
+from tvm_mutate.suite.canaries import NO_OP, VANISHED, Canaries, executes
 from tvm_mutate.suite.journal import Question, SuiteJournal
 from tvm_mutate.suite.recording import Recorder, Recording
 from tvm_mutate.suite.testing import Kind, run_test
@@ -44,10 +43,13 @@ class Trial:
 
 
 class Trials:
-    """Answers how tests end with mutants: from the journal, or by running the test in a forked child."""
+    """Answers how tests end with mutants: from the journal, or by running the test in a forked child.
 
-    def __init__(self, journal: SuiteJournal, catalogue: Catalogue, timeout: float) -> None:
-        self._journal, self._catalogue, self._timeout = journal, catalogue, timeout
+    With ``again`` a test is run with a mutant whether that is known or not; what the canaries said is believed.
+    """
+
+    def __init__(self, journal: SuiteJournal, catalogue: Catalogue, timeout: float, again: bool = False) -> None:
+        self._journal, self._catalogue, self._timeout, self._again = journal, catalogue, timeout, again
 
     def limit(self, recording: Recording) -> float:
         """The seconds that a run of the test with a mutant may take."""
@@ -57,21 +59,32 @@ class Trials:
         """How the test ends with the mutation, at all builds of the kernel or in the one with this number."""
         digest = kernel_of(mutation, recording)
         asked = way if build is None else f"{way} {build}"
+        question = Question(str(mutation), asked, _code(recording, digest), recording.test.name, recording.test.source)
+        is_canary = str(mutation) in (NO_OP, VANISHED)
+        known = self._journal.answer(question) if is_canary or not self._again else None
+        if known is not None:
+            return Trial(recording.test.name, **known)
 
-        def around() -> AbstractContextManager[Callable[[], Any]]:
-            if way == TELLING:
-                return self._telling(recording, mutation, digest)
-            return self._mutated(mutation, digest, build)
+        def around() -> AbstractContextManager[Callable[[], tuple[bool, str]]]:
+            return (
+                self._telling(recording, mutation, digest) if way == TELLING else self._mutated(mutation, digest, build)
+            )
 
-        return self._answered(recording, str(mutation), asked, _code(recording, digest), around)
+        run = run_test(recording.test, self.limit(recording), around, filled=recording.filled)
+        # A child that was lost could not tell whether the mutant was there; it was not lost without it.
+        applied, values = run.noted or (True, UNKNOWN)
+        kind, reason = str(run.outcome.kind), run.outcome.reason
+        trial = Trial(recording.test.name, kind, reason, round(run.seconds, 3), applied, values)
+        self._journal.add(question, {name: value for name, value in asdict(trial).items() if name != "test"})
+        return trial
 
     def canaries(self, recording: Recording) -> Canaries:
         """What the canaries say of a test that passes."""
         if not recording.built:
             return Canaries(recording.test.name, 0, executes(recording), None, Kind.PASSED)
-        code = _code(recording, None)
-        calm = self._answered(recording, NO_OP, ALL_BUILDS, code, no_op)
-        vanished = self._answered(recording, VANISHED, ALL_BUILDS, code, vanishing)
+        calm, vanished = (
+            self.ask(recording, mutation) for text in (NO_OP, VANISHED) for mutation in Mutant.parse(text).mutations
+        )
         return Canaries(
             recording.test.name,
             len({each.build for each in recording.built}),
@@ -80,31 +93,13 @@ class Trials:
             calm.kind,
         )
 
-    def _answered(
-        self,
-        recording: Recording,
-        mutant: str,
-        way: str,
-        code: str,
-        around: Callable[[], AbstractContextManager[Callable[[], Any]]],
-    ) -> Trial:
-        question = Question(mutant, way, code, recording.test.name, recording.test.source)
-        known = self._journal.answer(question)
-        if known is not None:
-            return Trial(recording.test.name, **known)
-        run = run_test(recording.test, self.limit(recording), around, filled=recording.filled)
-        # A child that was lost could not tell; it was not lost without the mutant.
-        applied, values = (run.noted if isinstance(run.noted, tuple) else (run.noted in (None, True), UNKNOWN))
-        kind, reason = run.outcome.kind, run.outcome.reason
-        trial = Trial(recording.test.name, str(kind), reason, round(run.seconds, 3), bool(applied), values)
-        self._journal.add(question, {name: value for name, value in asdict(trial).items() if name != "test"})
-        return trial
-
     @contextlib.contextmanager
-    def _mutated(self, mutation: Mutation, digest: str | None, build: int | None) -> Iterator[Callable[[], bool]]:
+    def _mutated(
+        self, mutation: Mutation, digest: str | None, build: int | None
+    ) -> Iterator[Callable[[], tuple[bool, str]]]:
         mutant = Mutant((replace(mutation, function="*"),))
         with activate(mutant, kernel=digest, build=build, catalogue=self._catalogue) as activation:
-            yield lambda: any(each.changed for each in activation.applied)
+            yield lambda: (any(each.changed for each in activation.applied), UNKNOWN)
 
     @contextlib.contextmanager
     def _telling(
@@ -116,7 +111,7 @@ class Trials:
         # The recorder is inside: it is given the kernels before the mutant, and what they are lowered to after it.
         with self._mutated(mutation, digest, None) as applied, calls.listening(), caught_builds(recorder):
             before = recording.values.get(digest or "")
-            yield lambda: (applied(), compare_values(before, calls.values().get(digest or "")))
+            yield lambda: (applied()[0], compare_values(before, calls.values().get(digest or "")))
 
 
 def kernel_of(mutation: Mutation, recording: Recording) -> str | None:

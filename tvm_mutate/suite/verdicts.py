@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvm_mutate.mutant import Mutation
-from tvm_mutate.suite.calls import CHANGED, UNCHANGED
-from tvm_mutate.suite.canaries import Canaries
+from tvm_mutate.mutant import Mutant, Mutation
+from tvm_mutate.suite.calls import CHANGED, DEPENDS, UNCHANGED
+from tvm_mutate.suite.canaries import NO_OP, Canaries
 from tvm_mutate.suite.recording import Recording
 from tvm_mutate.suite.trials import ALL_BUILDS, ONE_BUILD, TELLING, Trial, Trials, kernel_of
 
@@ -95,14 +95,23 @@ class Judge:
             several = [each for each in covering if len(_builds(each, mutation)) > 1]
             if any(trial.kills for each in several for trial in self._one_by_one(each, mutation)):
                 return CANCELS_OUT
-        told = {
-            self._trials.ask(each, mutation, TELLING).values
-            for each in covering
-            if mutation.function != "*" and each.runs(kernel_of(mutation, each) or "")
-        }
-        if CHANGED in told:
-            return WITHIN_TOLERANCE
+        told = set()
+        for recording in covering:
+            if mutation.function != "*" and recording.runs(kernel_of(mutation, recording) or ""):
+                told.add(self._values(recording, mutation))
+            if CHANGED in told:
+                return WITHIN_TOLERANCE
         return UNCHANGED_VALUES if told == {UNCHANGED} else UNKNOWN_REASON
+
+    def _values(self, recording: Recording, mutation: Mutation) -> str:
+        """Whether the mutant's kernel leaves other values in a test, and that is because of the mutant."""
+        values = self._trials.ask(recording, mutation, TELLING).values
+        if values != DEPENDS:
+            return values
+        # It writes where other values were, such as into fresh memory. Do they matter where there is no fault?
+        (no_op,) = Mutant.parse(NO_OP).mutations
+        calm = self._trials.ask(recording, no_op.at(mutation.function, no_op.sites), TELLING).values
+        return CHANGED if calm == UNCHANGED else calm
 
 
 def _builds(recording: Recording, mutation: Mutation) -> list[int]:
