@@ -17,13 +17,14 @@ FLOORS = (
     {"mutant", "native", "statistics", "zoo"},
     {"operators", "passes", "model", "oracle"},
     {"pipeline"},
-    {"program"},
-    {"build"},
+    {"program", "activation"},
+    {"build", "autoload"},
     {"device"},
     {"evaluate"},
     {"campaign"},
+    {"suite"},
     {"report"},
-    {"cli"},
+    {"cli", "plugin"},
     {"bench", "__main__"},
 )
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tvm
 
-import tvm_mutate
+from tests.entry_points import environment_with_entry_points
 from tvm_mutate.mutant import Catalogue, Operator
 from tvm_mutate.native import native_library
 from tvm_mutate.operators import ENTRY_POINT_GROUP
@@ -19,6 +19,7 @@ from tvm_mutate.passes import Selection, apply_mutations
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+ASSIGNMENT = re.compile(r"^(TVM_MUTATE)='([^']*)' ")
 PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable]}
 
 
@@ -42,10 +43,15 @@ def commands() -> list[tuple[str, str, str]]:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    program, _, arguments = command.partition(" ")
+    """Runs a command in the folder, with the files of the README there, and entry points as if it were installed."""
+    for block in blocks("python"):
+        if name := re.match(r"# (\w+\.py)\n", block):
+            (folder / name[1]).write_text(block)
+    variables = dict(ASSIGNMENT.findall(command))
+    program, _, arguments = ASSIGNMENT.sub("", command).partition(" ")
     words = subprocess.list2cmdline(PROGRAMS[program]) + " " + arguments
-    path = os.pathsep.join([str(Path(tvm_mutate.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = environment_with_entry_points(folder, **variables)
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     return subprocess.run(words, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -73,6 +79,14 @@ def test_the_python_of_the_recipes_runs():
     for block in recipes:
         exec(compile(block, "README.md", "exec"), names)
     assert names["executable"] is not None
+
+
+def test_a_mutant_is_active_in_the_context_of_the_readme(capsys: pytest.CaptureFixture[str]):
+    names: dict = {}
+    for block in blocks("python"):
+        if block.startswith("# check.py") or "tvm_mutate.activate(" in block:
+            exec(compile(block, "README.md", "exec"), names)
+    assert "was applied (builds changed: 1 of 1)" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not native_library(), reason=str(native_library().obstacle))

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Campaign, Specification
 from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.sampling import sample_together
 from tvm_mutate.campaign.survey import check_specification, survey
 from tvm_mutate.device import Device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant, Mutation, Sites, Slot
+from tvm_mutate.mutant.sampling import sample_together
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, take_effect_together
 from tvm_mutate.pipeline import Stages

@@ -11,12 +11,12 @@ from tvm_mutate.campaign.engine import Engine
 from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.campaign.requests import CriticalRequest, MutantRequest
 from tvm_mutate.campaign.runner import Campaign
-from tvm_mutate.campaign.sampling import sample_sites
 from tvm_mutate.campaign.subject import Pair, Specification, Subject
 from tvm_mutate.campaign.survey import SAMPLE, Survey, variants
 from tvm_mutate.device import Device
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation, Operator, Parameter, Sites
+from tvm_mutate.mutant.sampling import sample_sites
 from tvm_mutate.operators import load_catalogue
 
 RESOLUTION = 0.01

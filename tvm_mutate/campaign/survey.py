@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tvm_mutate.campaign.place import Places
-from tvm_mutate.campaign.sampling import sample_sites, sample_together
 from tvm_mutate.campaign.subject import Specification
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, PipelineRule, Sites, Slot, TextRule
+from tvm_mutate.mutant.sampling import sample_sites, sample_together
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.passes import Selection, take_effect_together
 from tvm_mutate.pipeline import Stages, pass_names

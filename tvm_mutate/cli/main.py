@@ -11,6 +11,7 @@ import click
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 from tvm_mutate.campaign.environment import package_versions
+from tvm_mutate.cli.command import test_command
 from tvm_mutate.cli.critical import critical
 from tvm_mutate.cli.doctor import doctor
 from tvm_mutate.cli.door import run_command
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (operators, list_mutants, show, run, part, critical, doctor):
+for command in (operators, list_mutants, show, run, part, test_command, critical, doctor):
     cli.add_command(command)
 
 

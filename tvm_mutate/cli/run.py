@@ -70,10 +70,10 @@ def run(model: str, **options: Any) -> int:
         )
         results = campaign.run()
     publish(results, campaign.output)
-    return int(_held_against(options["fail_under"], results.score()))
+    return int(held_against(options["fail_under"], results.score()))
 
 
-def _held_against(threshold: float | None, score: float | None) -> ExitCode:
+def held_against(threshold: float | None, score: float | None) -> ExitCode:
     """What the score comes to; says on stderr why it is too low."""
     if threshold is None or (score is not None and 100 * score >= threshold):
         return ExitCode.OK

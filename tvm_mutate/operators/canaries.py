@@ -66,6 +66,11 @@ def _reverse_loop(realize: SBlockRealize, _parameters: Parameters) -> Any | None
     return None
 
 
+def _with_nothing(store: tirx.BufferStore, _parameters: Parameters) -> Any:
+    # TVM drops an Evaluate of 0 wherever it puts statements together.
+    return tirx.SeqStmt([tirx.Evaluate(IntImm("int32", 1)), store])
+
+
 def _divides(block: Any) -> bool:
     """Whether a block divides, as in the indices of a grouped convolution.
 
@@ -150,4 +155,29 @@ def main(A: T.Buffer((1, 16), "float32"), B: T.Buffer((1, 16), "float32")):
     ),
 )
 
-OPERATORS = (NEGATE_OUTPUT, REVERSE_LOOP)
+NO_OP = Operator(
+    name="canary.no-op",
+    slots=(Slot.LOWERED,),
+    category=Category.CANARY,
+    description="puts a statement that does nothing before a store: must survive, whatever the kernel does",
+    rule=TirRule((tirx.BufferStore,), _with_nothing),
+    examples=(
+        Example(
+            before="""
+@T.prim_func
+def main(A: T.Buffer((16,), "float32")):
+    for i in range(16):
+        A[i] = T.float32(1)
+""",
+            after="""
+@T.prim_func
+def main(A: T.Buffer((16,), "float32")):
+    for i in range(16):
+        T.evaluate(1)
+        A[i] = T.float32(1)
+""",
+        ),
+    ),
+)
+
+OPERATORS = (NEGATE_OUTPUT, REVERSE_LOOP, NO_OP)

@@ -29,8 +29,13 @@ def faulty_tir_pipeline(faults: Sequence[Selection], target: Target, pipeline: s
     if not faults:
         yield pipeline
         return
-    with registered_tir_pipeline(lambda: _Run(faults, tir_pass_lists(target, pipeline)).pipeline()) as name:
+    with registered_tir_pipeline(lambda: faulty_run(faults, tir_pass_lists(target, pipeline))) as name:
         yield name
+
+
+def faulty_run(faults: Sequence[Selection], lists: PassLists) -> TirPipeline:
+    """A TIR pipeline of these lists of passes, for one build, with faults for the functions that they match."""
+    return _Run(faults, lists).pipeline()
 
 
 class _Run:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tvm
 import tvm_ffi
+
+from tvm_mutate.pipeline.registration import overridden_global_function
 
 _BUILD = "tirx.build"
 # The folded kernels run once, on constants of known shape: checks of their arguments would only be compiled.
@@ -28,17 +30,14 @@ class FoldingCache:
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """While this lasts, builds that TVM's C++ starts are looked up here first; one thread at a time."""
-        build = tvm.get_global_func(_BUILD)
+        with overridden_global_function(_BUILD, self._once), tvm.transform.PassContext(config=_CONFIG):
+            yield
 
+    def _once(self, build: Any) -> Callable[..., tvm.runtime.Module]:
         def build_once(module: tvm.IRModule, target: Any, *rest: Any) -> tvm.runtime.Module:
             key = (tvm_ffi.StructuralKey(module), str(target))
             if key not in self._kernels:
                 self._kernels[key] = build(module, target, *rest)
             return self._kernels[key]
 
-        tvm_ffi.register_global_func(_BUILD, build_once, override=True)
-        try:
-            with tvm.transform.PassContext(config=_CONFIG):
-                yield
-        finally:
-            tvm_ffi.register_global_func(_BUILD, build, override=True)
+        return build_once

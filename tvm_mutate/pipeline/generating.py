@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 from tvm.target import Target
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.native import require_runtime
 from tvm_mutate.passes import CALLS_RUNTIME, CodePass
+from tvm_mutate.pipeline.registration import Wrapper, overridden_global_function
 
 # The argument checks of the packed calling convention are most of the text and none of the kernel; shapes are
 # static here, so all builds go without them.
@@ -59,27 +59,12 @@ def code_door(code_pass: CodePass) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for kind, rebuilt in _REBUILT.items():
-            stack.enter_context(_overridden(f"target.build.{kind}", _behind_build(kind, rebuilt, code_pass)))
+            stack.enter_context(
+                overridden_global_function(f"target.build.{kind}", _behind_build(kind, rebuilt, code_pass))
+            )
         for kind, callback in _CALLBACKS.items():
-            stack.enter_context(_overridden(callback, _behind_callback(kind, code_pass)))
+            stack.enter_context(overridden_global_function(callback, _behind_callback(kind, code_pass)))
         yield
-
-
-Wrapper = Callable[[Any], Callable[..., Any]]
-
-
-@contextlib.contextmanager
-def _overridden(name: str, wrapper: Wrapper) -> Iterator[None]:
-    """A global function of TVM's wrapped; ``wrapper`` gets what stood there, or None."""
-    before = tvm.get_global_func(name, allow_missing=True)
-    tvm_ffi.register_global_func(name, wrapper(before), override=True)
-    try:
-        yield
-    finally:
-        if before is None:
-            tvm_ffi.remove_global_func(name)
-        else:
-            tvm_ffi.register_global_func(name, before, override=True)
 
 
 def _behind_build(kind: str, rebuilt: Callable[[Any, str], Any], code_pass: CodePass) -> Wrapper:

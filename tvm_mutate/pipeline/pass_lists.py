@@ -11,6 +11,7 @@ from tvm.target import Target
 
 from tvm_mutate.mutant import PipelineRule
 from tvm_mutate.passes import Selection
+from tvm_mutate.pipeline.registration import TirPipeline
 from tvm_mutate.pipeline.relax_pipeline import memory_passes, scheduling_passes
 
 # By name, in the order in which they run; sites are numbered through all of them.
@@ -65,7 +66,12 @@ def relax_pass_lists(target: Target) -> PassLists:
 
 def tir_pass_lists(target: Target, pipeline: str = "default") -> PassLists:
     """The passes of a TIR pipeline: ``body``, the finalizers of ``host`` and, for targets with one, of ``device``."""
-    body, finalize_host, finalize_device = tirx.get_tir_pipeline(pipeline)
+    return passes_of_pipeline(tirx.get_tir_pipeline(pipeline), target)
+
+
+def passes_of_pipeline(pipeline: TirPipeline, target: Target) -> PassLists:
+    """As :func:`tir_pass_lists`, of a pipeline that is at hand; one that was put together before it runs has none."""
+    body, finalize_host, finalize_device = pipeline
     lists = {BODY: passes_made_by(lambda: body(tvm.IRModule())), HOST: passes_made_by(finalize_host)}
     return lists if target.kind.name in _PROCESSORS else {**lists, DEVICE: passes_made_by(finalize_device)}
 

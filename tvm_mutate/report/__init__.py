@@ -12,6 +12,7 @@ from tvm_mutate.report.discrepancy import (
 from tvm_mutate.report.heat_map import draw_heat_maps, write_heat_maps
 from tvm_mutate.report.json_report import load_schema, read_json, write_json
 from tvm_mutate.report.paper import PaperComparison, PaperRow, paper_comparison
+from tvm_mutate.report.suite import render_suite, write_suite
 from tvm_mutate.report.summary import Group, Summary, summarize
 from tvm_mutate.report.tally import Score, Tally, tally
 from tvm_mutate.report.terminal import render_mutants, render_summary
@@ -34,6 +35,7 @@ __all__ = [
     "paper_comparison",
     "read_json",
     "render_mutants",
+    "render_suite",
     "render_summary",
     "summarize",
     "tally",
@@ -43,4 +45,5 @@ __all__ = [
     "write_csv",
     "write_heat_maps",
     "write_json",
+    "write_suite",
 ]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tvm_mutate.campaign.results import Row
 from tvm_mutate.report.cross_devices import BEHAVIOURS, CrossDevice
-from tvm_mutate.report.tables import make_table, percent, texts
+from tvm_mutate.report.tables import report_table, percent, texts
 
 _AGREEMENT = ("models", "same bits", "labels differ", "max. abs.", "max. rel.")
 _CROSS = ("mutants", "raw %", "defined", "up to %", "undef.", "up to %", "unkn.", "scores")
@@ -21,7 +21,7 @@ def agreement_table(rows: Iterable[Row], devices: Sequence[str]) -> Table:
     by_pair: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         by_pair[tuple(row["devices"])].append(row)
-    table = make_table("Unmutated builds between devices", ("devices",), _AGREEMENT)
+    table = report_table("Unmutated builds between devices", ("devices",), _AGREEMENT)
     for pair, found in sorted(by_pair.items(), key=lambda each: [devices.index(name) for name in each[0]]):
         inputs = sum(row["inputs"] for row in found)
         bits = [row["bitwise_equal"] for row in found if row["bitwise_equal"] is not None]
@@ -33,7 +33,7 @@ def agreement_table(rows: Iterable[Row], devices: Sequence[str]) -> Table:
 
 def cross_table(table: Sequence[CrossDevice]) -> Table:
     """Discrepancies by category and, under each, by pair of devices; defined and undefined behaviour apart."""
-    found = make_table("Discrepancies between devices", ("category / devices",), _CROSS)
+    found = report_table("Discrepancies between devices", ("category / devices",), _CROSS)
     above: str | None = None
     for each in table:
         if each.category != above:

@@ -38,7 +38,7 @@ def write_json(results: Results, folder: str | Path) -> Path:
     fault = find_fault(mapping)
     if fault:
         raise ValueError(f"these are not the results of a campaign: {fault}")
-    return write_whole(Path(folder) / FILE_NAME, _lines(_sorted(mapping)))
+    return write_whole(Path(folder) / FILE_NAME, json_lines(_sorted(mapping)))
 
 
 def read_json(path: str | Path) -> Results:
@@ -101,7 +101,7 @@ def _sorted(mapping: Row) -> Row:
     return mapping
 
 
-def _lines(mapping: Row) -> Iterator[str]:
+def json_lines(mapping: Row) -> Iterator[str]:
     """The mapping as JSON text, with a line for every row."""
     before = "{\n"
     for name, value in sorted(mapping.items()):

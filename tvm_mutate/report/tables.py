@@ -28,7 +28,7 @@ def canary_table(rows: Iterable[Row]) -> Table:
     places: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         places.setdefault((row["model"], row["device"]), {})[row["canary"]] = row
-    table = make_table("Canaries", ("model", "device", *names))
+    table = report_table("Canaries", ("model", "device", *names))
     for (model, device), found in places.items():
         table.add_row(*texts(model, device), *(_canary(found.get(name)) for name in names))
     return table
@@ -36,7 +36,7 @@ def canary_table(rows: Iterable[Row]) -> Table:
 
 def category_table(title: str, tallies: Mapping[tuple[str, str], Tally]) -> Table:
     """The figures of one model (or of all) by category and, under each, by device."""
-    table = make_table(title, ("category / device",), _FIGURES)
+    table = report_table(title, ("category / device",), _FIGURES)
     above: str | None = None
     for (category, device), tally in tallies.items():
         if category != above:
@@ -48,7 +48,7 @@ def category_table(title: str, tallies: Mapping[tuple[str, str], Tally]) -> Tabl
 
 def verdict_table(tallies: Mapping[str, Tally], total: Tally, title: str = "Verdicts") -> Table:
     """The verdicts and the mutation score of each device, and of all."""
-    table = make_table(title, ("device",), _VERDICTS)
+    table = report_table(title, ("device",), _VERDICTS)
     for device, tally in tallies.items():
         table.add_row(Text(device), *texts(*_verdicts(tally)))
     if len(tallies) > 1:
@@ -60,7 +60,7 @@ def verdict_table(tallies: Mapping[str, Tally], total: Tally, title: str = "Verd
 def discrepancy_table(discrepancies: Iterable[Discrepancy]) -> Table:
     """The mutants that two devices label most differently, with their behaviour below the model."""
     names = ("inputs %", "beyond %")
-    table = make_table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
+    table = report_table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
     for each in discrepancies:
         devices, shares = "\n".join(each.devices), map(percent, (each.share, each.beyond_share))
         model = f"{each.model}\n({each.behaviour})"  # no column of its own: ids need the width
@@ -70,7 +70,7 @@ def discrepancy_table(discrepancies: Iterable[Discrepancy]) -> Table:
 
 def paper_table(comparison: PaperComparison) -> Table:
     """The figures of the MutateNN paper beside ours, and what keeps them from being compared."""
-    table = make_table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
+    table = report_table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
     table.columns[0].max_width = 30
     table.add_column("where, here", overflow="fold", ratio=1)
     for row in comparison.rows:
@@ -82,7 +82,7 @@ def paper_table(comparison: PaperComparison) -> Table:
 
 def mutant_table(rows: Iterable[Row]) -> Table:
     """Mutants on their devices: how far each got, and why it was judged as it was."""
-    table = make_table("Surviving mutants", ("mutant", "model", "device", "rung"))
+    table = report_table("Surviving mutants", ("mutant", "model", "device", "rung"))
     for row in rows:
         table.add_row(*texts(row["id"], row["model"], row["device"], row["rung"] or "-"))
     return table
@@ -108,7 +108,7 @@ def percent(share: float | None) -> str:
     return ">99.9" if text == "100.0" and share < 1 else text
 
 
-def make_table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> Table:
+def report_table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> Table:
     """A table with columns of text on the left and columns of figures on the right."""
     table = Table(
         title=Text(title, style="bold"),

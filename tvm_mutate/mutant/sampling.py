@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tvm_mutate.mutant import Mutant, Mutation, Slot
+from tvm_mutate.mutant.identifier import Mutant, Mutation
+from tvm_mutate.mutant.vocabulary import Slot
 
 # How often other companions are looked for before the next mutation has its turn.
 _TRIES = 20

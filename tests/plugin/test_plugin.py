@@ -1,0 +1,157 @@
+"""The pytest plugin in real runs of pytest, on a suite whose tests end in every way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.entry_points import environment_with_entry_points
+
+SUITE = Path(__file__).with_name("a_suite.py")
+FAULT = "tir.scale-store"
+
+
+@dataclass(frozen=True)
+class Pytest:
+    """pytest with the plugin installed, in a folder with the suite in it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_suite.py", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    def report(self) -> dict:
+        return json.loads((self.folder / ".tvm_mutate" / "suite.json").read_text())
+
+    def row(self, name: str) -> dict:
+        (row,) = [row for row in self.report()["tests"] if row["test"].endswith(f"::{name}")]
+        return row
+
+
+@pytest.fixture(scope="module")
+def run_pytest(tmp_path_factory: pytest.TempPathFactory) -> Pytest:
+    folder = tmp_path_factory.mktemp("plugin")
+    shutil.copy(SUITE, folder / "test_suite.py")
+    # Ours to say what is loaded; plugins of this environment would only take their time.
+    environment = environment_with_entry_points(tmp_path_factory.mktemp("installed"))
+    return Pytest(folder, environment)
+
+
+@pytest.fixture(scope="module")
+def ran(run_pytest: Pytest) -> tuple[Pytest, str]:
+    """Pytest after a whole run of the plugin, and what that printed."""
+    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=1")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return run_pytest, finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "reason"),
+    [
+        ("test_good[0]", "passed", ""),
+        ("TestForking::test_child_comes_back", "passed", ""),
+        ("test_raises_what_pytest_expects", "passed", ""),
+        ("test_fails", "assertion", "AssertionError: assert "),
+        ("test_exits", "crash", "the process ended with exit code 0"),
+        ("test_crashes", "crash", "SIGSEGV"),
+        ("test_hangs", "timeout", "no end within the time limit"),
+        ("test_is_skipped", "skipped", ""),
+        ("test_is_expected_to_fail", "skipped", ""),
+    ],
+)
+def test_a_test_ends_without_a_fault_as_it_is_told(ran, name: str, outcome: str, reason: str):
+    row = ran[0].row(name)
+    assert row["outcome"] == outcome
+    assert row["reason"].startswith(reason)
+
+
+def test_fixtures_are_made_for_each_test_so_that_none_hides_builds(ran):
+    rows = [ran[0].row(name) for name in ("test_good[0]", "test_good[3]", "test_raises_what_pytest_expects")]
+    assert [(row["builds"], row["kernels_executed"]) for row in rows] == [(1, 1)] * 3
+
+
+def test_a_kernel_that_only_a_child_of_the_test_runs_is_run(ran):
+    assert ran[0].row("TestForking::test_child_runs_the_kernel")["kernels_executed"] == 1
+
+
+def test_what_notices_nothing_is_named_and_survivors_are_told_with_their_reasons(ran):
+    run_pytest, told = ran
+    assert run_pytest.row("test_notices_nothing")["notices"] is False
+    assert run_pytest.row("test_good[3]")["notices"] is True
+    assert run_pytest.row("test_good[0]")["notices"] is False  # twice 0 is what was there
+    assert "Tests that run kernels and notice nothing" in told
+    reasons = {row["reason"] for row in run_pytest.report()["mutants"] if row["verdict"] == "survived"}
+    assert reasons >= {"values changed, within the tolerance", "ran, values unchanged"}
+    assert "Mutation score" in told
+    assert "# What the test-suite notices" in (run_pytest.folder / ".tvm_mutate" / "suite.md").read_text()
+
+
+def test_the_same_command_again_runs_no_mutant(ran):
+    run_pytest, _ = ran
+    before = run_pytest.report()
+    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=1")
+    after = run_pytest.report()
+    assert after["effort"]["trials"] == 0
+    assert f"0 runs of tests, {before['effort']['trials']} more from the cache" in finished.stdout
+    assert [row["verdict"] for row in after["mutants"]] == [row["verdict"] for row in before["mutants"]]
+
+
+def test_a_mutant_by_its_id_is_run_again_and_its_difference_printed(ran):
+    run_pytest, _ = ran
+    row = next(row for row in run_pytest.report()["mutants"] if row["killer"])
+    finished = run_pytest(f"--tvm-mutant={row['id']}", "-k", "test_good", "--tvm-output=replayed")
+    assert finished.returncode == 0
+    assert "+            " in finished.stdout
+    assert f"{row['name']}): killed" in " ".join(finished.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--tvm-mutate=run", "-n", "2"], "leave -n out"),
+        (["--tvm-mutate=run", "--tvm-budget=soon"], "is no time"),
+        (["--tvm-mutate=run", "--tvm-sites=some"], "is not known"),
+        (["--tvm-mutate=run", "--tvm-mutants=tir.scale-stor"], "did you mean 'tir.scale-store'?"),
+        (["--tvm-mutate=run", "--tvm-mutants=graph.*"], "acts on kernels"),
+        (["--tvm-mutant=tir.scale-store"], "does not parse"),
+    ],
+    ids=lambda each: each[-1] if isinstance(each, list) else None,
+)
+def test_bad_input_is_one_sentence_and_pytests_usage_error(run_pytest: Pytest, arguments: list[str], sentence: str):
+    finished = run_pytest("--collect-only", *arguments) if "-n" in arguments else run_pytest(*arguments)
+    assert finished.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in finished.stderr.splitlines() if line.startswith("ERROR")]
+    assert sentence in line
+    assert "Traceback" not in finished.stderr + finished.stdout
+
+
+def test_without_its_options_the_plugin_imports_nothing_and_changes_nothing(tmp_path: Path, run_pytest: Pytest):
+    (tmp_path / "test_plain.py").write_text(
+        "import sys\n"
+        "def test_plain():\n"
+        "    assert not {'tvm', 'numpy', 'tvm_mutate.suite', 'tvm_mutate.plugin.loop'} & set(sys.modules)\n"
+        "    assert 'tvm_mutate.plugin.hooks' in sys.modules\n"
+    )
+    plain: Callable = lambda *arguments: subprocess.run(  # noqa: E731
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *arguments],
+        cwd=tmp_path,
+        env=run_pytest.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    finished = plain()
+    assert finished.returncode == 0, finished.stdout
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py"] in ([], ["__pycache__"])
+    assert "--tvm-mutate" in plain("--help").stdout

@@ -1,0 +1,166 @@
+"""The reports of a test-suite, of rows made by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from tvm_mutate.report import render_suite, write_suite
+from tvm_mutate.report.suite import load_suite_schema
+from tvm_mutate.report.suite_score import suite_scores
+from tvm_mutate.suite import SuiteResults
+
+
+def a_test(name: str, file: str, **more: Any) -> dict[str, Any]:
+    row = {
+        "test": f"{file}::{name}",
+        "file": file,
+        "outcome": "passed",
+        "reason": "",
+        "seconds": 0.5,
+        "builds": 1,
+        "kernels": 1,
+        "kernels_executed": 1,
+        "kernels_unknown": 0,
+        "obstacle": "",
+        "filled_memory": True,
+        "vanished": "assertion",
+        "no_op": "passed",
+        "notices": True,
+        "reliable": True,
+    }
+    return row | more
+
+
+def a_mutant(name: str, verdict: str, trials: list[tuple[str, str]], **more: Any) -> dict[str, Any]:
+    killer = trials[-1] if verdict == "killed" else (None, None)
+    row = {
+        "id": f"{name}@0123456789abcdef#0",
+        "operator": name,
+        "category": "Kernel Expressions",
+        "slot": "kernel",
+        "kernel": "0123456789abcdef",
+        "name": "main",
+        "verdict": verdict,
+        "kind": killer[1],
+        "killer": killer[0],
+        "reason": "",
+        "before": "B[i] = A[i]",
+        "after": "B[i] = A[0]",
+        "difference": "-before\n+after",
+        "covering": [test for test, _ in trials],
+        "trials": [{"test": test, "kind": kind, "seconds": 0.5, "applied": True} for test, kind in trials],
+        "seconds": 0.5 * len(trials),
+    }
+    return row | more
+
+
+@pytest.fixture
+def results() -> SuiteResults:
+    first, second = "a.py::one", "b.py::two"
+    return SuiteResults(
+        settings={
+            "mode": "run",
+            "operators": ["tir.*"],
+            "sites": "first",
+            "seed": 0,
+            "builds": "all",
+            "mutants": [],
+        },
+        effort={"trials": 5, "trials_reused": 2, "mutants_planned": 5, "mutants_left_out": 1, "seconds_judging": 2.5},
+        tests=(
+            a_test("one", "a.py"),
+            a_test("two", "b.py", vanished="passed", notices=False),
+            a_test("three", "b.py", kernels_executed=0, vanished="passed", notices=False),
+            a_test("four", "b.py", outcome="crash", reason="SIGSEGV", vanished=None),
+        ),
+        kernels=(
+            {"kernel": "0123456789abcdef", "name": "main", "sites": 7, "variants": 3, "built_by": [], "run_by": []},
+        ),
+        mutants=(
+            a_mutant("tir.x", "killed", [(first, "assertion")]),
+            a_mutant("tir.x", "killed", [(first, "passed"), (second, "timeout")], id="tir.x@0123456789abcdef#1"),
+            a_mutant("tir.y", "survived", [(first, "passed"), (second, "passed")], reason="ran, values unchanged"),
+            a_mutant("tir.y", "no coverage", [], reason="no test builds it", id="tir.y@f#0"),
+            a_mutant(
+                "pipeline.z",
+                "killed",
+                [(first, "crash")],
+                id="pipeline.z@*#0",
+                category="Compiler Passes",
+                slot="pipeline",
+            ),
+        ),
+        operators_without_site=("tir.none",),
+        environment={"versions": {}},
+    )
+
+
+def test_scores_count_a_mutant_where_a_test_was_run_with_it(results: SuiteResults):
+    scores = suite_scores(results)
+    assert (scores.overall.killed, scores.overall.decided) == (2, 3)
+    assert (scores.compiler.killed, scores.compiler.decided) == (1, 1)
+    assert {name: (each.killed, each.decided) for name, each in scores.by_file.items()} == {
+        "a.py": (1, 3),
+        "b.py": (1, 2),
+    }
+    found = {place: (each.killed, each.decided) for place, each in scores.by_operator_and_file.items()}
+    assert found == {
+        ("tir.x", "a.py"): (1, 2),
+        ("tir.x", "b.py"): (1, 1),
+        ("tir.y", "a.py"): (0, 1),
+        ("tir.y", "b.py"): (0, 1),
+    }
+    assert scores.kinds == {"assertion": 1, "timeout": 1}
+    assert scores.reasons == {"ran, values unchanged": 1, "no test builds it": 1}
+
+
+def test_a_trial_that_changed_nothing_counts_for_no_test(results: SuiteResults):
+    unapplied = a_mutant("tir.x", "killed", [("a.py::one", "passed"), ("b.py::two", "assertion")])
+    unapplied["trials"][0]["applied"] = False
+    scores = suite_scores(replace(results, mutants=(unapplied,)))
+    assert list(scores.by_test) == ["b.py::two"]
+
+
+def test_the_terminal_tells_what_matters(results: SuiteResults):
+    console = Console(file=io.StringIO(), width=110, highlight=False)
+    with console.capture() as capture:
+        for part in render_suite(results):
+            console.print(part)
+    lines = " ".join(capture.get().split())
+    for told in (
+        "4 tests, 3 of them pass unmutated; 3 of these build kernels and 2 run some that they build.",
+        "b.py::four crash: SIGSEGV",
+        "Of 3 tests with stores to remove, 1 notice that they are gone.",
+        "tir.x 2/2 1/2 1/1",
+        "pipeline.z@*#0 killed by a.py::one (crash)",
+        "Operators without a site in the suite: tir.none",
+        "Mutation score 66.7 % (2 of 3 killed;",
+        "5 runs of tests, 2 more from the cache; 1 mutant left out; judging 2.5 s",
+    ):
+        assert told in lines
+
+
+def test_the_files_hold_the_results_and_every_survivor(results: SuiteResults, tmp_path: Path):
+    json_file, markdown = write_suite(results, tmp_path)
+    assert json.loads(json_file.read_text()) == json.loads(json.dumps(results.to_mapping()))
+    told = markdown.read_text()
+    assert "| `a.py` | 3 | 1 | 33.3 %" in told
+    assert "### `tir.y@0123456789abcdef#0`" in told
+    assert "```diff\n-before\n+after\n```" in told
+    assert "`b.py::two`" in told.partition("pass with every store removed (1)")[2]
+
+
+def test_what_the_schema_does_not_allow_is_not_written(results: SuiteResults, tmp_path: Path):
+    jsonschema.Draft202012Validator.check_schema(load_suite_schema())
+    odd = replace(results, mutants=(a_mutant("tir.x", "maybe", []),))
+    with pytest.raises(ValueError, match="maybe"):
+        write_suite(odd, tmp_path)
+    assert not list(tmp_path.iterdir())

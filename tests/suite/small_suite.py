@@ -1,0 +1,116 @@
+"""Small tests of kernels, each of which notices faults in its own way; every kernel has another size."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import numpy as np
+import tvm
+from tvm import te, tirx
+from tvm.ir import prim
+
+from tvm_mutate.suite import Kind, Outcome, SuiteTest
+
+
+def kernel(size: int, constant: float = 2.0) -> tirx.PrimFunc:
+    """Takes ``size`` float32 values, and gives each of them plus a constant."""
+    given = te.placeholder((size,), "float32", name="given")
+    added = te.compute((size,), lambda i: prim.Add(given[i], prim.const(constant, "float32")), name="added")
+    return te.create_prim_func([given, added])
+
+
+def build(size: int, constant: float = 2.0, target: str = "llvm") -> tvm.runtime.Module:
+    return tvm.tirx.build(tvm.IRModule({"main": kernel(size, constant)}), target)
+
+
+def call(library: tvm.runtime.Module, size: int) -> np.ndarray:
+    """What the kernel makes of 1, 2, ...; it should be those numbers plus its constant."""
+    given = tvm.runtime.tensor(_given(size))
+    left = tvm.runtime.tensor(np.zeros(size, dtype="float32"))
+    library["main"](given, left)
+    return left.numpy()
+
+
+def _given(size: int) -> np.ndarray:
+    return np.arange(1, size + 1, dtype="float32")
+
+
+def is_right(size: int, constant: float = 2.0) -> bool:
+    return bool(np.allclose(call(build(size, constant), size), _given(size) + constant))
+
+
+def asserts() -> None:
+    assert is_right(4)
+
+
+def raises() -> None:
+    if not is_right(5):
+        raise RuntimeError("wrong")
+
+
+def crashes_on_fault() -> None:
+    if not is_right(6):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hangs_on_fault() -> None:
+    right = is_right(7)
+    while not right:
+        pass
+
+
+def exits_on_fault() -> None:
+    if not is_right(8):
+        os._exit(0)
+
+
+def compares_two_builds() -> None:
+    """The same fault in both cancels out."""
+    np.testing.assert_array_equal(call(build(9), 9), call(build(9), 9))
+
+
+def runs_and_notices_nothing() -> None:
+    call(build(10), 10)
+
+
+def builds_and_runs_nothing() -> None:
+    build(11)
+
+
+def always_fails() -> None:
+    build(12)
+    raise AssertionError("as always")
+
+
+def adds_nothing() -> None:
+    """Plus and minus next to nothing are the same."""
+    assert is_right(13, 1e-30)
+
+
+def forks_and_comes_back() -> None:
+    """The child comes back from the test, too, and would go on as if it were its parent."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        assert is_right(14)
+
+
+def builds_nothing() -> None:
+    pass
+
+
+def suite_test(function: Callable[[], None], source: str = "unchanged") -> SuiteTest:
+    """A function as a test of a suite, which fails when it raises something."""
+
+    def run() -> Outcome:
+        try:
+            function()
+        except AssertionError as error:
+            return Outcome(Kind.ASSERTION, str(error))
+        except Exception as error:
+            return Outcome(Kind.EXCEPTION, str(error))
+        return Outcome(Kind.PASSED)
+
+    return SuiteTest(f"small.py::{function.__name__}", "small.py", source, run)
