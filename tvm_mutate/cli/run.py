@@ -13,6 +13,7 @@ from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     Number,
     campaign_options,
+    check_devices,
     course_of,
     device_options,
     devices_of,
@@ -55,8 +56,7 @@ def run(model: str, **options: Any) -> int:
     specification = specification_of(options, options["oracle"])
     course = course_of(options)
     inputs = inputs_of(model, options)
-    for device in devices:
-        device.runtime()
+    check_devices(devices)
     with held_folder("inputs") as folder:
         subject = subject_of(model, inputs, options, folder)
         campaign = Campaign(
