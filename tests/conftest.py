@@ -19,6 +19,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+from tvm_mutate.server.emulation import default_folder, is_ready, serving_command
+
 settings.register_profile("tvm_mutate", deadline=None, max_examples=50)
 settings.load_profile("tvm_mutate")
 
@@ -72,6 +74,15 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_operators: Cal
     return Gate(folder)
 
 
+@pytest.fixture
+def emulated_machine() -> Path:
+    """The folder of an emulated aarch64 machine; skips where none was set up."""
+    folder = default_folder()
+    if not is_ready(folder):
+        pytest.skip(f"no emulated machine in {folder}; set one up with: python -m tvm_mutate.server.emulation set-up")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with the pretrained models and images; skips where it is missing."""
@@ -99,11 +110,14 @@ class DeviceServers:
         """What a server said."""
         return self._folder / f"server-{number}.log"
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """A server, which takes a moment to get ready."""
-        command = [sys.executable, "-m", "tvm_mutate.server", "--port", "0", "--tracker", self.tracker]
+    def start(self, *options: str, emulated: Path | None = None) -> subprocess.Popen[bytes]:
+        """A server, on this machine or on the ``emulated`` one in a folder; it takes a moment to get ready."""
+        said = ["--port", "0", "--tracker", self.tracker, "--key", self.key, *options]
+        command = [sys.executable, "-m", "tvm_mutate.server", *said]
+        if emulated is not None:
+            command = serving_command(emulated, said)
         with self.log(len(self.servers)).open("wb") as log:
-            server = subprocess.Popen([*command, "--key", self.key, *options], stdout=log, stderr=log)
+            server = subprocess.Popen(command, stdout=log, stderr=log)
         self.servers.append(server)
         return server
 

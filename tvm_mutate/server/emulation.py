@@ -24,7 +24,9 @@ FOLDER_VARIABLE = "TVM_MUTATE_EMULATION"
 _HOST_PACKAGES = {EMULATOR: "qemu-user-static", CROSS_COMPILER: "g++-aarch64-linux-gnu"}
 # Debian's interpreter without what a server has no use for, and what TVM's libraries are linked with.
 _PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "libgcc-s1")
-_WHEELS = ("apache-tvm", "apache-tvm-ffi", "numpy", "psutil")
+# Of the same versions as here; what else they need may be any.
+_WHEELS = ("apache-tvm", "apache-tvm-ffi")
+_OTHER_WHEELS = ("numpy", "psutil")
 _PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 _READY = "ready"
 _SERVER = Path(__file__).with_name("serving.py")
@@ -61,7 +63,7 @@ def set_up(folder: Path) -> None:
     platforms = [option for each in _PLATFORMS for option in ("--platform", each)]
     options = ["--only-binary=:all:", "--python-version", python.name.removeprefix("python"), *platforms]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    _run([*pip, "--target", str(folder / "packages"), *options, *wheels])
+    _run([*pip, "--target", str(folder / "packages"), *options, *wheels, *_OTHER_WHEELS])
     (folder / _READY).write_text(_identity())
 
 
