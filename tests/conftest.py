@@ -101,10 +101,9 @@ class DeviceServers:
         self.key = f"board-{uuid.uuid4().hex[:8]}"  # of this test alone
         self.servers: list[subprocess.Popen[bytes]] = []
 
-    @property
-    def device(self) -> str:
-        """A device on these servers, with little patience."""
-        return f"board=rpc://{self.tracker}/{self.key}?target=llvm&patience=3"
+    def device(self, patience: float = 60) -> str:
+        """A device on these servers."""
+        return f"board=rpc://{self.tracker}/{self.key}?target=llvm&patience={patience:g}"
 
     def log(self, number: int) -> Path:
         """What a server said."""

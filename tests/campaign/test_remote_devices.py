@@ -13,6 +13,7 @@ import pytest
 
 from tvm_mutate.campaign import Subject
 from tvm_mutate.campaign.progress import QuietReporter
+from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError
 
 from .conftest import campaign
@@ -81,7 +82,7 @@ def test_a_remote_device_gives_the_bits_and_verdicts_of_a_local_one_whatever_its
     subject: Subject, tmp_path: Path, hostile_package: None, device_servers
 ):
     device_servers.start()
-    devices = ("llvm", device_servers.device)
+    devices = ("llvm", device_servers.device())
     mutants = (HARMLESS[0], CRASH, HANG, *HARMLESS[1:])
     results = campaign(subject, tmp_path / "out", *mutants, devices=devices, least_seconds=LIMIT).run()
     local, remote = judged(results, "llvm"), judged(results)
@@ -105,7 +106,7 @@ def test_a_server_that_is_killed_in_the_middle_and_comes_back_changes_no_verdict
     subject: Subject, tmp_path: Path, hostile_package: None, device_servers
 ):
     device_servers.start()
-    devices, mutants = (device_servers.device.replace("patience=3", "patience=30"),), (*HARMLESS[:3], *HOSTILE)
+    devices, mutants = (device_servers.device(),), (*HARMLESS[:3], *HOSTILE)
     # The fifth session is that of the first mutant: before come the question whether it answers, and two canaries.
     with killed_in_a_session(device_servers, 5) as killed:
         disturbed = campaign(subject, tmp_path / "a", *mutants, devices=devices, least_seconds=LIMIT).run()
@@ -119,7 +120,8 @@ def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judge
     subject: Subject, tmp_path: Path, device_servers
 ):
     device_servers.start()
-    devices = ("llvm", device_servers.device)
+    assert why_no_session(parse_device(device_servers.device())) == ""
+    devices = ("llvm", device_servers.device(patience=3))
     reporter = AtStep(2, device_servers.kill)  # a worker stays with the last canaries' device
     results = campaign(subject, tmp_path / "out", *HARMLESS, devices=devices, reporter=reporter).run()
     local, remote = judged(results, "llvm"), judged(results)
@@ -129,6 +131,7 @@ def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judge
     assert all(row["verdict"] is None and device_servers.key in row["reason"] for row in lost)
     assert 1 <= len(lost) <= len(HARMLESS) - 2
     device_servers.start()
+    assert why_no_session(parse_device(device_servers.device())) == ""
     steps: list[str] = []
     reporter = AtStep(0, lambda: None)
     reporter.step = steps.append  # type: ignore[method-assign]
@@ -141,16 +144,16 @@ def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judge
 
 def test_a_campaign_that_finds_no_device_says_so_and_leaves_nothing(subject: Subject, tmp_path: Path, device_servers):
     with pytest.raises(CampaignInterruptedError, match=f"no server of the key '{device_servers.key}'"):
-        campaign(subject, tmp_path / "out", KILLED, devices=(device_servers.device,)).run()
+        campaign(subject, tmp_path / "out", KILLED, devices=(device_servers.device(patience=3),)).run()
     assert not (tmp_path / "out").exists()
 
 
 def test_workers_share_the_servers_of_one_key(subject: Subject, tmp_path: Path, device_servers):
     for _ in range(2):
         device_servers.start()
-    shared = campaign(subject, tmp_path / "two", *HARMLESS, devices=(device_servers.device,))
+    shared = campaign(subject, tmp_path / "two", *HARMLESS, devices=(device_servers.device(),))
     shared.workers = 2
-    alone = campaign(subject, tmp_path / "one", *HARMLESS, devices=(device_servers.device,))
+    alone = campaign(subject, tmp_path / "one", *HARMLESS, devices=(device_servers.device(),))
     assert judged(shared.run()) == judged(alone.run())
     used = [device_servers.log(number).read_text().count("begins") for number in range(2)]
     assert all(used)

@@ -139,14 +139,20 @@ def test_what_was_uploaded_goes_with_the_session_and_what_a_killed_server_left_w
     assert not list((tmp_path / "temporary").rglob(library.name))
 
 
-def test_the_file_runs_by_itself_with_the_standard_library_and_tvm_only(tmp_path: Path):
+def modules_of(path: Path) -> set[str]:
+    """The packages that a file imports, those of the standard library apart."""
     modules = set()
-    for node in ast.walk(ast.parse(SERVING.read_text())):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             modules.add(str(node.module).partition(".")[0])
-    assert modules - sys.stdlib_module_names == {"tvm"}
+    return modules - sys.stdlib_module_names
+
+
+def test_the_file_runs_by_itself_with_the_standard_library_and_tvm_only(tmp_path: Path):
+    assert modules_of(SERVING) == {"tvm"}
+    assert modules_of(SERVING.with_name("emulation.py")) == set()
     copy = tmp_path / "serving.py"
     copy.write_bytes(SERVING.read_bytes())
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
