@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,3 +158,20 @@ def test_workers_share_the_servers_of_one_key(subject: Subject, tmp_path: Path, 
     assert judged(shared.run()) == judged(alone.run())
     used = [device_servers.log(number).read_text().count("begins") for number in range(2)]
     assert all(used)
+
+
+def test_code_in_c_is_compiled_here_and_runs_there(subject: Subject, tmp_path: Path, device_servers):
+    device_servers.start()
+    session = f"rpc://{device_servers.tracker}/{device_servers.key}"
+    board = json.dumps({"kind": "c", "session": session, "compiler": "gcc", "flags": ["-O1"]})
+    results = campaign(subject, tmp_path / "out", KILLED, SURVIVED, devices=("c", f"board={board}")).run()
+    here, there = judged(results, "c"), judged(results)
+    assert [row["verdict"] for row in there.values()] == ["killed", "survived"]
+    assert [row["labels"] for row in there.values()] == [row["labels"] for row in here.values()]
+    assert results.devices[1] == {
+        "name": "board",
+        "target": '{"kind":"c"}',
+        "session": session,
+        "compiler": "gcc",
+        "flags": ["-O1"],
+    }
