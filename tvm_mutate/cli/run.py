@@ -28,6 +28,7 @@ from tvm_mutate.cli.publication import publish
 from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import ExitCode
+from tvm_mutate.oracle import Outcome
 
 _DEFAULT_DEVICES = ("llvm",)
 
@@ -70,6 +71,11 @@ def run(model: str, **options: Any) -> int:
         )
         results = campaign.run()
     publish(results, campaign.output)
+    if lost := sum(row["outcome"] == str(Outcome.DEVICE_LOST) for row in results.mutants):
+        click.echo(
+            f"{lost} mutants were lost with their device; the same command judges them when it is back", err=True
+        )
+        return int(ExitCode.INTERRUPTED)
     return int(_held_against(options["fail_under"], results.score()))
 
 
