@@ -24,6 +24,8 @@ from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import ORACLES, parse_oracle
 
 Command = Callable[..., Any]
+# At first a device that does not answer is more likely misspelt than away for a moment.
+_PATIENCE_SECONDS = 10.0
 
 
 class Number(click.FloatRange):
@@ -231,7 +233,7 @@ def check_devices(devices: Iterable[Device]) -> None:
             raise UsageError(f"device {device.name}: {missing_compiler('its code', tools)}")
         if not device.is_remote:
             device.runtime()
-        elif obstacle := why_no_session(device):
+        elif obstacle := why_no_session(device, min(device.patience, _PATIENCE_SECONDS)):
             raise UsageError(obstacle)
 
 
