@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ import tvm_ffi
 from tvm_mutate.errors import UsageError
 
 _OPTIONS = ("-O2", "-fPIC", "-w")
-_CROSS_COMPILER = re.compile(r"(?P<triple>[\w-]+)-(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[0-9.]+)?")
 # TVM writes float16 as `half`, a type that C has under another name.
 HALF = "-Dhalf=_Float16"
 
@@ -49,12 +47,6 @@ class Toolchain:
     def is_there(self) -> bool:
         """Whether the compiler is on this machine."""
         return shutil.which(self.compiler) is not None
-
-    @property
-    def triple(self) -> str:
-        """The machine that the compiler compiles for, by its name; empty where that is this machine."""
-        found = _CROSS_COMPILER.fullmatch(Path(self.compiler).name)
-        return found["triple"] if found else ""
 
     def identity(self) -> str:
         """What tells one compiler from another: its name, what it says of its version if it is there, and options."""

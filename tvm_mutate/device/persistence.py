@@ -16,6 +16,7 @@ _ATTEMPTS = 3
 # A client waits for its device, and has no processor time of its own: that is how much longer it may take.
 _PATIENCE = 2.0
 _FAREWELL_SECONDS = 60.0
+_SILENCE = "device {}: a server took the connection and said nothing"
 
 Task = Callable[[Stage, Remote], Any]
 
@@ -26,12 +27,14 @@ class RemoteTasks:
     def __init__(self) -> None:
         self._lost: set[str] = set()
 
-    def run(self, device: Device, task: Task, seconds: float, headroom_bytes: int | None = None) -> Ending:
+    def run(
+        self, device: Device, task: Task, running: str, seconds: float, headroom_bytes: int | None = None
+    ) -> Ending:
         """The ending of a task; its kind is ``lost``, too, where the device went away and did not come back in time.
 
         When a connection breaks, the device is waited for and the task is run again. Three in a row are taken for the
-        task's own doing, a death. A task that does not end in time is only said to have timed out where the device
-        answers afterwards. A device that was lost is not waited for again until it has answered.
+        task's own doing, a death. A task that does not end in time in the stage ``running``, in which it has a session,
+        is only said to have timed out where the device answers afterwards. A device that was lost is not waited for again until it has answered.
         """
         for _ in range(_ATTEMPTS):
             ending = self._attempt(device, task, seconds, headroom_bytes)
@@ -42,8 +45,11 @@ class RemoteTasks:
             return _ended(ending, "died", f"the connection broke {_ATTEMPTS} times: {found.reason}")
         if isinstance(found, Break):
             ending = _ended(ending, found.kind, found.reason)
-        if ending.kind == "timed out" and (absence := self._absence(device, ending)):
-            ending = _ended(ending, LOST, absence)
+        if ending.kind == "timed out":
+            absence = (
+                why_no_session(device) if ending.stage == running else _SILENCE if ending.stage == CONNECTING else ""
+            )
+            ending = _ended(ending, LOST, absence.format(device.name)) if absence else ending
         (self._lost.add if ending.kind == LOST else self._lost.discard)(device.name)
         return ending
 
@@ -64,12 +70,6 @@ class RemoteTasks:
                 return found
 
         return run_isolated(guarded, seconds, headroom, _PATIENCE)
-
-    def _absence(self, device: Device, ending: Ending) -> str:
-        """Why a device does not answer after a task did not end in time; empty where it does."""
-        if ending.stage == CONNECTING:
-            return f"device {device.name}: a server took the connection and said nothing"
-        return why_no_session(device)
 
 
 def why_no_session(device: Device, patience: float | None = None) -> str:

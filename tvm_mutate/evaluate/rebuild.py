@@ -96,7 +96,7 @@ class RebuildEvaluator:
                 return self._run(selections, stage, Path(folder), same_code, stop, remote)
 
             if device.is_remote:
-                return self._remote.run(device, task, seconds, headroom)
+                return self._remote.run(device, task, RUNNING, seconds, headroom)
             return run_isolated(task, seconds, headroom)
 
     def _run(

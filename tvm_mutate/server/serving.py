@@ -43,6 +43,7 @@ _HANDSHAKE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 # How long a session may take to notice that its client has gone.
 _FAREWELL_SECONDS = 1.0
+_HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the former is Linux's
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 logger = logging.getLogger("RPCServer")  # TVM's own
@@ -144,7 +145,7 @@ def _watched(child: int, connection: socket.socket, alive: int, seconds: float |
     """
     watch = select.poll()
     watch.register(alive, select.POLLIN)
-    watch.register(connection, select.POLLRDHUP)
+    watch.register(connection, _HANG_UP)
     events = dict(watch.poll(None if seconds is None else 1000 * seconds))
     gone = connection.fileno() in events
     if gone and alive not in events:  # the session sees that, too, unless a kernel of its is in an endless loop
