@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -117,7 +118,7 @@ def test_what_is_no_tracker_is_told(answer: bytes):
 
         def serve() -> None:
             connection, _ = other.accept()
-            with connection:
+            with connection, contextlib.suppress(ConnectionResetError):
                 connection.sendall(answer)
                 while connection.recv(100):
                     pass
@@ -141,7 +142,11 @@ def test_a_task_that_hangs_on_the_device_has_timed_out_only_if_the_device_answer
 
     ending = RemoteTasks().run(device, lambda stage, remote: wait(stage, remote, lambda: None), "run", 0.5)
     assert (ending.kind, ending.stage) == ("timed out", "run")
-    ending = RemoteTasks().run(device, lambda stage, remote: wait(stage, remote, server.kill), "run", 0.5)
+
+    def kill() -> None:
+        os.kill(server.pid, signal.SIGKILL)
+
+    ending = RemoteTasks().run(device, lambda stage, remote: wait(stage, remote, kill), "run", 0.5)
     assert ending.kind == LOST
 
 

@@ -16,7 +16,6 @@ _ATTEMPTS = 3
 # A client waits for its device, and has no processor time of its own: that is how much longer it may take.
 _PATIENCE = 2.0
 _FAREWELL_SECONDS = 60.0
-_SILENCE = "device {}: a server took the connection and said nothing"
 
 Task = Callable[[Stage, Remote], Any]
 
@@ -34,7 +33,8 @@ class RemoteTasks:
 
         When a connection breaks, the device is waited for and the task is run again. Three in a row are taken for the
         task's own doing, a death. A task that does not end in time in the stage ``running``, in which it has a session,
-        is only said to have timed out where the device answers afterwards. A device that was lost is not waited for again until it has answered.
+        is only said to have timed out where the device answers afterwards. A device that was lost is not waited for
+        again until it has answered.
         """
         for _ in range(_ATTEMPTS):
             ending = self._attempt(device, task, seconds, headroom_bytes)
@@ -46,10 +46,8 @@ class RemoteTasks:
         if isinstance(found, Break):
             ending = _ended(ending, found.kind, found.reason)
         if ending.kind == "timed out":
-            absence = (
-                why_no_session(device) if ending.stage == running else _SILENCE if ending.stage == CONNECTING else ""
-            )
-            ending = _ended(ending, LOST, absence.format(device.name)) if absence else ending
+            absence = _absence(device, ending.stage, running)
+            ending = _ended(ending, LOST, absence) if absence else ending
         (self._lost.add if ending.kind == LOST else self._lost.discard)(device.name)
         return ending
 
@@ -70,6 +68,13 @@ class RemoteTasks:
                 return found
 
         return run_isolated(guarded, seconds, headroom, _PATIENCE)
+
+
+def _absence(device: Device, stage: str, running: str) -> str:
+    """Why the device is to blame for a task that did not end in time in a stage; empty where it is not."""
+    if stage == CONNECTING:
+        return f"device {device.name}: a server took the connection and said nothing"
+    return why_no_session(device) if stage == running else ""
 
 
 def why_no_session(device: Device, patience: float | None = None) -> str:
