@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
+
+from tvm_mutate.server.emulation import default_folder, is_ready, serving_command
 
 settings.register_profile("tvm_mutate", deadline=None, max_examples=50)
 settings.load_profile("tvm_mutate")
@@ -69,6 +74,15 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_operators: Cal
     return Gate(folder)
 
 
+@pytest.fixture
+def emulated_machine() -> Path:
+    """The folder of an emulated aarch64 machine; skips where none was set up."""
+    folder = default_folder()
+    if not is_ready(folder):
+        pytest.skip(f"no emulated machine in {folder}; set one up with: python -m tvm_mutate.server.emulation set-up")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with the pretrained models and images; skips where it is missing."""
@@ -77,3 +91,58 @@ def real_data() -> Path:
     if not (folder / "models.json").is_file():
         pytest.skip(f"pretrained models are missing at {folder}; set TVM_MUTATE_DATA to their folder")
     return folder
+
+
+class DeviceServers:
+    """Servers of one key at a tracker on loopback, which a test starts and kills."""
+
+    def __init__(self, folder: Path, tracker: str) -> None:
+        self._folder, self.tracker = folder, tracker
+        self.key = f"board-{uuid.uuid4().hex[:8]}"  # of this test alone
+        self.servers: list[subprocess.Popen[bytes]] = []
+
+    def device(self, patience: float = 60) -> str:
+        """A device on these servers."""
+        return f"board=rpc://{self.tracker}/{self.key}?target=llvm&patience={patience:g}"
+
+    def log(self, number: int) -> Path:
+        """What a server said."""
+        return self._folder / f"server-{number}.log"
+
+    def start(self, *options: str, emulated: Path | None = None) -> subprocess.Popen[bytes]:
+        """A server, on this machine or on the ``emulated`` one in a folder; it takes a moment to get ready."""
+        said = ["--port", "0", "--tracker", self.tracker, "--key", self.key, *options]
+        command = [sys.executable, "-m", "tvm_mutate.server", *said]
+        if emulated is not None:
+            command = serving_command(emulated, said)
+        with self.log(len(self.servers)).open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log)
+        self.servers.append(server)
+        return server
+
+    def kill(self) -> None:
+        """Kills all servers as nothing can be prepared for."""
+        for server in self.servers:
+            server.kill()
+            server.wait()
+
+
+@pytest.fixture(scope="session")
+def tracker() -> Iterator[str]:
+    """The address of TVM's tracker on loopback; skips where it has not what it needs."""
+    pytest.importorskip("tornado", reason="TVM's tracker needs tornado")
+    from tvm.rpc.tracker import Tracker
+
+    running = Tracker("127.0.0.1", port=9300, port_end=9600, silent=True)
+    yield f"127.0.0.1:{running.port}"
+    running.terminate()
+
+
+@pytest.fixture
+def device_servers(tmp_path: Path, tracker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeviceServers]:
+    """No server yet, of a key that nobody has."""
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    servers = DeviceServers(tmp_path, tracker)
+    yield servers
+    servers.kill()

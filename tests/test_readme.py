@@ -12,6 +12,7 @@ import pytest
 import tvm
 
 from tests.entry_points import environment_with_entry_points
+from tvm_mutate.device import read_devices
 from tvm_mutate.mutant import Catalogue, Operator
 from tvm_mutate.native import native_library
 from tvm_mutate.operators import ENTRY_POINT_GROUP
@@ -120,7 +121,7 @@ def test_the_operator_of_the_readme_passes_its_own_example():
 
 
 def test_the_entry_point_of_the_readme_is_the_group_that_is_looked_at():
-    (block,) = blocks("toml")
+    (block,) = [block for block in blocks("toml") if "entry-points" in block]
     assert f'[project.entry-points."{ENTRY_POINT_GROUP}"]' in block
 
 
@@ -130,3 +131,10 @@ def test_the_install_and_test_commands_are_what_continuous_integration_runs():
     (install,) = [block for block in blocks("sh") if "tvm_mutate.bench" in block]
     (test,) = [block for block in blocks("sh") if "pytest" in block]
     assert install.count("\n") == test.count("\n") == 1
+
+
+def test_the_file_of_devices_names_three(tmp_path: Path):
+    (block,) = [block for block in blocks("toml") if "session" in block]
+    (tmp_path / "devices.toml").write_text(block)
+    fast, clang, board = read_devices(tmp_path / "devices.toml")
+    assert (fast.name, clang.toolchain.compiler, board.is_remote) == ("fast", "clang", True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from shutil import which
 
 import pytest
 import tvm
+from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import build_batch, parse_target
+from tvm_mutate.build import Kernel, build_batch, parse_target
 from tvm_mutate.build.code_text import kernels_with_undefined_values
+from tvm_mutate.device import parse_device
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
@@ -17,7 +21,13 @@ from tvm_mutate.pipeline import Stages
 from tvm_mutate.program import take_program
 
 CATALOGUE = builtin_catalogue()
-TARGETS = ["llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c"]
+CLANG = pytest.param('{"kind":"c","compiler":"clang"}', marks=pytest.mark.skipif(not which("clang"), reason="no clang"))
+DEVICES = ["llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c", '{"kind":"c","flags":["-O3"]}', CLANG]
+
+
+def built(functions: Mapping[str, PrimFunc], text: str, folder: Path) -> dict[str, Kernel]:
+    device = parse_device(text)
+    return build_batch(functions, parse_target(device.target), folder, toolchain=device.toolchain)
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +43,23 @@ def mutated(kernels: dict[str, tvm.tirx.PrimFunc], mutant: str) -> dict[str, tvm
     return {name: module[name] for name in kernels}
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_kernel_has_one_digest_alone_among_others_and_under_another_name(kernels, target: str, tmp_path: Path):
-    together = build_batch(kernels, parse_target(target), tmp_path / "together")
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_kernel_has_one_digest_alone_among_others_and_under_another_name(kernels, device: str, tmp_path: Path):
+    together = built(kernels, device, tmp_path / "together")
     assert len({kernel.digest for kernel in together.values()}) == len(kernels)
     for name, function in list(kernels.items())[1:4]:
-        alone = build_batch({"another_name": function}, parse_target(target), tmp_path / name)
+        alone = built({"another_name": function}, device, tmp_path / name)
         assert alone["another_name"].digest == together[name].digest
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_digests_tell_constants_apart_and_take_what_compilers_fold_for_the_same(kernels, target: str, tmp_path: Path):
-    plain = build_batch(kernels, parse_target(target), tmp_path / "plain")
+@pytest.mark.parametrize("device", DEVICES)
+def test_digests_tell_constants_apart_and_take_what_compilers_fold_for_the_same(kernels, device: str, tmp_path: Path):
+    plain = built(kernels, device, tmp_path / "plain")
 
     def changed(mutant: str) -> list[str]:
         functions = mutated(kernels, mutant)
-        built = build_batch(functions, parse_target(target), tmp_path / "mutated")
-        return [name for name in functions if built[name].digest != plain[name].digest]
+        changed = built(functions, device, tmp_path / "mutated")
+        return [name for name in functions if changed[name].digest != plain[name].digest]
 
     (stored,) = changed("tir.scale-store{ulps=1048576}@fused_conv2d_add_relu#2")
     assert stored == "fused_conv2d_add_relu"

@@ -13,7 +13,7 @@ import tvm_mutate
 from tvm_mutate.campaign import Specification, Subject
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import Campaign
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 
 NETWORK = """
 import numpy as np
@@ -73,5 +73,5 @@ def campaign(
 ) -> Campaign:
     """A campaign of the mutants with these ids, by one worker."""
     specification = Specification(mutants=mutants, **options.pop("specification", {}))
-    parsed = [Device.parse(device) for device in devices]
+    parsed = [parse_device(device) for device in devices]
     return Campaign([subject], parsed, specification, output, workers=1, **options)

@@ -20,7 +20,7 @@ from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import CANARIES
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UntrustedError, UsageError
 
 from .conftest import INPUTS, NETWORK, campaign
@@ -88,7 +88,7 @@ def test_discrepancies_pair_every_two_devices_with_the_unmutated_share(subject: 
 
 def test_the_same_campaign_twice_gives_the_same_rows_in_the_same_order(subject: Subject, tmp_path: Path):
     specification = Specification(operators=("tir.*",), sites="sample:6", seed=3)
-    device = Device.parse("llvm")
+    device = parse_device("llvm")
     runs = [Campaign([subject], [device], specification, tmp_path / name, workers=2).run() for name in ("one", "two")]
     ids = [[row["id"] for row in run.mutants] for run in runs]
     assert ids[0] == ids[1]
@@ -126,10 +126,10 @@ GATED = (
 RUN = """
 import pathlib, pickle, sys
 from tvm_mutate.campaign import Campaign
-from tvm_mutate.device import Device
+from tvm_mutate.device import Device, parse_device
 subject, specification = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
 output = pathlib.Path(sys.argv[2])
-Campaign([subject], [Device.parse("llvm")], specification, output, workers=1, least_seconds=600).run()
+Campaign([subject], [parse_device("llvm")], specification, output, workers=1, least_seconds=600).run()
 """
 
 
@@ -152,7 +152,7 @@ def test_a_campaign_killed_in_the_middle_resumes_to_the_results_of_an_undisturbe
     assert count_of_rows(journal) == 2
     gate.open()
     resumed, undisturbed = (
-        Campaign([subject], [Device.parse("llvm")], specification, tmp_path / name, workers=1).run()
+        Campaign([subject], [parse_device("llvm")], specification, tmp_path / name, workers=1).run()
         for name in ("out", "other")
     )
     assert len(resumed.mutants) == len(GATED)
@@ -229,7 +229,7 @@ def test_a_mutant_that_names_a_place_that_is_not_there_is_refused(
 
 
 def test_each_site_alone_and_all_sites_at_once_are_counted_alike(subject: Subject, tmp_path: Path):
-    device = Device.parse("llvm")
+    device = parse_device("llvm")
     every, each = (
         Campaign([subject], [device], Specification(("tir.swap-compare",), sites=sites), tmp_path / sites).run()
         for sites in ("all", "each")

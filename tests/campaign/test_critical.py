@@ -18,7 +18,7 @@ from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.campaign.requests import CriticalRequest
 from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Magnitude, Mutation
@@ -80,7 +80,7 @@ def test_a_size_has_a_value_on_its_side_of_the_neutral_one(size: float, upwards:
 def searched(subject: Subject, output: Path, operator: str, **chosen) -> list[dict]:
     parameter = parameter_of(CATALOGUE[operator], None).name
     specification = CriticalSpecification((operator,), until="killed", parameter=parameter, **chosen)
-    return CriticalSearch([subject], [Device.parse("llvm")], specification, output, workers=1).conduct().rows
+    return CriticalSearch([subject], [parse_device("llvm")], specification, output, workers=1).conduct().rows
 
 
 def test_the_critical_step_is_the_one_that_trying_all_steps_finds(tmp_path: Path):
@@ -93,7 +93,7 @@ def test_the_critical_step_is_the_one_that_trying_all_steps_finds(tmp_path: Path
     }
     ids = [CATALOGUE.parse(mutant) for mutants in tried_all.values() for mutant in mutants]
     specification = Specification(mutants=tuple(map(str, ids)), until="killed")
-    every = Campaign([subject], [Device.parse("llvm")], specification, tmp_path / "all", workers=1).run().mutants
+    every = Campaign([subject], [parse_device("llvm")], specification, tmp_path / "all", workers=1).run().mutants
     killed = {row["id"]: row["verdict"] == "killed" for row in every}
     found = 0
     for row in rows:
@@ -133,7 +133,7 @@ def site(mutant: str, stages: Stages, judge: Callable[[str], dict]) -> CriticalS
     unused = Subject("alexnet", "", "", "", "", 0)
     operator = CATALOGUE[CATALOGUE.parse(mutant).mutations[0].operator]
     parameter = parameter_of(operator, None).name
-    request = CriticalRequest(unused, Device.parse("llvm"), mutant, baseline, "top-1", 1.0, parameter=parameter)
+    request = CriticalRequest(unused, parse_device("llvm"), mutant, baseline, "top-1", 1.0, parameter=parameter)
     return CriticalSite(request, stages, CATALOGUE, judge)
 
 

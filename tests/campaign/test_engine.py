@@ -14,7 +14,7 @@ from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
 from tvm_mutate.campaign.results import mark_duplicates
 from tvm_mutate.campaign.survey import Survey
 from tvm_mutate.campaign.worker import BaselineRequest, MutantRequest, SurveyRequest, Worker
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 
 from .conftest import campaign
 
@@ -105,7 +105,7 @@ def test_a_row_costs_the_campaign_itself_less_than_two_milliseconds(subject: Sub
             return super().submit(jobs)
 
     specification = Specification(("tir.store-through",), sites="each")
-    quick = Campaign([subject], [Device.parse("llvm")], specification, tmp_path / "out", engine=Timing)
+    quick = Campaign([subject], [parse_device("llvm")], specification, tmp_path / "out", engine=Timing)
     results = quick.run()
     assert (time.thread_time() - started[0]) / Quick.count < 0.002
     assert [row["id"] for row in results.mutants] == [f"tir.store-through@kernel#{n}" for n in range(Quick.count)]

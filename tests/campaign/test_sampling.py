@@ -14,7 +14,7 @@ from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Campaign, Specification
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.survey import check_specification, survey
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant, Mutation, Sites, Slot
@@ -129,7 +129,7 @@ def test_a_campaign_of_pairs_applies_both_parts_and_gives_the_bits_of_the_full_r
     by_content, rebuilt = (
         Campaign(
             [subject],
-            [Device.parse("llvm")],
+            [parse_device("llvm")],
             Specification(
                 ("tir.scale-store", "tir.swap-compare", "tir.store-through", "graph.scale-weights"),
                 sites="sample:5",

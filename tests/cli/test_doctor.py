@@ -14,6 +14,7 @@ from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.trust import CANARIES, Canary
 from tvm_mutate.cli import doctor as module
 from tvm_mutate.cli import processor
+from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.native import NativeLibrary
 
 from .conftest import Ended, Tool
@@ -70,7 +71,18 @@ def test_a_missing_c_compiler_is_told(tool: Tool, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CC", "no-such-compiler")
     ended = tool("doctor", "--target", "c", "--quiet")
     assert ended.code == 0
-    assert rows_of(ended)[0][2].startswith("no: no C compiler 'no-such-compiler'")
+    assert rows_of(ended)[0][2].startswith("no: its code needs a C compiler, and 'no-such-compiler'")
+
+
+def test_a_remote_device_answers_or_does_not(tool: Tool, device_servers):
+    ended = tool("doctor", "--device", device_servers.device(), "--quiet")
+    (row,) = rows_of(ended)
+    assert (ended.code, row[0], row[3]) == (0, "board", "-")
+    assert row[2].startswith(f"no: device board: the tracker at {device_servers.tracker}")
+    device_servers.start()
+    assert why_no_session(parse_device(device_servers.device())) == ""
+    ended = tool("doctor", "--device", device_servers.device(), "--quiet")
+    assert rows_of(ended)[0][2:] == ["yes", "no-op: survived, sure kill: killed"]
 
 
 def test_this_processor_is_one_that_runs_code_for_itself():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tvm_mutate.build import parse_target
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import ContentEvaluator, Preparation, Prepared, RebuildEvaluator, Run, StopRule, prepare
 from tvm_mutate.model import load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
@@ -28,7 +28,7 @@ class Both:
         model = load_model(MODEL)
         self.inputs = load_inputs("zoo://digits", model, limit=IMAGES).data
         self.stages = Stages(Fused(model.module), parse_target(target))
-        self.rebuild = RebuildEvaluator(self.stages, self.inputs, Device.parse(target), CATALOGUE)
+        self.rebuild = RebuildEvaluator(self.stages, self.inputs, parse_device(target), CATALOGUE)
         self.unmutated: Run = self.rebuild.evaluate(None, SECONDS).value
         assert self.unmutated.outputs is not None
         self.scores: np.ndarray = self.unmutated.outputs

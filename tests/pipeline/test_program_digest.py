@@ -11,7 +11,7 @@ import pytest
 
 import tvm_mutate
 from tvm_mutate.build import parse_target
-from tvm_mutate.device import Device
+from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import RebuildEvaluator
 from tvm_mutate.model import load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
@@ -53,7 +53,7 @@ def test_the_same_model_has_the_same_digest_in_every_process(target: str):
 )
 def test_a_mutant_has_the_digest_of_the_unmutated_model_only_if_code_and_weights_are_the_same(mutant: str, same: bool):
     model = load_model("zoo://alexnet")
-    device = Device.parse("llvm")
+    device = parse_device("llvm")
     catalogue = builtin_catalogue()
     inputs = load_inputs("zoo://digits", model, limit=2).data
     evaluator = RebuildEvaluator(Stages(model.module, parse_target("llvm")), inputs, device, catalogue)

@@ -45,7 +45,10 @@ _TARGETS = ", ".join(TARGETS)
 @click.option("--models", help=f"Names, separated by commas. Default: {', '.join(ZOO_NAMES)}.")
 @click.option("--operators", help=f"{OPERATORS_HELP} Default: paper.")
 @click.option(
-    "--targets", "--target", multiple=True, help=f"A TVM target, or NAME=TARGET; repeatable. Default: {_TARGETS}."
+    "--targets",
+    "--target",
+    multiple=True,
+    help=f"A TVM target, or as --device of tvm-mutate; repeatable. Default: {_TARGETS}.",
 )
 @click.option("--inputs", type=click.IntRange(min=1), help=f"Images a model. Default: {_INPUTS}.")
 @click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")

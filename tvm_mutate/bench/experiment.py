@@ -10,6 +10,7 @@ from pathlib import Path
 from tvm_mutate.campaign import Campaign, Results, Specification, Subject
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.progress import Reporter
+from tvm_mutate.cli.options import check_devices
 from tvm_mutate.device import parse_devices
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.model import REAL_MODELS, RealSource, real_model_path
@@ -83,8 +84,7 @@ def run_experiment(
     """
     started = time.monotonic()
     devices = parse_devices(list(experiment.targets))
-    for device in devices:
-        device.runtime()
+    check_devices(devices)
     subjects: Sequence[Subject] = experiment.subjects(folder)
     campaign = Campaign(
         subjects,

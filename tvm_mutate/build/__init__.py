@@ -1,7 +1,7 @@
 """PrimFuncs and whole models to native code for one target."""
 
 from tvm_mutate.build.batch import Kernel, build_batch, module_of
-from tvm_mutate.build.c_compiler import CompileError, c_compiler
+from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, CompileError, Toolchain, missing_compiler
 from tvm_mutate.build.code_text import MissingKernelError
 from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
@@ -13,6 +13,7 @@ from tvm_mutate.build.sanitized import SanitizedKernels, SanitizerFinding, Sanit
 from tvm_mutate.build.target import canonical_target, parse_target
 
 __all__ = [
+    "DEFAULT_TOOLCHAIN",
     "CompileError",
     "Kernel",
     "KernelStore",
@@ -24,11 +25,11 @@ __all__ = [
     "SanitizedKernels",
     "SanitizerFinding",
     "SanitizerMissingError",
+    "Toolchain",
     "agrees",
     "build_batch",
     "build_kernels",
     "build_library",
-    "c_compiler",
     "canonical_target",
     "contracts",
     "fast_schedule",
@@ -37,6 +38,7 @@ __all__ = [
     "generate",
     "generated_text",
     "has_sanitizer",
+    "missing_compiler",
     "module_of",
     "parse_target",
     "user_kernel_store",

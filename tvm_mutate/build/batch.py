@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import tvm
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.c_compiler import ASSEMBLY, compile_c
+from tvm_mutate.build.c_compiler import ASSEMBLY, DEFAULT_TOOLCHAIN, Toolchain, compile_c
 from tvm_mutate.build.code_text import assembly_digests, kernels_with_undefined_values, llvm_digests
 from tvm_mutate.build.kernels import generated_text, text_digest
 from tvm_mutate.pipeline import generate
@@ -39,7 +39,11 @@ class Kernel:
 
 
 def build_batch(
-    functions: Mapping[str, PrimFunc], target: Target, folder: Path, tir_pipeline: str = "default"
+    functions: Mapping[str, PrimFunc],
+    target: Target,
+    folder: Path,
+    tir_pipeline: str = "default",
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
 ) -> dict[str, Kernel]:
     """The structured PrimFuncs compiled under their names; files that this needs go into ``folder``.
 
@@ -47,7 +51,7 @@ def build_batch(
     TVM raises where TVM refuses.
     """
     module = generate(module_of(functions), target, tir_pipeline)
-    finished = finish(module, functions, target.kind.name, folder)
+    finished = finish(module, functions, target.kind.name, folder, toolchain)
     return {
         name: Kernel(finished.module, name, digest, name in finished.undefined_values)
         for name, digest in finished.digests.items()
@@ -68,29 +72,27 @@ class Finished:
     undefined_values: frozenset[str] = frozenset()
 
 
-def finish(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, folder: Path) -> Finished:
+def finish(
+    module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, folder: Path, toolchain: Toolchain
+) -> Finished:
     """Generated code finished: compiled where that is left to do, and each kernel's part of it looked at."""
-    return _FINISHERS.get(kind, _finish_text)(module, names, kind, folder)
+    if kind == "c":
+        return _finish_c(module, names, folder, toolchain)
+    return (_finish_llvm if kind == "llvm" else _finish_text)(module, names, kind)
 
 
-def _finish_llvm(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str, _folder: Path) -> Finished:
+def _finish_llvm(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str) -> Finished:
     text = module.inspect_source("ll")
     return Finished(module, llvm_digests(text, names), kernels_with_undefined_values(text, names))
 
 
-def _finish_c(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: str, folder: Path) -> Finished:
+def _finish_c(module: tvm.runtime.Module, names: Mapping[str, Any], folder: Path, toolchain: Toolchain) -> Finished:
     folder.mkdir(parents=True, exist_ok=True)
-    library = compile_c(module.inspect_source("c"), folder, keep_assembly=True)
+    library = compile_c(module.inspect_source("c"), folder, keep_assembly=True, toolchain=toolchain)
     return Finished(tvm.runtime.load_module(str(library)), assembly_digests((folder / ASSEMBLY).read_text(), names))
 
 
-def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str, _folder: Path) -> Finished:
+def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str) -> Finished:
     """For code that nothing here takes apart: kernels have equal digests only in batches that are equal."""
     whole = text_digest(generated_text(module, kind))
     return Finished(module, {name: f"{whole} {name}" for name in names})
-
-
-_FINISHERS: dict[str, Callable[[tvm.runtime.Module, Mapping[str, Any], str, Path], Finished]] = {
-    "llvm": _finish_llvm,
-    "c": _finish_c,
-}

@@ -1,4 +1,4 @@
-"""Compiles the C text of TVM's ``c`` target to a shared library with the C compiler of the machine."""
+"""Compiles the C text of TVM's ``c`` target to a shared library with a C compiler of the machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import tvm
@@ -15,7 +16,7 @@ from tvm_mutate.errors import UsageError
 
 _OPTIONS = ("-O2", "-fPIC", "-w")
 # TVM writes float16 as `half`, a type that C has under another name.
-_HALF = "-Dhalf=_Float16"
+HALF = "-Dhalf=_Float16"
 
 # What ``keep_assembly`` leaves in the folder.
 ASSEMBLY = "kernels.s"
@@ -25,25 +26,47 @@ class CompileError(Exception):
     """The generated code does not compile; the message holds the compiler's first complaint."""
 
 
+@dataclass(frozen=True)
+class Toolchain:
+    """A compiler of C and C++ that links, too: its command (empty: ``$CC``, or gcc), and flags after our own."""
+
+    command: str = ""
+    flags: tuple[str, ...] = ()
+
+    @property
+    def compiler(self) -> str:
+        """The compiler's command."""
+        return self.command or c_compiler()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that C text is compiled with; of two that disagree the last counts."""
+        return (*_OPTIONS, *self.flags)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the compiler is on this machine."""
+        return shutil.which(self.compiler) is not None
+
+    def identity(self) -> str:
+        """What tells one compiler from another: its name, what it says of its version if it is there, and options."""
+        if not self.is_there:
+            return self.compiler
+        said = subprocess.run([self.compiler, "--version"], capture_output=True, text=True, check=False)
+        return "\n".join([self.compiler, said.stdout, *self.options])
+
+
+DEFAULT_TOOLCHAIN = Toolchain()
+
+
 def c_compiler() -> str:
-    """The C compiler: ``$CC``, or gcc."""
+    """The C compiler of the machine: ``$CC``, or gcc."""
     return os.environ.get("CC") or "gcc"
 
 
-def has_c_compiler() -> bool:
-    """Whether the C compiler is there."""
-    return shutil.which(c_compiler()) is not None
-
-
-def compiler_identity() -> str:
-    """What tells one C compiler from another: its name, and where it is there what it says of its version."""
-    if not has_c_compiler():
-        return c_compiler()
-    said = subprocess.run([c_compiler(), "--version"], capture_output=True, text=True, check=False)
-    return "\n".join([c_compiler(), said.stdout, *_OPTIONS])
-
-
-def compile_c(source: str, folder: Path, *, keep_assembly: bool = False) -> Path:
+def compile_c(
+    source: str, folder: Path, *, keep_assembly: bool = False, toolchain: Toolchain = DEFAULT_TOOLCHAIN
+) -> Path:
     """The shared library of one C text, written as ``kernels.so`` into ``folder``, on request with its assembly.
 
     File names are always the same, so that equal text gives equal bytes. Raises CompileError where the compiler
@@ -51,36 +74,44 @@ def compile_c(source: str, folder: Path, *, keep_assembly: bool = False) -> Path
     """
     text, assembly, library = folder / "kernels.c", folder / ASSEMBLY, folder / "kernels.so"
     text.write_text(source)
-    includes = [option for path in _include_folders() for option in ("-I", path)]
+    options, purpose = [*toolchain.options, HALF, *include_options()], "target c"
     library.unlink(missing_ok=True)  # it may be loaded: what is mapped must not change
     if keep_assembly:
-        run_compiler([*_OPTIONS, "-S", _HALF, *includes, "-o", assembly.name, text.name], folder, "target c")
-        run_compiler(["-shared", "-o", library.name, assembly.name, "-lm"], folder, "target c")
+        run_compiler([*options, "-S", "-o", assembly.name, text.name], folder, purpose, toolchain)
+        run_compiler(["-shared", "-o", library.name, assembly.name, "-lm"], folder, purpose, toolchain)
     else:
-        run_compiler([*_OPTIONS, "-shared", _HALF, *includes, "-o", library.name, text.name, "-lm"], folder, "target c")
+        run_compiler([*options, "-shared", "-o", library.name, text.name, "-lm"], folder, purpose, toolchain)
     return library
 
 
-def link(object_file: Path, library: Path) -> None:
+def link(object_file: Path, library: Path, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> None:
     """Makes a shared library of an object file; raises CompileError and UsageError as :func:`compile_c`."""
-    run_compiler(["-shared", "-o", str(library), str(object_file)], library.parent, "a library of kernels")
+    run_compiler(["-shared", "-o", str(library), str(object_file)], library.parent, "a library of kernels", toolchain)
 
 
-def run_compiler(arguments: Sequence[str], folder: Path, purpose: str) -> None:
-    """Runs the C compiler in a folder; raises CompileError where it complains, UsageError where it is not there."""
-    command = [c_compiler(), *arguments]
+def run_compiler(arguments: Sequence[str], folder: Path, purpose: str, toolchain: Toolchain) -> None:
+    """Runs the compiler in a folder; raises CompileError where it complains, UsageError where it is not there."""
+    command = [toolchain.compiler, *arguments]
     try:
         finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise UsageError(f"{purpose} needs a C compiler, and {c_compiler()!r} is not there; set CC to one") from None
+        raise UsageError(missing_compiler(purpose, toolchain)) from None
     if finished.returncode != 0:
         complaints = [line for line in finished.stderr.splitlines() if "error" in line] or [finished.stderr.strip()]
-        raise CompileError(f"{c_compiler()}: {complaints[0][:300]}")
+        raise CompileError(f"{toolchain.compiler}: {complaints[0][:300]}")
 
 
-def _include_folders() -> list[str]:
-    return [
+def missing_compiler(purpose: str, toolchain: Toolchain) -> str:
+    """What to say where a compiler is not there, and how to mend that."""
+    mend = "install it, or name another" if toolchain.command else "set CC to one"
+    return f"{purpose} needs a C compiler, and {toolchain.compiler!r} is not there; {mend}"
+
+
+def include_options() -> list[str]:
+    """The compiler's options that let it find the headers of TVM's run time."""
+    folders = [
         str(Path(tvm.__file__).parent / "include"),
         tvm_ffi.libinfo.find_include_path(),
         tvm_ffi.libinfo.find_dlpack_include_path(),
     ]
+    return [option for path in folders for option in ("-I", path)]

@@ -19,7 +19,13 @@ _LLVM_UNDEFINED = re.compile(r"^(?! *#dbg_).*[ \[]undef\b", re.MULTILINE)
 
 _ASSEMBLY_NOISE = re.compile(r"^\t\.(cfi_|file|ident|loc|globl|size|type|section \.note).*\n", re.MULTILINE)
 _ASSEMBLY_FUNCTION = re.compile(r"^([A-Za-z_][\w.$]*):\n.*?(?=^\t\.size\t\1,)", re.MULTILINE | re.DOTALL)
-_ASSEMBLY_CONSTANT = re.compile(r"^(\.LC\d+):\n(?:\t\.(?:long|quad|value|byte|zero|string|ascii)\t.*\n)+", re.MULTILINE)
+# Of gcc (.LC0) and clang (.LCPI0_0, .Lswitch.table.f).
+_ASSEMBLY_CONSTANT = re.compile(
+    r"^(\.L[\w.$]+):\n(?:\t\.(?:long|quad|value|short|byte|zero|string|ascii|asciz)\t.*\n)+", re.MULTILINE
+)
+# What clang writes beside instructions; a string may hold the sign.
+_ASSEMBLY_COMMENT = re.compile(r"^(?!\t\.(?:string|asci[iz])\t)([^#\n]*?)[ \t]*#.*$", re.MULTILINE)
+_EMPTY_LINE = re.compile(r"^\n", re.MULTILINE)
 _ASSEMBLY_NAME = re.compile(r"\.L\w+|(?<![\w.$%])[A-Za-z_][\w.$]*")
 
 
@@ -48,6 +54,7 @@ def kernels_with_undefined_values(text: str, kernels: Iterable[str]) -> frozense
 
 def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each kernel's code in a GNU assembler file of x86-64, with its constants."""
+    text = _EMPTY_LINE.sub("", _ASSEMBLY_COMMENT.sub(r"\1", text))
     entities = {match[1]: match[0] for match in _ASSEMBLY_CONSTANT.finditer(text)}
     for match in _ASSEMBLY_FUNCTION.finditer(text):
         entities[match[1]] = match[0]

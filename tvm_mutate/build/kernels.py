@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tvm
 from tvm.target import Target
 
-from tvm_mutate.build.c_compiler import compile_c
+from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, compile_c
 from tvm_mutate.pipeline import generate
 
 _ADDRESS = re.compile(r'!"0x[0-9a-f]+"')
@@ -50,22 +48,24 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def build_kernels(kernels: tvm.IRModule, target: Target, folder: Path, tir_pipeline: str = "default") -> Kernels:
+def build_kernels(
+    kernels: tvm.IRModule,
+    target: Target,
+    folder: Path,
+    tir_pipeline: str = "default",
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+    *,
+    for_export: bool = False,
+) -> Kernels:
     """The kernels compiled for the target; files that this needs go into ``folder``.
+
+    C text is left to be compiled where the module is to be exported.
 
     Raises CompileError where the generated code does not compile, and what TVM raises where TVM refuses.
     """
     kind = target.kind.name
-    return _FINISHERS.get(kind, _finish_with_text)(generate(kernels, target, tir_pipeline), kind, folder)
-
-
-def _finish_c(module: tvm.runtime.Module, _kind: str, folder: Path) -> Kernels:
-    library = compile_c(module.inspect_source("c"), folder)
-    return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
-
-
-def _finish_with_text(module: tvm.runtime.Module, kind: str, _folder: Path) -> Kernels:
+    module = generate(kernels, target, tir_pipeline)
+    if kind == "c" and not for_export:
+        library = compile_c(module.inspect_source("c"), folder, toolchain=toolchain)
+        return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
     return Kernels(module, text_digest(generated_text(module, kind)))
-
-
-_FINISHERS: dict[str, Callable[[Any, str, Path], Kernels]] = {"c": _finish_c}

@@ -14,12 +14,12 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.batch import Kernel, finish, module_of
-from tvm_mutate.build.c_compiler import compiler_identity, has_c_compiler, link
+from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, link
 from tvm_mutate.build.kernel_store import KernelStore
 from tvm_mutate.pipeline import PASS_CONFIG, generate
 
 # To be raised when files of kernels, or the digests of their code, come to be made otherwise.
-_FORMAT = "2"
+_FORMAT = "3"
 
 
 @dataclass(frozen=True)
@@ -35,48 +35,55 @@ class Library:
         return {name: Kernel(module, name, digest) for name, digest in self.digests.items()}
 
 
-def build_library(functions: Mapping[str, PrimFunc], target: Target, folder: Path, store: KernelStore) -> Library:
+def build_library(
+    functions: Mapping[str, PrimFunc],
+    target: Target,
+    folder: Path,
+    store: KernelStore,
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+) -> Library:
     """The library of the structured PrimFuncs under their names, in ``folder``; from the store if it is there.
 
     Raises CompileError where the generated code does not compile, and what TVM raises where TVM refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    key = library_key(functions, target)
+    key = library_key(functions, target, toolchain)
     kept = store.get(key)
-    path = folder / f"library-{key[:16]}{_suffix(target)}"
+    path = folder / f"library-{key[:16]}{_suffix(target, toolchain)}"
     path.unlink(missing_ok=True)  # it may be loaded: what is mapped must not change
     if kept is not None:
         head, _, content = kept.partition(b"\n")
         path.write_bytes(content)
         return Library(str(path), json.loads(head))
-    digests = _build(functions, target, path)
+    digests = _build(functions, target, path, toolchain)
     store.put(key, json.dumps(digests).encode() + b"\n" + path.read_bytes())
     return Library(str(path), digests)
 
 
-def library_key(functions: Mapping[str, PrimFunc], target: Target) -> str:
+def library_key(functions: Mapping[str, PrimFunc], target: Target, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> str:
     """What decides the content of a library: structure, names, target, pass configuration, versions, compiler."""
-    versions = [_FORMAT, tvm.__version__, tvm_ffi.__version__, str(target), json.dumps(PASS_CONFIG), _suffix(target)]
-    content = hashlib.sha256("\n".join([*versions, compiler_identity()]).encode())
+    versions = [_FORMAT, tvm.__version__, tvm_ffi.__version__, str(target), json.dumps(PASS_CONFIG)]
+    tools = [_suffix(target, toolchain), toolchain.identity()]
+    content = hashlib.sha256("\n".join([*versions, *tools]).encode())
     for name in sorted(functions):
         content.update(f"\n{name}\n{tvm.ir.save_json(functions[name])}".encode())
     return content.hexdigest()
 
 
-def _suffix(target: Target) -> str:
+def _suffix(target: Target, toolchain: Toolchain) -> str:
     # LLVM IR can be loaded where nothing links objects; machine code is made of it in every process that loads it.
-    return ".so" if target.kind.name == "c" or has_c_compiler() else ".ll"
+    return ".so" if target.kind.name == "c" or toolchain.is_there else ".ll"
 
 
-def _build(functions: Mapping[str, PrimFunc], target: Target, path: Path) -> dict[str, str]:
+def _build(functions: Mapping[str, PrimFunc], target: Target, path: Path, toolchain: Toolchain) -> dict[str, str]:
     generated = generate(module_of(functions), target)
     workplace = path.with_suffix(".build")
-    digests = finish(generated, functions, target.kind.name, workplace).digests
+    digests = finish(generated, functions, target.kind.name, workplace, toolchain).digests
     if target.kind.name == "c":
         (workplace / "kernels.so").replace(path)
     elif path.suffix == ".so":
         generated.write_to_file(str(path.with_suffix(".o")), "o")
-        link(path.with_suffix(".o"), path)
+        link(path.with_suffix(".o"), path, toolchain)
     else:
         generated.write_to_file(str(path), "ll")
     return digests

@@ -12,10 +12,20 @@ import tvm
 from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax import vm_build
+from tvm.support import cc
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
+from tvm_mutate.build.c_compiler import (
+    DEFAULT_TOOLCHAIN,
+    HALF,
+    CompileError,
+    Toolchain,
+    include_options,
+    missing_compiler,
+)
 from tvm_mutate.build.kernels import Kernels, build_kernels
+from tvm_mutate.errors import UsageError
 from tvm_mutate.pipeline import kernels_of
 
 
@@ -27,17 +37,50 @@ class Program:
     to, not copied: a process forked from the one that imported the model shares its weights.
     """
 
-    def __init__(self, lowered: tvm.IRModule, target: Target, folder: Path, tir_pipeline: str = "default") -> None:
+    def __init__(
+        self,
+        lowered: tvm.IRModule,
+        target: Target,
+        folder: Path,
+        tir_pipeline: str = "default",
+        toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+        *,
+        for_export: bool = False,
+    ) -> None:
+        self._folder, self._toolchain = folder, toolchain
         builder = relax.ExecBuilder()
         constants = dict(lowered.attrs.get("const_name_to_constant", {})) if lowered.attrs else {}
         leftover = vm_build._vmcodegen(builder, lowered)
-        self.kernels: Kernels = build_kernels(kernels_of(leftover), target, folder, tir_pipeline)
+        self.kernels: Kernels = build_kernels(
+            kernels_of(leftover), target, folder, tir_pipeline, toolchain, for_export=for_export
+        )
         self.digest = hashlib.sha256(f"{self.kernels.digest} {_calls_digest(lowered)}".encode()).hexdigest()
         self._executable = vm_build._vmlink(builder, target, None, ext_libs=[self.kernels.module], params=constants)
 
     def load(self, device: tvm.runtime.Device) -> relax.VirtualMachine:
         """A virtual machine that runs the program on the device."""
         return relax.VirtualMachine(self._executable.mod, device)
+
+    def export(self) -> Path:
+        """The program as a shared library that a virtual machine elsewhere can load.
+
+        It has to be made ``for_export``. Raises CompileError where it does not link and UsageError without a compiler.
+        """
+        library = self._folder / "program.so"
+        tools = self._toolchain
+        if not tools.is_there:
+            raise UsageError(missing_compiler("a library for another machine", tools))
+        linker = cc.cross_compiler(tools.compiler, options=[*tools.options, HALF, *include_options()])
+        try:
+            self._executable.export_library(str(library), fcompile=linker, workspace_dir=str(self._folder))
+        except RuntimeError as error:
+            raise CompileError(f"{tools.compiler}: {_first_complaint(str(error))}") from None
+        return library
+
+
+def _first_complaint(text: str) -> str:
+    lines = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines()
+    return lines[0][:300] if lines else "it failed"
 
 
 def _calls_digest(lowered: tvm.IRModule) -> str:

@@ -73,6 +73,8 @@ def _specification(text: str) -> str | dict[str, Any]:
             return json.loads(stripped)
         except json.JSONDecodeError as error:
             raise UsageError(f"target {text!r} is not JSON ({error.msg} at column {error.colno})") from None
+        except RecursionError:
+            raise UsageError(f"target {text[:40]!r}... is nested too deeply") from None
     if " " in stripped or "=" in stripped:
         raise UsageError(
             f'target {text!r} has options in the old style; write JSON such as \'{{"kind":"llvm","mcpu":"x86-64-v3"}}\''

@@ -7,7 +7,9 @@ from typing import Any
 
 from tvm_mutate.campaign.bisection import find_bracket, largest
 from tvm_mutate.campaign.requests import CriticalRequest
+from tvm_mutate.device import DeviceLostError
 from tvm_mutate.mutant import Catalogue, Magnitude, Mutant, Sites
+from tvm_mutate.oracle import Outcome
 from tvm_mutate.passes import Selection, site_positions
 from tvm_mutate.pipeline import Stages
 
@@ -64,7 +66,10 @@ class CriticalSite:
         most = self._request.most or self._sizes.most
         if self._id(least) is not None:
             most = largest(least, most, lambda size: self._id(size) is not None) if whole else most
-        found = find_bracket(self._sizes, whole, most, self._request.resolution, self._is_noticed)
+        try:
+            found = find_bracket(self._sizes, whole, most, self._request.resolution, self._is_noticed)
+        except DeviceLostError as error:  # whatever was not tried any more is not known
+            return site_row(self._request, outcome=str(Outcome.DEVICE_LOST), reason=str(error))
         return site_row(
             self._request,
             critical=self._value(found.noticed),
@@ -81,6 +86,8 @@ class CriticalSite:
         mutant = self._id(size)
         row = {"id": None, "reason": "no site"} if mutant is None else self._judge(mutant)
         told = {name: row.get(name) for name in _TOLD}
+        if row.get("outcome") == str(Outcome.DEVICE_LOST):
+            raise DeviceLostError(row["reason"])
         self._tried.append({"size": size, "value": self._value(size), **told})
         return row.get("verdict") == "killed"
 

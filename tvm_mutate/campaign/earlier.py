@@ -29,23 +29,23 @@ class Earlier:
         asked, rows = read_journal(folder)
         self.obstacle = _obstacle(asked, plan)
         self._inputs = {subject["name"]: subject["inputs_digest"] for subject in asked["subjects"]}
-        self._targets = dict(asked["devices"])
-        self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        self._compiled = {name: tuple(rest) for name, *rest in asked["devices"]}
+        self._rows: dict[tuple[str, tuple[str, ...]], list[Row]] = defaultdict(list)
         for row in rows:
             if row["verdict"] in _CARRIED_VERDICTS and row.get("place_digest"):
-                self._rows[row["model"], self._targets[row["device"]]].append(row)
+                self._rows[row["model"], self._compiled[row["device"]]].append(row)
 
     def carried(self, subject: Subject, device: Device, survey: Survey) -> dict[str, Row]:
         """The rows that hold for the subject on the device still, by mutant id, marked as carried over.
 
-        They do where the inputs and the device's target are the same, and the functions that the mutant changes are
-        structurally what they were.
+        They do where the inputs and the device are the same but for its name, and the functions that the mutant changes
+        are structurally what they were.
         """
         if self.obstacle or self._inputs.get(subject.name) != subject.inputs_digest:
             return {}
         return {
             row["id"]: {**row, "device": device.name, "carried": True}
-            for row in self._rows[subject.name, device.target]
+            for row in self._rows[subject.name, device.identity()[1:]]
             if survey.places.get(row["id"]) == row["place_digest"]
         }
 

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.device import Ending
+from tvm_mutate.device import LOST, Ending
 from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, Run
 from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
@@ -205,6 +205,8 @@ def _outcome(ending: Ending) -> Outcome:
     """A compiler that raises or dies is a compile error: the mutant never came to life."""
     if ending.kind == "finished":
         return Outcome.COMPLETED
+    if ending.kind == LOST:
+        return Outcome.DEVICE_LOST
     if ending.kind == "timed out":
         return Outcome.TIMEOUT
     if ending.stage == COMPILING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ from tvm_mutate.campaign.undefined import undefined_requests
 from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import parse_oracle
+from tvm_mutate.oracle import Outcome, parse_oracle
 
 LEAST_SECONDS = 20.0
 TIMES_UNMUTATED = 5.0
@@ -90,7 +90,7 @@ class Campaign:
         return Results(
             environment=environment(),
             models=tuple({**subject.identity(), "reference": subject.reference} for subject in self.subjects),
-            devices=tuple(asdict(device) for device in self.devices),
+            devices=tuple(device.to_mapping() for device in self.devices),
             baselines=tuple(baseline_row(baseline) for baseline in conducted.baselines.values()),
             canaries=tuple(conducted.canaries),
             mutants=tuple(rows),
@@ -102,7 +102,7 @@ class Campaign:
 
     def plan(self) -> Plan:
         """What the campaign is asked to do."""
-        devices = tuple((device.name, device.target) for device in self.devices)
+        devices = tuple(device.identity() for device in self.devices)
         return Plan(tuple(self.subjects), devices, self.specification, package_versions())
 
     def conduct(self) -> Conducted:
@@ -256,7 +256,9 @@ class Campaign:
 
     def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Row]:
         """The rows that need no evaluation: those in the journal, and those carried over, which are written there."""
-        known = {(row["model"], row["device"], row["id"]): row for row in journal.rows()}
+        lost = str(Outcome.DEVICE_LOST)  # rows of which nothing is known yet
+        there = [row for row in journal.rows() if row["outcome"] != lost]
+        known = {(row["model"], row["device"], row["id"]): row for row in there}
         if known:
             self._reporter.note(f"{len(known)} rows are in the journal already")
         if self._earlier is None:

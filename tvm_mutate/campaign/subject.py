@@ -73,11 +73,12 @@ class Pair:
 class Plan:
     """All that a campaign was asked to do, before anything is looked at.
 
-    ``devices`` are names with targets. Which mutants that comes to, the survey says.
+    ``devices`` are names with targets, and what else of them decides outcomes. Which mutants that comes to, the survey
+    says.
     """
 
     subjects: tuple[Subject, ...]
-    devices: tuple[tuple[str, str], ...]
+    devices: tuple[tuple[str, ...], ...]
     specification: Specification
     versions: dict[str, str]
 

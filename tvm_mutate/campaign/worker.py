@@ -29,7 +29,7 @@ from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.campaign.undefined import undefined_row
-from tvm_mutate.device import Device, Ending, die_with_parent
+from tvm_mutate.device import LOST, Device, Ending, RemoteTasks, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import (
     ContentEvaluator,
@@ -57,6 +57,7 @@ class Worker:
     def __init__(self) -> None:
         self._catalogue = load_catalogue()
         self._folding, self._legalising = FoldingCache(), LegalisingCache()
+        self._remote = RemoteTasks()
         self._models: OrderedDict[str, Fused] = OrderedDict()
         self._contents: OrderedDict[tuple[str, str], ContentEvaluator] = OrderedDict()
         self._examiners: OrderedDict[tuple[str, str], Examiner] = OrderedDict()
@@ -114,12 +115,12 @@ class Worker:
         if not request.golden_bytes:
             return None, ""
         if not request.device.is_processor:
-            return None, "kernels are run one by one on CPUs only"
+            return None, "kernels are run one by one on CPUs of this machine only"
         stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
         path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
         reason = ""
         for fast in (True, False) if request.fast_kernels else (False,):
-            wanted = Preparation(path, request.golden_bytes, request.mutants, fast)
+            wanted = Preparation(path, request.golden_bytes, request.mutants, fast, request.device.toolchain)
             ending = prepare(stages, inputs, outputs, wanted, request.seconds)
             if isinstance(ending.value, Prepared):
                 return ending.value, ""
@@ -173,7 +174,9 @@ class Worker:
         return _kept(self._contents, (request.subject.name, request.device.name), make)
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
-        return RebuildEvaluator(self._lowered(subject, device), self._inputs(subject), device, self._catalogue)
+        return RebuildEvaluator(
+            self._lowered(subject, device), self._inputs(subject), device, self._catalogue, self._remote
+        )
 
     @staticmethod
     def _inputs(subject: Subject) -> np.ndarray:
@@ -202,6 +205,8 @@ def _kept(cache: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> An
 
 
 def _golden(ending: Ending, request: BaselineRequest) -> Run:
+    if ending.kind == LOST:
+        raise CampaignInterruptedError(f"{ending.reason}; the same command goes on when it is back")
     if ending.kind != "finished":
         raise UntrustedError(
             f"the unmutated {request.subject.name} does not work on {request.device.name}: it {ending.kind} "

@@ -15,6 +15,7 @@ from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     Number,
     campaign_options,
+    check_devices,
     course_of,
     device_options,
     devices_of,
@@ -69,8 +70,7 @@ def critical(model: str, **options: Any) -> int:
     specification = _specification_of(options)
     course = course_of(options)
     inputs = inputs_of(model, options)
-    for device in devices:
-        device.runtime()
+    check_devices(devices)
     with held_folder("inputs") as folder:
         search = CriticalSearch(
             [subject_of(model, inputs, options, folder)],

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from tvm_mutate.build import c_compiler, generate, generated_text, parse_target
+from tvm_mutate.build import generate, generated_text, missing_compiler, parse_target
 from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, make_reporter
 from tvm_mutate.campaign.environment import environment
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.cli.door import output_console, progress_console
-from tvm_mutate.cli.options import quiet_option
+from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_option
 from tvm_mutate.cli.processor import obstacle
-from tvm_mutate.device import Device, held_folder, run_isolated
-from tvm_mutate.errors import ExitCode, UntrustedError, UsageError
+from tvm_mutate.device import Device, held_folder, parse_device, parse_devices, run_isolated, why_no_session
+from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
@@ -28,6 +27,7 @@ _PATIENT = "zoo://alexnet"
 _INPUTS = 4
 _FAILED = "FAILED"
 _CODE_SECONDS = 300.0
+_PATIENCE_SECONDS = 3.0
 _TARGETS = (
     "llvm",
     '{"kind":"llvm","mcpu":"x86-64-v3"}',
@@ -43,46 +43,49 @@ _TARGETS = (
 
 @click.command("doctor")
 @click.option("--target", "targets", multiple=True, help="Look at this target only; repeatable.")
+@click.option("--device", "devices", multiple=True, help=DEVICE_HELP)
+@devices_file_option
 @quiet_option
-def doctor(targets: tuple[str, ...], quiet: bool) -> int:
+def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tuple[Path, ...], quiet: bool) -> int:
     """Say what works here: versions, the native library, and which targets build, run and pass their canaries.
 
     For each target a small model's code is generated; where a device runs it, a mutant that must survive and one
-    that must be killed are judged on it. Exits with 3 if the judgement of a target that runs is wrong.
+    that must be killed are judged on it. Of a remote device it says whether it answers. Exits with 3 if the judgement
+    of a target that runs is wrong.
     """
-    for text in targets:
-        parse_target(text)
+    named = [*map(parse_device, targets), *parse_devices(devices, device_files)]
+    examined = named or [parse_device(text) for text in _TARGETS]
     console = output_console()
     for name, value in environment().items():
         console.print(f"{name}: {_shown(value)}")
     console.print(f"native library: {escape(_native())}")
     table = Table()
-    for column in ("target", "code", "runs here", "canaries"):
+    for column in ("device", "code", "runs", "canaries"):
         table.add_column(column, overflow="fold")
     healthy = True
     with held_folder("doctor") as folder:
         subject = prepare_subject(_PATIENT, "zoo://digits", folder, limit=_INPUTS)
-        for number, text in enumerate(targets or _TARGETS):
-            row = _examine(text, subject, folder / str(number), quiet)
+        for number, device in enumerate(examined):
+            row = (_shown_device(device), *_examine(device, subject, folder / str(number), quiet))
             healthy = healthy and not row[-1].startswith(_FAILED)
             table.add_row(*map(escape, row))
     console.print(table)
     return int(ExitCode.OK if healthy else ExitCode.UNTRUSTED)
 
 
-def _examine(text: str, subject: Subject, folder: Path, quiet: bool) -> tuple[str, str, str, str]:
-    """The target, whether code is generated for it, whether that runs, and what became of the canaries."""
-    ending = run_isolated(lambda _stage: _code_size(text, subject.reference), _CODE_SECONDS)
+def _examine(device: Device, subject: Subject, folder: Path, quiet: bool) -> tuple[str, str, str]:
+    """Whether code is generated for a device, whether it runs that, and what became of the canaries."""
+    ending = run_isolated(lambda _stage: _code_size(device.target, subject.reference), _CODE_SECONDS)
     if ending.kind != "finished":
-        return text, f"no: {ending.reason}", "-", "-"
+        return f"no: {ending.reason}", "-", "-"
     code = f"yes ({ending.value // 1024} KiB)"
-    if (reason := _why_not_run(text)) is not None:
-        return text, code, f"no: {reason}", "-"
+    if (reason := _why_not_run(device)) is not None:
+        return code, f"no: {reason}", "-"
     specification = Specification(mutants=tuple(canary.mutant for canary in CANARIES))
     try:
         campaign = Campaign(
             [subject],
-            [Device.parse(text)],
+            [device],
             specification,
             folder,
             workers=1,
@@ -90,8 +93,10 @@ def _examine(text: str, subject: Subject, folder: Path, quiet: bool) -> tuple[st
         )
         canaries = campaign.run().canaries
     except UntrustedError as error:
-        return text, code, "yes", f"{_FAILED}: {error}"
-    return text, code, "yes", ", ".join(f"{canary['canary']}: {canary['verdict']}" for canary in canaries)
+        return code, "yes", f"{_FAILED}: {error}"
+    except CampaignInterruptedError as error:
+        return code, f"no: {error}", "-"
+    return code, "yes", ", ".join(f"{canary['canary']}: {canary['verdict']}" for canary in canaries)
 
 
 def _code_size(text: str, reference: str) -> int:
@@ -101,19 +106,26 @@ def _code_size(text: str, reference: str) -> int:
     return len(generated_text(module, target.kind.name))
 
 
-def _why_not_run(text: str) -> str | None:
-    """Why code for the target does not run here, in a few words; None if it should."""
-    target = parse_target(text)
-    kind = target.kind.name
+def _why_not_run(device: Device) -> str | None:
+    """Why code does not run on the device, in a few words; None if it should."""
+    target = parse_target(device.target)
+    kind, tools = target.kind.name, device.toolchain
+    if (kind == "c" or device.is_remote) and not tools.is_there:
+        return missing_compiler("its code", tools)
+    if device.is_remote:
+        return why_no_session(device, _PATIENCE_SECONDS) or None
     if kind == "llvm":
         return obstacle(target)
-    if kind == "c":
-        return None if shutil.which(c_compiler()) else f"no C compiler {c_compiler()!r}; set CC to one"
     try:
-        Device.parse(text).runtime()
+        device.runtime()
     except UsageError:
         return f"no {kind} device"
     return None
+
+
+def _shown_device(device: Device) -> str:
+    """The device as its user named it: what it was made of, or its name where it is more than a target."""
+    return device.target if device == parse_device(device.target) else device.name
 
 
 def _native() -> str:

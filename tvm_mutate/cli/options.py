@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
 import click
 
+from tvm_mutate.build import missing_compiler
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.memory import golden_bytes, parse_size
 from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.campaign.shard import parse_shard
 from tvm_mutate.campaign.survey import check_order, check_sites
 from tvm_mutate.campaign.undefined import NAMED
-from tvm_mutate.device import Device, parse_devices
+from tvm_mutate.device import Device, parse_devices, why_no_session
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
@@ -24,6 +25,8 @@ from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import ORACLES, parse_oracle
 
 Command = Callable[..., Any]
+# At first a device that does not answer is more likely misspelt than away for a moment.
+_PATIENCE_SECONDS = 10.0
 
 
 class Number(click.FloatRange):
@@ -42,6 +45,15 @@ shape_option = click.option(
 )
 OPERATORS_HELP = "Globs of names, separated by commas; `default`, `paper` (MutateNN's) and `pipeline` are sets."
 OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
+DEVICE_HELP = "NAME=TARGET, or NAME=rpc://TRACKER:PORT/KEY?target=TARGET; repeatable."
+devices_file_option = click.option(
+    "--devices",
+    "device_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file with a table a device; repeatable.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
 
@@ -142,7 +154,8 @@ def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
         return with_options(
             command,
             click.option("--target", "targets", multiple=True, help=told),
-            click.option("--device", "devices", multiple=True, help="A target with a name: NAME=TARGET; repeatable."),
+            click.option("--device", "devices", multiple=True, help=DEVICE_HELP),
+            devices_file_option,
         )
 
     return decorate
@@ -217,7 +230,20 @@ def _sites_of(options: dict[str, Any]) -> str:
 
 def devices_of(options: dict[str, Any], default: tuple[str, ...]) -> tuple[Device, ...]:
     """The devices that the device options name, or the default ones."""
-    return parse_devices([*options["targets"], *options["devices"]] or list(default))
+    texts, files = [*options["targets"], *options["devices"]], options["device_files"]
+    return parse_devices(texts if texts or files else default, files)
+
+
+def check_devices(devices: Iterable[Device]) -> None:
+    """Raises UsageError where a device does not run anything, or a remote one does not answer."""
+    for device in devices:
+        tools = device.toolchain
+        if (device.is_remote or device.compiler) and not tools.is_there:
+            raise UsageError(f"device {device.name}: {missing_compiler('its code', tools)}")
+        if not device.is_remote:
+            device.runtime()
+        elif obstacle := why_no_session(device, min(device.patience, _PATIENCE_SECONDS)):
+            raise UsageError(obstacle)
 
 
 def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:

@@ -13,6 +13,7 @@ from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     Number,
     campaign_options,
+    check_devices,
     course_of,
     device_options,
     devices_of,
@@ -27,6 +28,7 @@ from tvm_mutate.cli.publication import publish
 from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import ExitCode
+from tvm_mutate.oracle import Outcome
 
 _DEFAULT_DEVICES = ("llvm",)
 
@@ -55,8 +57,7 @@ def run(model: str, **options: Any) -> int:
     specification = specification_of(options, options["oracle"])
     course = course_of(options)
     inputs = inputs_of(model, options)
-    for device in devices:
-        device.runtime()
+    check_devices(devices)
     with held_folder("inputs") as folder:
         subject = subject_of(model, inputs, options, folder)
         campaign = Campaign(
@@ -70,6 +71,11 @@ def run(model: str, **options: Any) -> int:
         )
         results = campaign.run()
     publish(results, campaign.output)
+    if lost := sum(row["outcome"] == str(Outcome.DEVICE_LOST) for row in results.mutants):
+        click.echo(
+            f"{lost} mutants were lost with their device; the same command judges them when it is back", err=True
+        )
+        return int(ExitCode.INTERRUPTED)
     return int(held_against(options["fail_under"], results.score()))
 
 

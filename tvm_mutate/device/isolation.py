@@ -29,13 +29,15 @@ _OUTPUT_TAIL = 2000
 # A child that others keep from the processor gets as much longer, at most this many times its limit.
 _PATIENCE = 5.0
 # A child that goes on giving signs of life ends all the same, after this many times its limit.
-_ENDURANCE = 10.0
+ENDURANCE = 10.0
 _ADDED_BY_TVM = "\nError in pass: "
 
 
 @dataclass(frozen=True)
 class Ending:
     """How a task ended: ``finished`` with a value, or ``raised``, ``died`` or ``timed out``, and in which stage.
+
+    A task on a remote device may have ``lost`` it, too.
 
     ``reason`` is one line for people; ``seconds`` is the wall-clock time of the child; ``note`` is the last thing
     that the task had to say when it entered a stage, whatever became of it afterwards.
@@ -49,12 +51,15 @@ class Ending:
     note: Any = None
 
 
-def run_isolated(task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None) -> Ending:
+def run_isolated(
+    task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None, patience: float = _PATIENCE
+) -> Ending:
     """The ending of ``task`` run in a forked child with a limit of time.
 
-    The limit is one of processor time, as long as the child has had it within five times as many seconds of wall-clock
-    time: what else runs on the machine decides no verdict, and what only waits ends, too. It begins anew whenever the
-    task says that it enters a stage, ten times at most: what is slow but gets on is no endless loop.
+    The limit is one of processor time, as long as the child has had it within five (or ``patience``) times as many
+    seconds of wall-clock time: what else runs on the machine decides no verdict, and what only waits ends, too. It
+    begins anew whenever the task says that it enters a stage, ten times at most: what is slow but gets on is no endless
+    loop.
     With ``headroom_bytes`` its address space is limited, too: to so many bytes more than it inherits, of which
     mapped files are a part. Beyond them memory is refused to the task, instead of being taken from everybody else.
     The task is given a function ``stage(name, note=None)`` to say which stage it enters. Its value has to be
@@ -72,7 +77,7 @@ def run_isolated(task: Callable[[Stage], Any], seconds: float, headroom_bytes: i
             _be_child(task, sender, output.fileno(), headroom_bytes)
         sender.close()
         try:
-            return _watch(child, receiver, started, seconds, output.fileno())
+            return _watch(child, receiver, _Limit(child, seconds, started, patience), output.fileno())
         finally:
             _kill_group(child)
             receiver.close()
@@ -124,9 +129,9 @@ def _limit_memory(headroom: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _watch(child: int, receiver: Connection, started: float, seconds: float, output: int) -> Ending:
+def _watch(child: int, receiver: Connection, limit: _Limit, output: int) -> Ending:
     stage, note = "start", None
-    limit = _Limit(child, seconds, started)
+    started = limit.since
 
     def ending(kind: str, value: Any = None, reason: str = "") -> Ending:
         return Ending(kind, stage, time.monotonic() - started, value, reason, note)
@@ -153,26 +158,26 @@ def _watch(child: int, receiver: Connection, started: float, seconds: float, out
 class _Limit:
     """The limit of a child's time, of which it has ``seconds`` from one sign of life to the next."""
 
-    def __init__(self, child: int, seconds: float, started: float) -> None:
-        self._child, self._seconds = child, seconds
-        self._since, self._used = started, 0.0
+    def __init__(self, child: int, seconds: float, started: float, patience: float) -> None:
+        self._child, self._seconds, self._patience = child, seconds, patience
+        self.since, self._used = started, 0.0
 
     def begin_anew(self) -> None:
         """Takes note of a sign of life."""
         used = _processor_seconds(self._child)
-        self._since, self._used = time.monotonic(), self._used if math.isinf(used) else used
+        self.since, self._used = time.monotonic(), self._used if math.isinf(used) else used
 
     def hears(self, receiver: Connection) -> bool:
         """Whether the child says anything, or ends, before it has used up its time."""
-        if self._used > _ENDURANCE * self._seconds:
+        if self._used > ENDURANCE * self._seconds:
             return False
-        deadline = self._since + self._seconds
+        deadline = self.since + self._seconds
         while (left := deadline - time.monotonic()) > 0:
             if receiver.poll(left):
                 return True
             used = _processor_seconds(self._child)
             allowed = self._used + self._seconds - used
-            deadline = min(time.monotonic() + allowed, self._since + _PATIENCE * self._seconds)
+            deadline = min(time.monotonic() + allowed, self.since + self._patience * self._seconds)
         return receiver.poll(0)
 
 

@@ -60,6 +60,7 @@ class ContentEvaluator:
         self._running = merged(plain, prepared.fast)
         self._runs = _with_digests_of(plain, self._running)
         self._constants = ConstantKeys()
+        self._toolchain = prepared.toolchain
         self._golden = GoldenFile(prepared.golden, self.program)
         self._digests = prepared.plain.digests
         keys = value_keys(self.program, self._digests, self._constants)
@@ -91,7 +92,8 @@ class ContentEvaluator:
         come after what it takes for the end are not run. With ``companions``, the ids of the mutants of its kernel, one
         switchable kernel may be compiled for all of them.
         """
-        switched = self._switchable.find(mutant, companions) if companions else None
+        rounds_as_written = not self._toolchain.flags
+        switched = self._switchable.find(mutant, companions) if companions and rounds_as_written else None
         ending = None
         if switched is not None:
             ending = self._evaluate(mutant, seconds, same_code, stop, switched)
@@ -195,7 +197,8 @@ class ContentEvaluator:
         compiled = {name: function for name, function in changed.items() if name not in kernels}
         if compiled:
             with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
-                kernels.update(build_batch(compiled, self.stages.target, folder, tir_pipeline))
+                built = build_batch(compiled, self.stages.target, folder, tir_pipeline, self._toolchain)
+                kernels.update(built)
         digests = {name: kernel.digest for name, kernel in kernels.items()}
         # A mutated kernel whose code came out as before is no mutated one.
         differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))

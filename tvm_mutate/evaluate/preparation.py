@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tvm_mutate.build import Kernel, Library, build_library, user_kernel_store
+from tvm_mutate.build import DEFAULT_TOOLCHAIN, Kernel, Library, Toolchain, build_library, user_kernel_store
 from tvm_mutate.device import Ending, Stage, run_isolated
 from tvm_mutate.evaluate.fast_library import fast_library, first_calls
 from tvm_mutate.evaluate.golden import Golden, record_golden, run_steps
@@ -29,12 +29,14 @@ class Prepared:
     """The unmutated program of one model on one device, ready for evaluating its mutants in any process.
 
     ``plain`` are its kernels as the device under test has them, ``fast`` those that have a better schedule with the
-    same bits, None where there are none or where making them takes longer than they save.
+    same bits, None where there are none or where making them takes longer than they save. ``toolchain`` compiles C
+    text.
     """
 
     golden: Golden
     plain: Library
     fast: Library | None
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
     @property
     def stored(self) -> int:
@@ -47,13 +49,14 @@ class Preparation:
     """What to prepare: golden values in the file ``path``, at most ``limit_bytes`` of them.
 
     ``mutants`` says how many are going to be evaluated, ``fast_kernels`` whether unmutated kernels may be replaced by
-    faster ones.
+    faster ones; flags of the ``toolchain`` that compiles C text forbid it, for nobody knows how they round.
     """
 
     path: Path
     limit_bytes: int
     mutants: int
     fast_kernels: bool = True
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
 
 def prepare(stages: Stages, inputs: np.ndarray, outputs: np.ndarray, wanted: Preparation, seconds: float) -> Ending:
@@ -72,19 +75,19 @@ def _prepared(
     folder, store = wanted.path.parent / f"{wanted.path.stem}-kernels", user_kernel_store()
     program = take_program(stages.at(Slot.KERNEL))
     functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
-    plain = build_library(functions, stages.target, folder / "plain", store)
+    plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain)
     kernels = plain.load()
     stage(RUNNING)
     started = time.perf_counter()
     values = run_steps(program, kernels, inputs[0])
     run_seconds = (time.perf_counter() - started) * len(inputs)
     fast = None
-    if wanted.fast_kernels and _pays(run_seconds, wanted.mutants, len(functions)):
+    if wanted.fast_kernels and not wanted.toolchain.flags and _pays(run_seconds, wanted.mutants, len(functions)):
         fast = fast_library(program, stages.target, kernels, values, folder / "fast", store)
     for library in (fast, None) if fast else (None,):
         golden, rows = record_golden(program, merged(kernels, library), inputs, wanted.path, wanted.limit_bytes)
         if rows.tobytes() == outputs.tobytes():
-            return Prepared(golden, plain, library)
+            return Prepared(golden, plain, library, wanted.toolchain)
     return "the unmutated model gives other bits kernel by kernel than as a whole"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tvm
 
 from tvm_mutate.build import Program, first_output
-from tvm_mutate.device import Device, Ending, Stage, mutant_headroom, run_isolated
+from tvm_mutate.device import Device, Ending, Remote, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
@@ -60,14 +60,22 @@ class RebuildEvaluator:
     """Builds and runs a model, mutated or not, for one device; every build in a child process of its own.
 
     ``inputs`` has shape [inputs, *input shape of the model]. The model is lowered once, here, and shared with
-    the children.
+    the children. ``remote`` runs what is for a remote device.
     """
 
-    def __init__(self, stages: Stages, inputs: np.ndarray, device: Device, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        inputs: np.ndarray,
+        device: Device,
+        catalogue: Catalogue,
+        remote: RemoteTasks | None = None,
+    ) -> None:
         self.stages = stages
         self.inputs = inputs
         self.device = device
         self.catalogue = catalogue
+        self._remote = remote or RemoteTasks()
         stages.at(Slot.KERNEL)
 
     def evaluate(
@@ -79,15 +87,26 @@ class RebuildEvaluator:
         is not run. With ``stop`` the inputs that come after what it takes for the end are not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
+        device = self.device
         # Drivers of other devices reserve more address space than there is memory.
-        headroom = mutant_headroom() if mutant and self.device.is_processor else None
+        headroom = mutant_headroom() if mutant and (device.is_processor or device.is_remote) else None
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            return run_isolated(
-                lambda stage: self._run(selections, stage, Path(folder), same_code, stop), seconds, headroom
-            )
+
+            def task(stage: Stage, remote: Remote | None = None) -> Run:
+                return self._run(selections, stage, Path(folder), same_code, stop, remote)
+
+            if device.is_remote:
+                return self._remote.run(device, task, RUNNING, seconds, headroom)
+            return run_isolated(task, seconds, headroom)
 
     def _run(
-        self, selections: Selections, stage: Stage, folder: Path, same_code: str | None, stop: StopRule | None
+        self,
+        selections: Selections,
+        stage: Stage,
+        folder: Path,
+        same_code: str | None,
+        stop: StopRule | None,
+        remote: Remote | None,
     ) -> Run:
         stage(COMPILING)
         started = time.monotonic()
@@ -97,17 +116,34 @@ class RebuildEvaluator:
         stage(COMPILING, tuple(applied))
         proof = proof_of(self.stages, selections, applied)
         with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
-            program = Program(lowered, self.stages.target, folder, tir_pipeline)
+            tools, target = self.device.toolchain, self.stages.target
+            program = Program(lowered, target, folder, tir_pipeline, tools, for_export=remote is not None)
         digest = program.digest
-        stage(RUNNING, tuple(applied))
         if digest == same_code:
+            stage(RUNNING, tuple(applied))
             return Run(tuple(applied), digest, time.monotonic() - started, proof=proof)
-        machine = program.load(self.device.runtime())
-        built = time.monotonic() - started
-        runtime = self.device.runtime()
+        machine, runtime, built = self._loaded(program, remote, lambda: stage(RUNNING, tuple(applied)), started)
         outputs, seconds = run_all(machine, self.inputs, runtime, stop, lambda: stage(RUNNING))
         again = None if selections else run_all(machine, self.inputs, runtime, None, lambda: stage(RUNNING))[0]
         return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
+
+    def _loaded(
+        self, program: Program, remote: Remote | None, running: Callable[[], object], started: float
+    ) -> tuple[tvm.relax.VirtualMachine, tvm.runtime.Device, float]:
+        """A virtual machine with the program, the device that it is on, and how long building took since ``started``.
+
+        ``running`` is called where code of the program may run from then on; to wait for a remote device is no part of
+        building.
+        """
+        if remote is None:
+            running()
+            runtime = self.device.runtime()
+            return program.load(runtime), runtime, time.monotonic() - started
+        library = program.export()
+        built = time.monotonic() - started
+        runtime = remote.open()
+        running()
+        return tvm.relax.VirtualMachine(remote.load(library), runtime), runtime, built
 
 
 def run_all(

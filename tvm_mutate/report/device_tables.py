@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tvm_mutate.campaign.results import Row
 from tvm_mutate.report.cross_devices import BEHAVIOURS, CrossDevice
-from tvm_mutate.report.tables import report_table, percent, texts
+from tvm_mutate.report.tables import percent, report_table, texts
 
 _AGREEMENT = ("models", "same bits", "labels differ", "max. abs.", "max. rel.")
 _CROSS = ("mutants", "raw %", "defined", "up to %", "undef.", "up to %", "unkn.", "scores")

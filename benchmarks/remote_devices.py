@@ -1,0 +1,137 @@
+"""A campaign over TVM's RPC with a crashing and a hanging mutant, its server killed in the middle and started again.
+
+Run from the repository's root, with the requirements of `.[rpc]`:
+`python benchmarks/remote_devices.py zoo://alexnet --mutants 50`; with `--emulated` on aarch64 under qemu
+(`python -m tvm_mutate.server.emulation set-up`). The exit code is 1 if a row differs from a campaign that nobody
+disturbed, if a hostile mutant has another outcome than its own, or if the server was not killed within a session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import click
+import psutil
+from hostility import hostile_mutants, installed, kind_of, wrongly_attributed
+from measuring.campaigns import Subject, chosen, list_mutants, run_campaign, workplace
+from measuring.comparison import row_differences
+from measuring.output import begin, campaign_options, end, listed, say, table
+
+from tvm_mutate.server.emulation import TARGET, default_folder, serving_command
+
+HOST, PORT, KEY = "127.0.0.1", 9390, "board"
+
+
+class Board:
+    """A server of this machine, or of the emulated one, and the tracker that knows it."""
+
+    def __init__(self, emulated: bool) -> None:
+        options = ["--tracker", f"{HOST}:{PORT}", "--key", KEY, "--port", "0"]
+        here = [sys.executable, "-m", "tvm_mutate.server", *options]
+        self._command = serving_command(default_folder(), options) if emulated else here
+        ports = ["--port", str(PORT), "--port-end", str(PORT + 1)]
+        self._tracker = subprocess.Popen([sys.executable, "-m", "tvm.exec.rpc_tracker", "--host", HOST, *ports])
+        self._server = self._start()
+        self.kills = 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill_in_session(self, number: int, stopped: threading.Event) -> None:
+        """Kills the server while it is in its session of this number from now on, and starts it again."""
+        server, seen = psutil.Process(self._server.pid), set[int]()
+        while not stopped.wait(0.001):
+            seen |= {child.pid for child in server.children()}
+            if len(seen) == number:
+                self._server.kill()
+                self._server.wait()
+                self.kills += 1
+                time.sleep(2)
+                self._server = self._start()
+                return
+
+    def close(self) -> None:
+        for process in (self._server, self._tracker):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def disturbed(board: Board, session: int) -> Iterator[None]:
+    """A time in which the board is killed in one of its sessions."""
+    stopped = threading.Event()
+    thread = threading.Thread(target=board.kill_in_session, args=(session, stopped))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@click.command()
+@click.argument("model", default="zoo://alexnet")
+@click.option("--mutants", "total", default=50, show_default=True, help="So many in all.")
+@click.option("--session", default=25, show_default=True, help="The server is killed in its session of this number.")
+@click.option("--emulated", is_flag=True, help="On aarch64 under qemu.")
+@click.option("--timeout", default=5.0, show_default=True, help="The least time limit of a mutant in seconds.")
+@click.option("--workers", default=1, show_default=True, help="Worker processes.")
+@campaign_options(inputs=5)
+@click.pass_context
+def main(
+    context: click.Context, model: str, total: int, session: int, emulated: bool, timeout: float, **options: object
+) -> None:
+    """Runs a campaign on MODEL undisturbed, and one whose server is killed in the middle, and compares the rows."""
+    report = begin("remote devices")
+    subject, seeded = Subject.parse(model), ["--seed", str(options["seed"])]
+    target = TARGET if emulated else str(options["target"])
+    device = f"{KEY}=rpc://{HOST}:{PORT}/{KEY}?patience=120&target={quote(target)}"
+    with workplace(options["keep"]) as folder:
+        more = installed(folder / "package")
+        hostile = hostile_mutants(subject.model, {"crash": 1, "hang": 1}, more, seeded)
+        mutants = list_mutants(subject.model, "--sites", f"sample:{total - len(hostile)}", *seeded)
+        mutants[total // 2 : total // 2] = hostile
+        arguments = [*subject.arguments(options["inputs"]), "--device", device, "--timeout", str(timeout)]
+        arguments += ["--workers", str(options["workers"]), *chosen(mutants)]
+        board = Board(emulated)
+        try:
+            calm = run_campaign(arguments, folder / "calm", more=more)
+            with disturbed(board, session):
+                shaken = run_campaign(arguments, folder / "shaken", more=more)
+        finally:
+            board.close()
+    wrong = wrongly_attributed(shaken.rows, calm.results)
+    differ = [str(each) for each in row_differences(calm.results, shaken.results)]
+    lost = sum(row["outcome"] == "device lost" for row in shaken.rows)
+    baseline = calm.results["baselines"][0]
+    head = (
+        "model",
+        "mutants",
+        "hostile",
+        "wrong",
+        "lost",
+        "differ",
+        "killed",
+        "calm s",
+        "shaken s",
+        "build s",
+        "run s",
+    )
+    row = (subject.name, len(shaken.rows), sum(bool(kind_of(each["id"])) for each in shaken.rows), len(wrong), lost,
+           len(differ), board.kills, calm.mutants_seconds, shaken.mutants_seconds, baseline["build_seconds"],
+           baseline["run_seconds"])  # fmt: skip
+    say(table(head, [row]), listed("wrongly attributed", wrong), listed("rows that differ", differ))
+    end({**report, **dict(zip(head, row, strict=True)), "wrong": wrong, "rows": differ}, options["json_file"])
+    context.exit(int(bool(wrong or differ or lost or board.kills != 1 or len(shaken.rows) != len(mutants))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Tasks on remote devices, which are run again when a connection broke and the device came back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tvm_mutate.device.device import Device
+from tvm_mutate.device.isolation import ENDURANCE, Ending, Stage, run_isolated
+from tvm_mutate.device.remote import Break, DeviceLostError, Remote, why_absent
+
+CONNECTING = "connect"
+LOST = "lost"
+_ATTEMPTS = 3
+# A client waits for its device, and has no processor time of its own: that is how much longer it may take.
+_PATIENCE = 2.0
+_FAREWELL_SECONDS = 60.0
+
+Task = Callable[[Stage, Remote], Any]
+
+
+class RemoteTasks:
+    """Runs tasks on remote devices, each in a child with a limit of time; remembers which devices were lost."""
+
+    def __init__(self) -> None:
+        self._lost: set[str] = set()
+
+    def run(
+        self, device: Device, task: Task, running: str, seconds: float, headroom_bytes: int | None = None
+    ) -> Ending:
+        """The ending of a task; its kind is ``lost``, too, where the device went away and did not come back in time.
+
+        When a connection breaks, the device is waited for and the task is run again. Three in a row are taken for the
+        task's own doing, a death. A task that does not end in time in the stage ``running``, in which it has a session,
+        is only said to have timed out where the device answers afterwards. A device that was lost is not waited for
+        again until it has answered.
+        """
+        for _ in range(_ATTEMPTS):
+            ending = self._attempt(device, task, seconds, headroom_bytes)
+            if not isinstance(ending.value, Break) or ending.value.kind != "broken":
+                break
+        found = ending.value
+        if isinstance(found, Break) and found.kind == "broken":
+            return _ended(ending, "died", f"the connection broke {_ATTEMPTS} times: {found.reason}")
+        if isinstance(found, Break):
+            ending = _ended(ending, found.kind, found.reason)
+        if ending.kind == "timed out":
+            absence = _absence(device, ending.stage, running)
+            ending = _ended(ending, LOST, absence) if absence else ending
+        (self._lost.add if ending.kind == LOST else self._lost.discard)(device.name)
+        return ending
+
+    def _attempt(self, device: Device, task: Task, seconds: float, headroom: int | None) -> Ending:
+        impatient = device.name in self._lost
+
+        def guarded(stage: Stage) -> Any:
+            patience = 0.0 if impatient else device.patience
+            remote = Remote(device, ENDURANCE * seconds, patience, lambda: stage(CONNECTING))
+            try:
+                if impatient and (absence := why_absent(device)):
+                    raise DeviceLostError(absence)
+                return task(stage, remote)
+            except Exception as error:
+                found = remote.break_of(error)
+                if found is None:
+                    raise
+                return found
+
+        return run_isolated(guarded, seconds, headroom, _PATIENCE)
+
+
+def _absence(device: Device, stage: str, running: str) -> str:
+    """Why the device is to blame for a task that did not end in time in a stage; empty where it is not."""
+    if stage == CONNECTING:
+        return f"device {device.name}: a server took the connection and said nothing"
+    return why_no_session(device) if stage == running else ""
+
+
+def why_no_session(device: Device, patience: float | None = None) -> str:
+    """Why no session on a remote device can be had, as a sentence; empty where it can."""
+
+    def probe(stage: Stage) -> str:
+        stage(CONNECTING)
+        waited = device.patience if patience is None else patience
+        try:
+            Remote(device, _FAREWELL_SECONDS, waited, lambda: stage(CONNECTING)).open()
+        except DeviceLostError as error:
+            return str(error)
+        return ""
+
+    ending = run_isolated(probe, _FAREWELL_SECONDS, patience=_PATIENCE)
+    if ending.kind != "finished":
+        return f"device {device.name}: its server does not answer ({ending.reason})"
+    return str(ending.value)
+
+
+def _ended(ending: Ending, kind: str, reason: str) -> Ending:
+    return replace(ending, kind=kind, value=None, reason=reason)
