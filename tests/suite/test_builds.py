@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from tvm.script import tirx as T  # noqa: N812
 
 from tvm_mutate.suite import RECORD
 
@@ -93,3 +94,24 @@ def test_a_fault_in_the_list_of_passes_is_in_all_kernels_and_in_no_score(tmp_pat
     mutant = "pipeline.skip-pass{pass=tirx.MakePackedAPI}@*#0"
     (row,) = run_session(tmp_path, [suite_test(small_suite.asserts)], mutants=(mutant,)).mutants
     assert (row["verdict"], row["category"]) == ("killed", "Compiler Passes")
+
+
+def test_what_a_kernel_returns_is_among_its_values(tmp_path: Path):
+    @T.prim_func(s_tir=True)
+    def shifted(value: T.float32) -> T.float32:
+        return value + T.float32(2)
+
+    def returns() -> None:
+        tvm.tirx.build(shifted, "llvm")["shifted"](5.0)
+
+    (row,) = run_session(tmp_path, [suite_test(returns)]).mutants
+    assert (row["verdict"], row["reason"]) == ("survived", "values changed, within the tolerance")
+
+
+def test_a_kernel_that_writes_into_fresh_memory_is_told_by_what_it_leaves(tmp_path: Path):
+    def fresh() -> None:
+        left = tvm.runtime.empty((4,), "float32")
+        small_suite.build(4)["main"](tvm.runtime.tensor(np.ones(4, "float32")), left)
+
+    (row,) = run_session(tmp_path, [suite_test(fresh)]).mutants
+    assert (row["verdict"], row["reason"]) == ("survived", "values changed, within the tolerance")
