@@ -16,6 +16,7 @@ SCRIPTS = (
     "exactness",
     "floor",
     "hostility",
+    "inactive_overhead",
     "memory",
     "native",
     "pipeline_faults",
