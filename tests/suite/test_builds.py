@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from tvm.script import ir as I  # noqa: N812
 from tvm.script import tirx as T  # noqa: N812
 
 from tvm_mutate.suite import RECORD
@@ -115,3 +116,26 @@ def test_a_kernel_that_writes_into_fresh_memory_is_told_by_what_it_leaves(tmp_pa
 
     (row,) = run_session(tmp_path, [suite_test(fresh)]).mutants
     assert (row["verdict"], row["reason"]) == ("survived", "values changed, within the tolerance")
+
+
+def test_a_function_that_only_others_call_is_not_run_where_none_of_these_is(tmp_path: Path):
+    @I.ir_module(s_tir=True)
+    class Calling:
+        @T.prim_func(s_tir=True)
+        def main(A: T.Buffer((1,), "float32")):
+            Calling.inner(A.data)
+
+        @T.prim_func(private=True, s_tir=True)
+        def inner(data: T.handle("float32")):
+            A = T.decl_buffer((1,), "float32", data=data)
+            A[0] = A[0] + T.float32(2)
+
+    def builds() -> None:
+        tvm.tirx.build(Calling, "llvm")
+
+    def calls() -> None:
+        tvm.tirx.build(Calling, "llvm")["main"](tvm.runtime.tensor(np.zeros(1, "float32")))
+
+    not_run, run = run_session(tmp_path, [suite_test(builds), suite_test(calls)], mode=RECORD).tests
+    assert (not_run["kernels"], not_run["kernels_executed"], not_run["kernels_unknown"]) == (2, 0, 0)
+    assert (run["kernels"], run["kernels_executed"], run["kernels_unknown"]) == (2, 1, 1)
