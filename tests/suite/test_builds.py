@@ -122,13 +122,13 @@ def test_a_function_that_only_others_call_is_not_run_where_none_of_these_is(tmp_
     @I.ir_module(s_tir=True)
     class Calling:
         @T.prim_func(s_tir=True)
-        def main(A: T.Buffer((1,), "float32")):
-            Calling.inner(A.data)
+        def main(given: T.Buffer((1,), "float32")):  # noqa: N805
+            Calling.inner(given.data)
 
         @T.prim_func(private=True, s_tir=True)
-        def inner(data: T.handle("float32")):
-            A = T.decl_buffer((1,), "float32", data=data)
-            A[0] = A[0] + T.float32(2)
+        def inner(data: T.handle("float32")):  # noqa: N805
+            given = T.decl_buffer((1,), "float32", data=data)
+            given[0] = given[0] + T.float32(2)
 
     def builds() -> None:
         tvm.tirx.build(Calling, "llvm")
