@@ -129,7 +129,7 @@ def test_a_mutant_by_its_id_is_run_again_and_its_difference_printed(ran):
     ids=lambda each: each[-1] if isinstance(each, list) else None,
 )
 def test_bad_input_is_one_sentence_and_pytests_usage_error(run_pytest: Pytest, arguments: list[str], sentence: str):
-    finished = run_pytest("--collect-only", *arguments) if "-n" in arguments else run_pytest(*arguments)
+    finished = run_pytest(*arguments)
     assert finished.returncode == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in finished.stderr.splitlines() if line.startswith("ERROR")]
     assert sentence in line

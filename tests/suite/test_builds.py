@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from tvm.script import ir as I  # noqa: N812
+from tvm.script import tirx as T  # noqa: N812
 
 from tvm_mutate.suite import RECORD
 
@@ -93,3 +95,47 @@ def test_a_fault_in_the_list_of_passes_is_in_all_kernels_and_in_no_score(tmp_pat
     mutant = "pipeline.skip-pass{pass=tirx.MakePackedAPI}@*#0"
     (row,) = run_session(tmp_path, [suite_test(small_suite.asserts)], mutants=(mutant,)).mutants
     assert (row["verdict"], row["category"]) == ("killed", "Compiler Passes")
+
+
+def test_what_a_kernel_returns_is_among_its_values(tmp_path: Path):
+    @T.prim_func(s_tir=True)
+    def shifted(value: T.float32) -> T.float32:
+        return value + T.float32(2)
+
+    def returns() -> None:
+        tvm.tirx.build(shifted, "llvm")["shifted"](5.0)
+
+    (row,) = run_session(tmp_path, [suite_test(returns)]).mutants
+    assert (row["verdict"], row["reason"]) == ("survived", "values changed, within the tolerance")
+
+
+def test_a_kernel_that_writes_into_fresh_memory_is_told_by_what_it_leaves(tmp_path: Path):
+    def fresh() -> None:
+        left = tvm.runtime.empty((4,), "float32")
+        small_suite.build(4)["main"](tvm.runtime.tensor(np.ones(4, "float32")), left)
+
+    (row,) = run_session(tmp_path, [suite_test(fresh)]).mutants
+    assert (row["verdict"], row["reason"]) == ("survived", "values changed, within the tolerance")
+
+
+def test_a_function_that_only_others_call_is_not_run_where_none_of_these_is(tmp_path: Path):
+    @I.ir_module(s_tir=True)
+    class Calling:
+        @T.prim_func(s_tir=True)
+        def main(given: T.Buffer((1,), "float32")):  # noqa: N805
+            Calling.inner(given.data)
+
+        @T.prim_func(private=True, s_tir=True)
+        def inner(data: T.handle("float32")):  # noqa: N805
+            given = T.decl_buffer((1,), "float32", data=data)
+            given[0] = given[0] + T.float32(2)
+
+    def builds() -> None:
+        tvm.tirx.build(Calling, "llvm")
+
+    def calls() -> None:
+        tvm.tirx.build(Calling, "llvm")["main"](tvm.runtime.tensor(np.zeros(1, "float32")))
+
+    not_run, run = run_session(tmp_path, [suite_test(builds), suite_test(calls)], mode=RECORD).tests
+    assert (not_run["kernels"], not_run["kernels_executed"], not_run["kernels_unknown"]) == (2, 0, 0)
+    assert (run["kernels"], run["kernels_executed"], run["kernels_unknown"]) == (2, 1, 1)

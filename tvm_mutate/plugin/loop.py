@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,23 @@ from tvm_mutate.operators import load_catalogue
 from tvm_mutate.plugin.items import suite_tests
 from tvm_mutate.suite import Session, Settings, SuiteJournal
 
+_SECONDS_BETWEEN_LINES = 5.0
+
 
 def run_session(session: pytest.Session, settings: Settings) -> None:
     """Runs a session, prints its report and writes it into the output folder; raises pytest.UsageError."""
     folder = Path(session.config.getoption("--tvm-output"))
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
 
+    told = -_SECONDS_BETWEEN_LINES
+
     def tell(line: str) -> None:
-        if terminal is not None and session.config.option.verbose >= 0:
-            terminal.write_line(line)
+        nonlocal told
+        verbose = session.config.option.verbose
+        if terminal is None or verbose < 0 or (not verbose and time.monotonic() < told + _SECONDS_BETWEEN_LINES):
+            return
+        told = time.monotonic()
+        terminal.write_line(line)
 
     try:
         journal = SuiteJournal(folder)

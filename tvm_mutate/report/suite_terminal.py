@@ -13,10 +13,12 @@ from tvm_mutate.report.tables import percent, report_table, score_line, texts
 from tvm_mutate.report.tally import Score
 from tvm_mutate.suite import RECORD, RUN, Kind
 from tvm_mutate.suite.results import Row, SuiteResults
-from tvm_mutate.suite.verdicts import SURVIVED
+from tvm_mutate.suite.verdicts import CANCELS_OUT, NEVER_RUN, SURVIVED, UNCHANGED_VALUES, WITHIN_TOLERANCE
 
 _MOST_SURVIVORS = 10
 _MOST_TESTS = 30
+# The reasons that tell most of a suite, first.
+_TELLING = (WITHIN_TOLERANCE, CANCELS_OUT, UNCHANGED_VALUES, NEVER_RUN)
 
 
 def render_suite(results: SuiteResults) -> list[RenderableType]:
@@ -88,7 +90,7 @@ def _judged(results: SuiteResults) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if scores.by_file:
         parts += [_score_table("By file: mutants that its tests were run with", "file", scores.by_file)]
-        parts += [_operator_table(scores)]
+        parts += [_operator_table(scores), _numbered(scores)]
     if scores.compiler.decided:
         parts += [_compiler_table(results)]
     parts += [_survivors(results, scores)]
@@ -114,9 +116,11 @@ def _operator_table(scores: SuiteScores) -> Table:
     for operator, score in scores.by_operator.items():
         cells = [scores.by_operator_and_file.get((operator, file)) for file in files]
         table.add_row(*texts(operator, *(_share(cell) for cell in (score, *cells))))
-    table.caption = Text("\n".join(f"{number} {file}" for number, file in zip(numbers, files, strict=True)))
-    table.caption_justify = "left"
     return table
+
+
+def _numbered(scores: SuiteScores) -> Text:
+    return Text("\n".join(f"[{number}] {file}" for number, file in enumerate(scores.by_file, 1)))
 
 
 def _compiler_table(results: SuiteResults) -> Table:
@@ -130,6 +134,7 @@ def _compiler_table(results: SuiteResults) -> Table:
 
 def _survivors(results: SuiteResults, scores: SuiteScores) -> RenderableType:
     survivors = [row for row in results.mutants if row["verdict"] == SURVIVED and row["slot"] != "pipeline"]
+    survivors.sort(key=lambda row: _TELLING.index(row["reason"]) if row["reason"] in _TELLING else len(_TELLING))
     if not survivors:
         return Text("No mutant survived.")
     reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(scores.reasons.items()))

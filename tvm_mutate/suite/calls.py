@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import tvm_ffi
 import xxhash
 
-from tvm_mutate.suite.instrument import BARE, BEGIN, KERNEL_CALL
+from tvm_mutate.suite.instrument import BEGIN, KERNEL_CALL
 
 # What each argument of a call held, as digests; and those before and after each call of a kernel, in order.
 Held = tuple[str, ...]
@@ -81,14 +81,13 @@ class KernelCalls:
     def _count(self, number: int) -> int:
         return int(_COUNT.unpack_from(self._counts, number * _COUNT.size)[0])
 
-    def _told(self, number: int, phase: int, arguments: ctypes.c_void_p | None = None, count: int = 0) -> None:
-        if phase in (BEGIN, BARE):
+    def _told(self, number: int, phase: int, arguments: ctypes.c_void_p, count: int, result: ctypes.c_void_p) -> None:
+        if phase == BEGIN:
             _COUNT.pack_into(self._counts, number * _COUNT.size, self._count(number) + 1)
-        if phase == BARE or os.getpid() != self._process:
+        if os.getpid() != self._process:
             return
         values = self._values.setdefault(number, [])
-        wanted = len(values) < _MOST_CALLS and arguments is not None
-        held = _held(arguments.value, count) if wanted and arguments and arguments.value else None
+        held = _held(arguments.value or 0, count) if len(values) < _MOST_CALLS else None
         if phase == BEGIN:
             self._open.append((number, held))
             return
@@ -96,7 +95,7 @@ class KernelCalls:
             opened, before = self._open.pop()  # a kernel that returned early never told its end
             if opened == number:
                 if before is not None and held is not None:
-                    values.append((before, held))
+                    values.append(((*before, ""), (*held, _plain(result.value or 0))))
                 return
 
 
@@ -141,7 +140,7 @@ def _held(arguments: int, count: int) -> Held | None:
         if kind not in (_DLTENSOR_POINTER, _TENSOR):
             if kind >= _DLTENSOR_POINTER:
                 return None
-            held.append(ctypes.string_at(at + 8, 8).hex())
+            held.append(_plain(at))
             continue
         address = ctypes.c_uint64.from_address(at + 8).value + (_HEADER_BYTES if kind == _TENSOR else 0)
         digest = xxhash.xxh3_128()
@@ -149,6 +148,11 @@ def _held(arguments: int, count: int) -> Held | None:
             return None
         held.append(digest.hexdigest())
     return tuple(held)
+
+
+def _plain(address: int) -> str:
+    """The value of what is at an address, a number or nothing, with its type; "" where there is no address."""
+    return ctypes.string_at(address, _ANY_BYTES).hex() if address else ""
 
 
 def _add_tensor(digest: xxhash.xxh3_128, tensor: _DLTensor) -> bool:

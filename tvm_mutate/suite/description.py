@@ -55,7 +55,15 @@ def _place(mutation: Mutation, text: KernelText | None, catalogue: Catalogue) ->
     mutated, _ = apply_mutations(module, [selection])
     difference = _difference(module[text.name].script(), mutated[text.name].script(), text.name)
     before, after = (sites[0].before, sites[0].after) if sites else ("", "")
+    if before == after:  # the first line of a block, and the fault is further down
+        before, after = (_first(difference, sign) for sign in "-+")
     return Place(text.name, before, after, difference)
+
+
+def _first(difference: str, sign: str) -> str:
+    """The first line that a difference takes away, or adds."""
+    lines = difference.splitlines()[2:]  # behind those that name the two sides
+    return next((line[1:].strip() for line in lines if line.startswith(sign)), "")
 
 
 def _difference(before: str, after: str, name: str) -> str:

@@ -75,10 +75,17 @@ class Recording:
         return "+".join(sorted({each.code for each in self.built if each.digest == digest}))
 
     def runs(self, digest: str) -> bool | None:
-        """Whether the test runs the kernel; None where that is not known."""
-        if self.executed is None or digest in self.untold:
+        """Whether the test runs the kernel; None where that is not known.
+
+        A function that cannot tell is called by one of the same build, if at all: where none of these runs, nor does it.
+        """
+        if self.executed is None:
             return None
-        return self.executed.get(digest, 0) > 0
+        if digest not in self.untold:
+            return self.executed.get(digest, 0) > 0
+        builds = self.builds_of(digest)
+        callers = {each.digest for each in self.built if each.build in builds} - self.untold
+        return False if callers and not any(self.executed.get(each, 0) for each in callers) else None
 
 
 class Recorder:
