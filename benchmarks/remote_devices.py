@@ -3,7 +3,7 @@
 Run from the repository's root, with the requirements of `.[rpc]`:
 `python benchmarks/remote_devices.py zoo://alexnet --mutants 50`; with `--emulated` on aarch64 under qemu
 (`python -m tvm_mutate.server.emulation set-up`). The exit code is 1 if a verdict differs from that of a campaign that
-nobody disturbed, if a hostile mutant has another outcome than its own, or if the server was not killed within a session.
+nobody disturbed, if a hostile mutant has another outcome than its own, or if the server was not killed in a session.
 Other differences are listed: what a mutant reads outside its buffers is another thing in every process.
 """
 
