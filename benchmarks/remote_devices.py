@@ -2,8 +2,9 @@
 
 Run from the repository's root, with the requirements of `.[rpc]`:
 `python benchmarks/remote_devices.py zoo://alexnet --mutants 50`; with `--emulated` on aarch64 under qemu
-(`python -m tvm_mutate.server.emulation set-up`). The exit code is 1 if a row differs from a campaign that nobody
-disturbed, if a hostile mutant has another outcome than its own, or if the server was not killed within a session.
+(`python -m tvm_mutate.server.emulation set-up`). The exit code is 1 if a verdict differs from that of a campaign that
+nobody disturbed, if a hostile mutant has another outcome than its own, or if the server was not killed in a session.
+Other differences are listed: what a mutant reads outside its buffers is another thing in every process.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import click
 import psutil
 from hostility import hostile_mutants, installed, kind_of, wrongly_attributed
 from measuring.campaigns import Subject, chosen, list_mutants, run_campaign, workplace
-from measuring.comparison import row_differences
+from measuring.comparison import MISSING, row_differences
 from measuring.output import begin, campaign_options, end, listed, say, table
 
 from tvm_mutate.server.emulation import TARGET, default_folder, serving_command
@@ -109,7 +110,9 @@ def main(
         finally:
             board.close()
     wrong = wrongly_attributed(shaken.rows, calm.results)
-    differ = [str(each) for each in row_differences(calm.results, shaken.results)]
+    found = row_differences(calm.results, shaken.results)
+    differ = [str(each) for each in found]
+    verdicts = [each for each in found if {"verdict", "outcome"} & set(each.fields) or MISSING in each.fields]
     lost = sum(row["outcome"] == "device lost" for row in shaken.rows)
     baseline = calm.results["baselines"][0]
     head = (
@@ -130,7 +133,7 @@ def main(
            baseline["run_seconds"])  # fmt: skip
     say(table(head, [row]), listed("wrongly attributed", wrong), listed("rows that differ", differ))
     end({**report, **dict(zip(head, row, strict=True)), "wrong": wrong, "rows": differ}, options["json_file"])
-    context.exit(int(bool(wrong or differ or lost or board.kills != 1 or len(shaken.rows) != len(mutants))))
+    context.exit(int(bool(wrong or verdicts or lost or board.kills != 1 or len(shaken.rows) != len(mutants))))
 
 
 if __name__ == "__main__":

@@ -11,18 +11,18 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import tvm
 import tvm_ffi
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.batch import module_of
-from tvm_mutate.build.c_compiler import c_compiler
+from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, HALF, CompileError, include_options, run_compiler
+from tvm_mutate.errors import UsageError
 from tvm_mutate.passes import ENTRY_PREFIX
 from tvm_mutate.pipeline import generate
 
 # Kernels that are found to leave their buffers go on: a kernel may do so at several places. `-w`: the code is TVM's.
-_OPTIONS = ("-O1", "-g", "-w", "-fsanitize=address", "-fsanitize-recover=address", "-Dhalf=_Float16")
+_OPTIONS = ("-O1", "-g", "-w", "-fsanitize=address", "-fsanitize-recover=address", HALF)
 _RUN_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=0:handle_segv=1:allow_user_segv_handler=0:print_legend=0:color=never"
 }
@@ -79,7 +79,7 @@ class SanitizedKernels:
         (folder / _HARNESS).write_text(harness)
         library = Path(tvm_ffi.libinfo.find_libtvm_ffi())
         arguments = ["kernels.c", _HARNESS, str(library), "-lm", f"-Wl,-rpath,{library.parent}"]
-        _compile([*_include_options(), "-o", "kernels", *arguments], folder)
+        _compile([*include_options(), "-o", "kernels", *arguments], folder)
         return folder / "kernels"
 
     def run(
@@ -140,21 +140,10 @@ def has_sanitizer(folder: Path) -> bool:
 
 
 def _compile(arguments: Sequence[str], folder: Path) -> None:
-    command = [c_compiler(), *_OPTIONS, *arguments]
     try:
-        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:
-        raise SanitizerMissingError(f"AddressSanitizer needs a C compiler, and {c_compiler()!r} is not there") from None
-    if ended.returncode != 0:
-        complaints = [line for line in ended.stderr.splitlines() if "error" in line or "cannot find" in line]
-        said = (complaints or [ended.stderr.strip()])[0][:200]
-        raise SanitizerMissingError(f"{c_compiler()} makes no program with AddressSanitizer: {said}")
-
-
-def _include_options() -> list[str]:
-    own = Path(tvm.__file__).parent / "include"
-    folders = [own, tvm_ffi.libinfo.find_include_path(), tvm_ffi.libinfo.find_dlpack_include_path()]
-    return [option for path in folders for option in ("-I", str(path))]
+        run_compiler([*_OPTIONS, *arguments], folder, "AddressSanitizer", DEFAULT_TOOLCHAIN)
+    except (CompileError, UsageError) as error:
+        raise SanitizerMissingError(f"no program with AddressSanitizer: {error}") from None
 
 
 def _described(shape: Sequence[int], dtype: np.dtype, path: str) -> str:
