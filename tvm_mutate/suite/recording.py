@@ -77,7 +77,7 @@ class Recording:
     def runs(self, digest: str) -> bool | None:
         """Whether the test runs the kernel; None where that is not known.
 
-        A function that cannot tell is called by one of the same build, if at all: where none of these runs, nor does it.
+        A function that cannot tell is called by others of its build, if at all: where none of these runs, nor does it.
         """
         if self.executed is None:
             return None
