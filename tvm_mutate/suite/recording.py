@@ -16,7 +16,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Selection, count_all_sites
 from tvm_mutate.suite.calls import KernelCalls, Values
 from tvm_mutate.suite.instrument import instrumented
-from tvm_mutate.suite.testing import SuiteTest, TestRun, run_test
+from tvm_mutate.suite.testing import Kind, SuiteTest, TestRun, run_test
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def record(test: SuiteTest, selections: Sequence[Selection], known: Collection[s
         return Recording(test, replace(run, noted=None), filled=filled, **(run.noted or {}))
 
     first = attempt(told=True, filled=True)
-    if not first.run.outcome.kind.kills:
+    if not first.run.outcome.kind.kills or first.run.outcome.kind is Kind.TIMEOUT:
         return first
     plain = attempt(told=False, filled=False)
     if plain.run.outcome.kind.kills:
