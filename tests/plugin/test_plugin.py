@@ -51,7 +51,7 @@ def run_pytest(tmp_path_factory: pytest.TempPathFactory) -> Pytest:
 @pytest.fixture(scope="module")
 def ran(run_pytest: Pytest) -> tuple[Pytest, str]:
     """Pytest after a whole run of the plugin, and what that printed."""
-    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=1")
+    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=0.5")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return run_pytest, finished.stdout
 
@@ -100,7 +100,7 @@ def test_what_notices_nothing_is_named_and_survivors_are_told_with_their_reasons
 def test_the_same_command_again_runs_no_mutant(ran):
     run_pytest, _ = ran
     before = run_pytest.report()
-    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=1")
+    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=0.5")
     after = run_pytest.report()
     assert after["effort"]["trials"] == 0
     assert f"0 runs of tests, {before['effort']['trials']} more from the cache" in finished.stdout

@@ -16,7 +16,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Selection, count_all_sites
 from tvm_mutate.suite.calls import KernelCalls, Values
 from tvm_mutate.suite.instrument import instrumented
-from tvm_mutate.suite.testing import SuiteTest, TestRun, run_test
+from tvm_mutate.suite.testing import Kind, SuiteTest, TestRun, run_test
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Recording:
     def runs(self, digest: str) -> bool | None:
         """Whether the test runs the kernel; None where that is not known.
 
-        A function that cannot tell is called by one of the same build, if at all: where none runs, nor does it.
+        A function that cannot tell is called by others of its build, if at all: where none of these runs, nor does it.
         """
         if self.executed is None:
             return None
@@ -190,7 +190,7 @@ def record(test: SuiteTest, selections: Sequence[Selection], known: Collection[s
         return Recording(test, replace(run, noted=None), filled=filled, **(run.noted or {}))
 
     first = attempt(told=True, filled=True)
-    if not first.run.outcome.kind.kills:
+    if not first.run.outcome.kind.kills or first.run.outcome.kind is Kind.TIMEOUT:
         return first
     plain = attempt(told=False, filled=False)
     if plain.run.outcome.kind.kills:
