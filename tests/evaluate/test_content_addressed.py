@@ -11,7 +11,7 @@ from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import StopRule, Unsuitable
 from tvm_mutate.evaluate.golden import GoldenFile
-from tvm_mutate.evaluate.red_zones import READ
+from tvm_mutate.evaluate.red_zones import READ, WRITE
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import parse_oracle
@@ -147,6 +147,12 @@ def test_reading_a_small_buffer_on_the_stack_that_was_never_written_is_named_as_
 
 def test_a_register_that_was_never_written_is_named_although_no_pattern_in_memory_shows_it(both: Both):
     assert both.run("tir.drop-initialisation@fused_matmul2_add5#0").undefined == (READ,)
+
+
+def test_an_access_behind_a_temporary_buffer_is_named_by_its_index_whatever_becomes_of_it(both: Both):
+    mutant = CATALOGUE.parse("tir.loop-extent{by=1}@fused_conv2d1_add1_relu1#9")
+    ending = both.content.evaluate(mutant, SECONDS, both.unmutated.digest)
+    assert (ending.value or ending.note).undefined == (READ, WRITE)
 
 
 def test_golden_values_beyond_the_room_for_them_are_calculated_again(both: Both, tmp_path: Path):

@@ -11,7 +11,7 @@ import xxhash
 
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import LOST, Ending
-from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, Run
+from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, Progress, Run
 from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
 from tvm_mutate.statistics import latency_difference
@@ -84,7 +84,8 @@ def mutant_row(
 ) -> dict[str, Any]:
     """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures."""
     run: Run | None = ending.value
-    applied = (run.applied if run else ending.note) or ()
+    told: Run | Progress | None = run or ending.note
+    applied = told.applied if told else ()
     row = _identity(mutant, baseline, catalogue)
     row["sites"] = sum(len(each.sites) for each in applied if each.changed)
     row["functions"] = sum(each.changed for each in applied)
@@ -95,6 +96,7 @@ def mutant_row(
     row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
     row.update(_figures(comparison))
     row.update(_course(run, path))
+    row["undefined"] = None if told is None or told.undefined is None else list(told.undefined)
     row.update(_digests(run, baseline, row))
     # The time of a whole run is known only where the whole model ran.
     seconds = run.run_seconds if run and run.kernel_runs is None else ()
@@ -173,7 +175,6 @@ def _course(run: Run | None, path: EvaluationPath) -> dict[str, Any]:
         "kernel_runs": run.kernel_runs if run else None,
         "kernel_seconds": round(run.kernel_seconds, 4) if run and run.kernel_seconds is not None else None,
         "masked_by": list(run.masked_by) if run and by_content else None,
-        "undefined": list(run.undefined) if run and run.undefined is not None else None,
     }
 
 

@@ -4,7 +4,7 @@ from tvm_mutate.evaluate.content import ContentEvaluator, Unsuitable
 from tvm_mutate.evaluate.examination import DEFINED, UNDEFINED, UNKNOWN, Examination, Examiner, UndefinedAccess
 from tvm_mutate.evaluate.parting import MARGIN, KernelParting, KernelSession, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, RebuildEvaluator, Run
+from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, RebuildEvaluator, Run
 from tvm_mutate.evaluate.stopping import StopRule
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "LocalSession",
     "Preparation",
     "Prepared",
+    "Progress",
     "RebuildEvaluator",
     "Run",
     "StopRule",

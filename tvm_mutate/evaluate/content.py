@@ -6,7 +6,7 @@ import gc
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +24,14 @@ from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
 from tvm_mutate.evaluate.lowering import lowered, unchanged
 from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.proof import proof_of
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Run
+from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
+from tvm_mutate.evaluate.red_zones import KINDS
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclusive
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.native import activate_site
-from tvm_mutate.passes import Applied, selections_by_slot
+from tvm_mutate.passes import Applied, find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, Program, take_program
 
@@ -140,12 +141,12 @@ class ContentEvaluator:
         if self.stages.has_faulty_memory_passes(selections):
             return Unsuitable("planning of memory: kernels one by one do without it")
         applied = self.stages.pipeline_faults(selections)
-        stage(COMPILING, tuple(applied))
+        stage(COMPILING, Progress(tuple(applied)))
         try:
             program = self._mutated_program(selections, applied)
         except NotStraightLineError as error:
             return Unsuitable(f"no straight line: {error}")
-        stage(COMPILING, tuple(applied))
+        stage(COMPILING, Progress(tuple(applied)))
         proof = proof_of(self.stages, selections, applied)
         if proof is not None:
             return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
@@ -156,7 +157,8 @@ class ContentEvaluator:
         except MissingKernelError as error:
             return Unsuitable(str(error))
         built = time.monotonic() - started
-        stage(RUNNING, tuple(applied))
+        undefined = tuple(sorted(_undefined_by_index(program, mutated.changed, selections)))
+        stage(RUNNING, Progress(tuple(applied), undefined))
         outputs = [mutated.keys[number] for number in program.outputs]
         if outputs == [self._keys.keys[number] for number in self.program.outputs]:
             return Run(tuple(applied), same_code, built, kernel_runs=0)
@@ -166,7 +168,7 @@ class ContentEvaluator:
         for name in mutated.changed:
             _ = mutated.kernels[name].run  # machine code is made only now that it is needed, and is part of building
         built = time.monotonic() - started
-        run = Run(tuple(applied), digest, built, switched=switched is not None)
+        run = Run(tuple(applied), digest, built, undefined=undefined, switched=switched is not None)
         return self._run_inputs(mutated, run, stop, stage)
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
@@ -240,7 +242,7 @@ class ContentEvaluator:
             reached=trace.reached,
             infected=trace.infected,
             masked_by=tuple(sorted(trace.masked_by)),
-            undefined=tuple(sorted(trace.undefined)),
+            undefined=tuple(sorted(trace.undefined.union(run.undefined or ()))),
             kernel_runs=trace.kernel_runs,
             kernel_seconds=trace.kernel_seconds,
         )
@@ -251,6 +253,17 @@ class ContentEvaluator:
             return self._golden.rows[position]
         values = run_steps(self.program, self._running, self.inputs[position])
         return GoldenRow.of(values, self._golden.golden.offsets)
+
+
+def _undefined_by_index(program: Program, changed: Iterable[str], selections: Selections) -> set[str]:
+    """How the changed kernels leave their buffers by an index, whatever lies there: for temporaries it is no pattern.
+
+    Only structured kernels are looked into: in the slots that come later there are others.
+    """
+    matching = [each.mutation for each in selections.get(Slot.KERNEL, ())]
+    mutated = [name for name in changed if any(mutation.matches(name) for mutation in matching)]
+    outside = [access for name in mutated for access in find_outside(program.kernels[name]).outside]
+    return {KINDS[access.kind] for access in outside}
 
 
 def _with_digests_of(plain: Mapping[str, Kernel], running: Mapping[str, Kernel]) -> dict[str, Kernel]:

@@ -18,7 +18,7 @@ from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import empty
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
-from tvm_mutate.evaluate.red_zones import READ, WRITE, Arena
+from tvm_mutate.evaluate.red_zones import KINDS, READ, WRITE, Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import Accesses, find_outside, selections_by_slot
@@ -31,7 +31,7 @@ _STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 _MOST_CONFIRMED = 4
 _UNDEF = "use of a value that is undefined (undef in LLVM IR)"
 _UNWRITTEN = "read of memory that was never written, as where the compiler drops a value that is undefined"
-_KINDS = {READ: "read", WRITE: "write"}
+_KINDS = {told: kind for kind, told in KINDS.items()}
 
 
 @dataclass(frozen=True)

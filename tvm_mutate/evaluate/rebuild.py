@@ -56,6 +56,17 @@ class Run:
         return sum(len(each.sites) for each in self.applied if each.changed)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """What is known of a mutant while it is evaluated, should nothing more come: what was applied so far.
+
+    ``undefined`` are accesses that are known to be undefined before they are run; None where that was not looked at.
+    """
+
+    applied: tuple[Applied, ...]
+    undefined: tuple[str, ...] | None = None
+
+
 class RebuildEvaluator:
     """Builds and runs a model, mutated or not, for one device; every build in a child process of its own.
 
@@ -83,7 +94,7 @@ class RebuildEvaluator:
     ) -> Ending:
         """The ending of building and running the mutant (None: the unmutated model) within the time limit.
 
-        The ending's value is a :class:`Run`, its note what was applied so far. Code whose digest is ``same_code``
+        The ending's value is a :class:`Run`, its note the :class:`Progress`. Code whose digest is ``same_code``
         is not run. With ``stop`` the inputs that come after what it takes for the end are not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
@@ -111,18 +122,20 @@ class RebuildEvaluator:
         stage(COMPILING)
         started = time.monotonic()
         applied = self.stages.pipeline_faults(selections)
-        stage(COMPILING, tuple(applied))
+        stage(COMPILING, Progress(tuple(applied)))
         lowered = self.stages.runnable(self.stages.mutated(selections, applied), selections)
-        stage(COMPILING, tuple(applied))
+        stage(COMPILING, Progress(tuple(applied)))
         proof = proof_of(self.stages, selections, applied)
         with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
             tools, target = self.device.toolchain, self.stages.target
             program = Program(lowered, target, folder, tir_pipeline, tools, for_export=remote is not None)
         digest = program.digest
         if digest == same_code:
-            stage(RUNNING, tuple(applied))
+            stage(RUNNING, Progress(tuple(applied)))
             return Run(tuple(applied), digest, time.monotonic() - started, proof=proof)
-        machine, runtime, built = self._loaded(program, remote, lambda: stage(RUNNING, tuple(applied)), started)
+        machine, runtime, built = self._loaded(
+            program, remote, lambda: stage(RUNNING, Progress(tuple(applied))), started
+        )
         outputs, seconds = run_all(machine, self.inputs, runtime, stop, lambda: stage(RUNNING))
         again = None if selections else run_all(machine, self.inputs, runtime, None, lambda: stage(RUNNING))[0]
         return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
