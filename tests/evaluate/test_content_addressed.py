@@ -19,7 +19,7 @@ from tvm_mutate.pipeline import Stages
 from tvm_mutate.program import KernelCall, NotStraightLineError, take_program
 from tvm_mutate.zoo import ZOO_NAMES
 
-from .conftest import CATALOGUE, IMAGES, Both
+from .conftest import CATALOGUE, IMAGES, SECONDS, Both
 
 
 @pytest.mark.parametrize("name", ZOO_NAMES)
