@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ def test_a_second_session_runs_no_mutant_and_says_the_same(tmp_path: Path):
     assert first.effort["trials"] > 0
     assert (second.effort["trials"], second.effort["trials_reused"]) == (0, first.effort["trials"])
     assert verdicts(second) == verdicts(first)
+
+
+def test_the_test_that_is_known_to_kill_is_believed_though_another_has_become_faster(tmp_path: Path):
+    delays = {"one": 0.0, "other": 0.3}
+
+    def one() -> None:
+        time.sleep(delays["one"])
+        small_suite.asserts()
+
+    def other() -> None:
+        time.sleep(delays["other"])
+        small_suite.asserts()
+
+    tests = [suite_test(one), suite_test(other)]
+    first = run_session(tmp_path, tests)
+    delays.update(one=0.6)
+    second = run_session(tmp_path, tests)
+    assert first.mutants[0]["killer"] == second.mutants[0]["killer"]
+    assert second.effort["trials"] == 0
 
 
 def test_after_a_change_only_the_kernel_that_changed_is_asked_about(tmp_path: Path):

@@ -71,10 +71,18 @@ class SuiteJournal:
 
     def answer(self, question: Question) -> dict[str, Any] | None:
         """What was answered to the question before, in this session or in an earlier one; None where nothing was."""
+        found = self._found(question)
+        self.reused += found is not None
+        return None if found is None else json.loads(found)
+
+    def has_answer(self, question: Question) -> bool:
+        """Whether the question was answered before."""
+        return self._found(question) is not None
+
+    def _found(self, question: Question) -> str | None:
         query = "SELECT answer FROM trial WHERE mutant = ? AND way = ? AND code = ? AND test = ? AND source = ?"
         found = self._connection.execute(query, tuple(asdict(question).values())).fetchone()
-        self.reused += found is not None
-        return None if found is None else json.loads(found[0])
+        return None if found is None else str(found[0])
 
     def add(self, question: Question, answer: dict[str, Any]) -> None:
         """Writes an answer; whatever ends this process, it is not lost after that."""

@@ -55,11 +55,14 @@ class Trials:
         """The seconds that a run of the test with a mutant may take."""
         return max(self._timeout, _SLACK * recording.run.seconds)
 
+    def is_known(self, recording: Recording, mutation: Mutation) -> bool:
+        """Whether it is known already how the test ends with the mutation at all builds of the kernel."""
+        return not self._again and self._journal.has_answer(_question(recording, mutation, ALL_BUILDS, None))
+
     def ask(self, recording: Recording, mutation: Mutation, way: str = ALL_BUILDS, build: int | None = None) -> Trial:
         """How the test ends with the mutation, at all builds of the kernel or in the one with this number."""
         digest = kernel_of(mutation, recording)
-        asked = way if build is None else f"{way} {build}"
-        question = Question(str(mutation), asked, _code(recording, digest), recording.test.name, recording.test.source)
+        question = _question(recording, mutation, way, build)
         is_canary = str(mutation) in (NO_OP, VANISHED)
         known = self._journal.answer(question) if is_canary or not self._again else None
         if known is not None:
@@ -119,6 +122,12 @@ def kernel_of(mutation: Mutation, recording: Recording) -> str | None:
     if mutation.function == "*":
         return None
     return next((each.digest for each in recording.built if each.digest.startswith(mutation.function)), None)
+
+
+def _question(recording: Recording, mutation: Mutation, way: str, build: int | None) -> Question:
+    code = _code(recording, kernel_of(mutation, recording))
+    asked = way if build is None else f"{way} {build}"
+    return Question(str(mutation), asked, code, recording.test.name, recording.test.source)
 
 
 def _code(recording: Recording, digest: str | None) -> str:

@@ -50,9 +50,20 @@ class Judge:
         self._trials, self._recordings, self._canaries, self._each_build = trials, recordings, canaries, each_build
 
     def covering(self, mutation: Mutation) -> list[Recording]:
-        """The tests that build the mutation's kernel: those that run it and notice things first, the fastest first."""
+        """The tests that build the mutation's kernel: those that run it and notice things first, the fastest first.
+
+        Before them come those whose answers are known: times differ from session to session, and so would the order.
+        """
         found = [each for each in self._recordings if each.built and _builds(each, mutation)]
-        return sorted(found, key=lambda each: (self._rank(each, mutation), each.run.seconds, each.test.name))
+        return sorted(
+            found,
+            key=lambda each: (
+                not self._trials.is_known(each, mutation),
+                self._rank(each, mutation),
+                each.run.seconds,
+                each.test.name,
+            ),
+        )
 
     def _rank(self, recording: Recording, mutation: Mutation) -> tuple[bool, bool]:
         digest = kernel_of(mutation, recording)
