@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def environment_with_entry_points(folder: Path, **more: str) -> dict[str, str]:
     """The environment for a process that finds the package and, described in the folder, its entry points."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    information = folder / "entry_points" / "tvm_mutate_tested-0.dist-info"
+    name, version = project["name"], project["version"]  # of an installed package, too, so that each is found once
+    information = folder / "entry_points" / f"{name.replace('-', '_')}-{version}.dist-info"
     information.mkdir(parents=True, exist_ok=True)
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: tvm_mutate_tested\nVersion: 0\n")
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (information / "entry_points.txt").write_text(
         "".join(
             f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())

@@ -66,4 +66,4 @@ def test_a_compiler_that_refuses_is_a_compile_error_of_a_fault_that_was_applied(
     mutant = CATALOGUE.parse(f"pipeline.skip-pass{{pass={name}}}@*#*")
     ending = both.rebuild.evaluate(mutant, SECONDS)
     assert (ending.kind, ending.stage) == ("raised", "compile")
-    assert ending.note and all(each.sites for each in ending.note)
+    assert ending.note.applied and all(each.sites for each in ending.note.applied)

@@ -54,4 +54,4 @@ def test_a_vector_load_that_claims_too_much_alignment_crashes_in_both(both: Both
     for evaluator in (both.content, both.rebuild):
         ending = evaluator.evaluate(mutant, SECONDS, both.unmutated.digest)
         assert (ending.kind, ending.value) == ("died", None)
-        assert ending.note[0].changed
+        assert ending.note.applied[0].changed

@@ -104,4 +104,5 @@ def test_every_operator_of_ours_says_which_real_fault_it_stands_for():
     assert [each.name for each in builtin_catalogue().values() if not each.fault] == [
         "canary.negate-output",
         "canary.reverse-loop",
+        "canary.no-op",
     ]
