@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tvm_mutate.campaign.results import Results
@@ -29,8 +29,12 @@ class Discrepancy:
 
 def worst_discrepancies(results: Results, count: int) -> tuple[Discrepancy, ...]:
     """The discrepancies that go furthest beyond the unmutated builds', the worst first; only those that do at all."""
-    found = [each for each in discrepancies_of(results) if each.beyond_share > 0]
-    return tuple(sorted(found, key=lambda each: (-each.beyond_share, *_place(each)))[:count])
+    return tuple(worst_first(each for each in discrepancies_of(results) if each.beyond_share > 0)[:count])
+
+
+def worst_first(discrepancies: Iterable[Discrepancy]) -> list[Discrepancy]:
+    """Those that go furthest beyond the unmutated builds' first; equal ones in the order of their names."""
+    return sorted(discrepancies, key=lambda each: (-each.beyond_share, *_place(each)))
 
 
 def largest_by_category(results: Results) -> dict[str, Discrepancy]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tvm_mutate.campaign.results import Results
 from tvm_mutate.mutant import Category
 from tvm_mutate.report.cross_devices import BEHAVIOURS
-from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of, largest_by_category
+from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of, largest_by_category, worst_first
 
 PAPER_DISCREPANCY = 0.903
 PAPER_DEGRADATION = 0.998
@@ -74,7 +74,7 @@ def _behaviours(results: Results) -> list[PaperRow]:
     for behaviour in BEHAVIOURS:
         found = [each for each in beyond if each.behaviour == behaviour]
         if found or behaviour != "unknown":
-            worst = max(found, key=lambda each: each.beyond_share, default=None)
+            worst = next(iter(worst_first(found)), None)
             mutants = len({(each.model, each.id) for each in found})
             counted = f"{mutants} of {len({(each.model, each.id) for each in beyond})} discrepant mutants"
             where = counted if worst is None else f"{counted}; {_place(worst)}"
