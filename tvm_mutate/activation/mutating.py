@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm_mutate.activation.builds import Build
 from tvm_mutate.activation.place import Current, Place
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Applied, Selection, apply_mutations, apply_to_code, kernel_parts
+from tvm_mutate.passes import Applied, Selection, apply_mutations, apply_to_code, kernel_parts, with_functions
 
 # What gets what mutations did in a build (None: before it has a number).
 Report = Callable[[Build | None, Sequence[Applied]], object]
@@ -73,8 +73,6 @@ def _apply_to_whole(module: tvm.IRModule, selections: Sequence[Selection]) -> tu
         if isinstance(function, tirx.PrimFunc) and function.attrs and _CONVENTION in function.attrs
     }
     bare = {variable: module[variable].without_attr(_CONVENTION) for variable in conventions}
-    plain = tvm.IRModule({**module.functions, **bare}, attrs=module.attrs, global_infos=module.global_infos)
-    mutated, applied = apply_mutations(plain, selections)
+    mutated, applied = apply_mutations(with_functions(module, bare), selections)
     restored = {variable: mutated[variable].with_attr(_CONVENTION, kept) for variable, kept in conventions.items()}
-    functions = {**mutated.functions, **restored}
-    return tvm.IRModule(functions, attrs=mutated.attrs, global_infos=mutated.global_infos), applied
+    return with_functions(mutated, restored), applied

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tvm_mutate.oracle import compare, device_disagreement
-from tvm_mutate.statistics import as_float64
+from tvm_mutate.statistics import absolute_differences
 
 Row = dict[str, Any]
 Scores = Callable[[Row], np.ndarray | None]
@@ -128,11 +128,7 @@ def _discrepancy(
 
 def _largest_by_input(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The largest absolute difference of each input's scores; infinite where one is NaN or infinite, the other not."""
-    a, b = as_float64(first), as_float64(second)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.where(same, 0.0, np.abs(a - b))
-    return np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0)
+    return absolute_differences(first, second).max(axis=1, initial=0.0)
 
 
 def is_discrepant(row: Row) -> bool:

@@ -51,7 +51,7 @@ class MutantRequest:
     """Asks for the row of one mutant.
 
     ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``companions`` its
-    kernel may be compiled once for all of these.
+    kernel may be compiled once for all of these. With ``scores`` the row has the mutant's under :data:`SCORES`, too.
     """
 
     subject: Subject
@@ -63,6 +63,7 @@ class MutantRequest:
     until: str = ""
     precision: float | None = None
     companions: Companions | None = None
+    scores: bool = False
 
 
 @dataclass(frozen=True)

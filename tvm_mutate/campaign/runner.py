@@ -235,6 +235,7 @@ class Campaign:
                 until=until,
                 precision=precision,
                 companions=companions.get((subject.name, device.name, kernel_of(mutant))),
+                scores=len(self.devices) > 1,  # to compare them with
             )
             for subject, device, mutant in waiting
         ]
@@ -242,7 +243,7 @@ class Campaign:
             row = answer if isinstance(answer, dict) else self._lost(request, str(answer))
             row["place_digest"] = surveys[pair_of(request)].places.get(request.mutant)
             scores = row.pop(SCORES, None)
-            if scores is not None and len(self.devices) > 1:
+            if scores is not None:
                 journal.add_scores(row["outputs_digest"], scores)
             journal.add(row)
             known[row["model"], row["device"], row["id"]] = row

@@ -134,7 +134,7 @@ class Worker:
         oracle = parse_oracle(request.oracle)
         ending, path = self._evaluate(mutant, request, _stop_rule(request, oracle))
         row = mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path)
-        return {**row, SCORES: ending.value.outputs if isinstance(ending.value, Run) else None}
+        return {**row, SCORES: ending.value.outputs} if request.scores and isinstance(ending.value, Run) else row
 
     def _critical(self, request: CriticalRequest) -> dict[str, Any]:
         stages = self._lowered(request.subject, request.device)

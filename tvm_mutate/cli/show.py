@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selections_by_slot
+from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, selections_by_slot, unified_difference
 from tvm_mutate.pipeline import (
     GeneratedCode,
     Selections,
@@ -80,7 +79,7 @@ def script_differences(mutant: Mutant, stages: Stages, catalogue: Catalogue, con
         for name in sorted(variable.name_hint for variable in after.functions):
             if not tvm_ffi.structural_equal(before[name], after[name]):
                 scripts = script_with_constants(before[name]), script_with_constants(after[name])
-                differences.append(_difference(*scripts, f"{slot}/{name}", context))
+                differences.append(unified_difference(*scripts, f"{slot}/{name}", context))
                 differences += constant_differences(before[name], after[name])
     return differences
 
@@ -89,7 +88,7 @@ def _text_differences(code: GeneratedCode, selections: Sequence[Selection], cont
     mutated = GeneratedCode(code.kind, tuple(apply_to_code(text, code.kind, selections)[0] for text in code.texts))
     before, after = code.kernels(), mutated.kernels()
     return [
-        _difference("\n".join(before[name]), "\n".join(after[name]), f"{Slot.TEXT}/{name}", context)
+        unified_difference("\n".join(before[name]), "\n".join(after[name]), f"{Slot.TEXT}/{name}", context)
         for name in sorted(before)
         if before[name] != after[name]
     ]
@@ -103,7 +102,7 @@ def _pass_differences(selections: list[Selection], stages: Stages, context: int)
         for name in lists:
             if faulty[name] is not lists[name]:
                 before, after = ("\n".join(pass_names({name: each[name]})) for each in (lists, faulty))
-                differences.append(_difference(before, after, f"pipeline/{kind}/{name}", context))
+                differences.append(unified_difference(before, after, f"pipeline/{kind}/{name}", context))
     return differences
 
 
@@ -123,7 +122,7 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
         if ending.kind != "finished":
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
-    difference = _difference(texts[0], texts[1], kind, context)
+    difference = unified_difference(texts[0], texts[1], kind, context)
     if all(operator.slots == (Slot.TEXT,) for operator in (catalogue[each.operator] for each in mutant.mutations)):
         return "" if difference else "the machine code that LLVM makes of it is the same"
     return difference or f"the code generated for {kind} is the same"
@@ -144,10 +143,3 @@ def print_difference(text: str) -> None:
         console.print(Syntax(text, "diff", background_color="default", word_wrap=True))
     else:
         click.echo(text)
-
-
-def _difference(before: str, after: str, name: str, context: int) -> str:
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), f"unmutated/{name}", f"mutated/{name}", lineterm="", n=context
-    )
-    return "\n".join(lines)

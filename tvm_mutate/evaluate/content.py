@@ -17,7 +17,6 @@ from tvm.tirx import PrimFunc
 
 from tvm_mutate.build import Kernel, KnownKernels, MissingKernelError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
-from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
@@ -191,7 +190,7 @@ class ContentEvaluator:
 
         The ``switched`` one is compiled already.
         """
-        functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+        functions = program.called()
         kernels = self._kernels_known(functions, selections)
         changed = {name: function for name, function in functions.items() if name not in kernels}
         if switched is not None and switched.name in changed:

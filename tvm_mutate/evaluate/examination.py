@@ -116,7 +116,7 @@ class Examiner:
     def _unmutated(self) -> KnownKernels:
         """The unmutated kernels, compiled once; children inherit them."""
         program = take_program(self._stages.at(Slot.KERNEL))
-        functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+        functions = program.called()
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
             kernels = build_batch(functions, self._stages.target, Path(folder))
             for kernel in kernels.values():
@@ -126,7 +126,7 @@ class Examiner:
     def _mutated(self, selections: Selections) -> _Mutated:
         """The mutated program, and which of its kernels are others than the unmutated model's."""
         program = take_program(self._stages.mutated(selections, []))
-        functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+        functions = program.called()
         known = {
             name: kernel
             for name, function in functions.items()

@@ -14,13 +14,13 @@ import numpy as np
 from tvm_mutate.build import Kernel, build_batch
 from tvm_mutate.device import Stage, mutant_headroom, run_isolated
 from tvm_mutate.errors import UsageError
-from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import run_calls
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Stages, mutated_tir_pipeline
 from tvm_mutate.program import take_program
+from tvm_mutate.statistics import absolute_differences
 
 MARGIN = 4.0
 
@@ -79,7 +79,7 @@ class LocalSession:
         stage(COMPILING)
         selections = selections_by_slot(mutant.mutations, self._catalogue) if mutant else {}
         program = take_program(self._stages.mutated(selections, []))
-        functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+        functions = program.called()
         with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
             kernels: Mapping[str, Kernel] = build_batch(functions, self._stages.target, folder / "build", tir_pipeline)
         for number, (step, results) in enumerate(run_calls(program, kernels, data)):
@@ -163,7 +163,7 @@ def _first(ours: Calls, theirs: Calls, floors: Mapping[tuple[str, int], _Floor],
         known = floors.get((one.kernel, one.ordinal), loosest)
         for a, b in zip(one.results, other.results, strict=True):
             floor = margin * known.of(a)
-            difference = _differences(a, b)
+            difference = absolute_differences(a, b)
             beyond = int(np.sum(difference > floor))
             if beyond:
                 finite = difference[(difference > floor) & np.isfinite(difference)]
@@ -184,17 +184,9 @@ def _check_alike(one: Call, other: Call) -> None:
 
 
 def _largest_difference(one: Call, other: Call) -> float | None:
-    sizes = [_differences(a, b) for a, b in zip(one.results, other.results, strict=True)]
+    sizes = [absolute_differences(a, b) for a, b in zip(one.results, other.results, strict=True)]
     finite = np.concatenate([each[np.isfinite(each)].reshape(-1) for each in sizes])
     return float(finite.max()) if finite.size else None
-
-
-def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Absolute differences, element by element: infinite where one is NaN or infinite and the other is not."""
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(np.where(same, 0.0, np.abs(a - b)), nan=np.inf, posinf=np.inf)
 
 
 def _read(folder: Path) -> Iterator[Call]:

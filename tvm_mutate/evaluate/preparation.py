@@ -11,7 +11,7 @@ import numpy as np
 
 from tvm_mutate.build import DEFAULT_TOOLCHAIN, Kernel, Library, Toolchain, build_library, user_kernel_store
 from tvm_mutate.device import Ending, Stage, run_isolated
-from tvm_mutate.evaluate.fast_library import fast_library, first_calls
+from tvm_mutate.evaluate.fast_library import fast_library
 from tvm_mutate.evaluate.golden import Golden, record_golden, run_steps
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
 from tvm_mutate.mutant import Slot
@@ -74,7 +74,7 @@ def _prepared(
     stage(COMPILING)
     folder, store = wanted.path.parent / f"{wanted.path.stem}-kernels", user_kernel_store()
     program = take_program(stages.at(Slot.KERNEL))
-    functions = {step.kernel: program.kernels[step.kernel] for step in first_calls(program)}
+    functions = program.called()
     plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain)
     kernels = plain.load()
     stage(RUNNING)

@@ -19,18 +19,22 @@ from tvm_mutate.passes.code_pass import (
     mutant_passes,
     slot_passes,
 )
+from tvm_mutate.passes.difference import unified_difference
 from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
+from tvm_mutate.passes.modules import with_functions
 from tvm_mutate.passes.mutation_pass import Recorder, mutation_pass
 from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
 from tvm_mutate.passes.outside import Accesses, OutsideAccess, find_outside
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
 from tvm_mutate.passes.switch import Switchable, switchable
+from tvm_mutate.passes.tir_rewriter import COMPUTE_SCOPE
 
 __all__ = [
     "CALLS_RUNTIME",
     "CODE_KINDS",
+    "COMPUTE_SCOPE",
     "ENTRY_PREFIX",
     "LLVM_FUNCTION",
     "Accesses",
@@ -61,4 +65,6 @@ __all__ = [
     "slot_passes",
     "switchable",
     "take_effect_together",
+    "unified_difference",
+    "with_functions",
 ]

@@ -11,6 +11,7 @@ from tvm import relax, tirx
 
 from tvm_mutate.mutant import Catalogue, Mutation, Sites, Slot, TirRule
 from tvm_mutate.passes.graph_rewriter import rewrite_relax_function
+from tvm_mutate.passes.modules import with_functions
 from tvm_mutate.passes.selection import Selection, Site, Tally
 from tvm_mutate.passes.tir_rewriter import count_in_prim_func, rewrite_prim_func
 
@@ -167,5 +168,4 @@ def _rewrite_function(module: tvm.IRModule, name: str, tallies: Sequence[Tally])
     rewritten = rewrite_prim_func(module[name], tallies)
     if not any(tally.applied for tally in tallies):
         return module
-    functions = {**module.functions, module.get_global_var(name): rewritten}
-    return tvm.IRModule(functions, attrs=module.attrs, global_infos=module.global_infos)
+    return with_functions(module, {module.get_global_var(name): rewritten})

@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from tvm_mutate.mutant import FunctionRule, GraphRule
+from tvm_mutate.passes.modules import with_functions
 from tvm_mutate.passes.selection import Site, Tally
 
 
@@ -24,8 +25,7 @@ def rewrite_relax_function(module: tvm.IRModule, name: str, tallies: Sequence[Ta
         rewriter = _CallRewriter(module, calls)
         function = rewriter.visit_expr(module[variable])
         if any(tally.applied for tally in calls):
-            functions = {**module.functions, variable: function}
-            module = tvm.IRModule(functions, attrs=module.attrs, global_infos=module.global_infos)
+            module = with_functions(module, {variable: function})
             module = relax.transform.Normalize()(module)
     for tally in tallies:
         if isinstance(tally.selection.operator.rule, FunctionRule):

@@ -65,6 +65,10 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     outputs: tuple[int, ...] = ()
 
+    def called(self) -> dict[str, PrimFunc]:
+        """The kernels that its steps call, by name, in the order of their first calls."""
+        return {step.kernel: self.kernels[step.kernel] for step in self.steps if isinstance(step, KernelCall)}
+
     def writers(self) -> dict[int, int]:
         """For each value that a step writes, the number of that step."""
         found: dict[int, int] = {}

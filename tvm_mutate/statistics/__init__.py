@@ -3,11 +3,12 @@
 from tvm_mutate.statistics.interval import wilson_interval
 from tvm_mutate.statistics.latency import SIGNIFICANCE_LEVEL, LatencyTest, latency_difference
 from tvm_mutate.statistics.ranking import kendall_tau, rank_biased_overlap, ranking, top_k
-from tvm_mutate.statistics.scores import as_float64
+from tvm_mutate.statistics.scores import absolute_differences, as_float64
 
 __all__ = [
     "SIGNIFICANCE_LEVEL",
     "LatencyTest",
+    "absolute_differences",
     "as_float64",
     "kendall_tau",
     "latency_difference",

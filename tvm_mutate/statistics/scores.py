@@ -13,3 +13,11 @@ def as_float64(scores: ArrayLike) -> np.ndarray:
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(scores).astype(np.float64)
+
+
+def absolute_differences(first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """The differences element by element, float64: infinite where one is NaN or infinite and the other is not."""
+    a, b = as_float64(first), as_float64(second)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nan_to_num(np.where(same, 0.0, np.abs(a - b)), nan=np.inf, posinf=np.inf)

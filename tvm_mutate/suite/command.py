@@ -16,12 +16,12 @@ from tvm_mutate.campaign.progress import Reporter
 from tvm_mutate.errors import UntrustedError, UsageError
 from tvm_mutate.mutant import Catalogue, Slot
 from tvm_mutate.passes import Selection
+from tvm_mutate.suite.canaries import NO_OP, VANISHED
 from tvm_mutate.suite.command_plan import Planned, plan_command
 from tvm_mutate.suite.command_run import Command, CommandRun
 from tvm_mutate.suite.journal import Question, SuiteJournal
 from tvm_mutate.suite.testing import Kind
 
-NO_OP, SURE_KILL = "canary.no-op@*#*", "tir.drop-store@*#*"
 EXIT_CODE, CRASH, TIMEOUT, SURVIVED, NOT_APPLIED = "exit code", "crash", "timeout", "survived", "not applied"
 KILLED = (EXIT_CODE, CRASH, TIMEOUT)
 _ENDED = {Kind.EXCEPTION: EXIT_CODE, Kind.CRASH: CRASH, Kind.TIMEOUT: TIMEOUT, Kind.PASSED: SURVIVED}
@@ -127,7 +127,7 @@ class CommandSession:
             self._reporter.step("")
             if harmless.kind is not Kind.PASSED:
                 raise UntrustedError(f"the command fails with a mutant that changes nothing, too ({harmless.reason})")
-        with self._command.run(self._limit, SURE_KILL) as deadly:
+        with self._command.run(self._limit, VANISHED) as deadly:
             self._reporter.step("")
             if deadly.kind is Kind.PASSED:
                 raise UntrustedError(

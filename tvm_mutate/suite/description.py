@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ from tvm.target import Target
 
 from tvm_mutate.device import run_isolated
 from tvm_mutate.mutant import Catalogue, Mutation, Slot
-from tvm_mutate.passes import Selection, apply_mutations, find_sites
+from tvm_mutate.passes import Selection, apply_mutations, find_sites, unified_difference
 from tvm_mutate.pipeline import pass_names, tir_pass_lists, with_faults
 from tvm_mutate.suite.recording import KernelText
 
@@ -49,11 +48,11 @@ def _place(mutation: Mutation, text: KernelText | None, catalogue: Catalogue) ->
         lists = tir_pass_lists(Target("llvm"))
         faulty = with_faults(lists, [selection])
         before, after = ("\n".join(pass_names(each)) for each in (lists, faulty))
-        return Place("*", difference=_difference(before, after, "passes"))
+        return Place("*", difference=unified_difference(before, after, "passes", _CONTEXT_LINES))
     module = text.module(selection.slot)
     sites = [site for site in find_sites(module, selection) if site.ordinal in mutation.sites]
     mutated, _ = apply_mutations(module, [selection])
-    difference = _difference(module[text.name].script(), mutated[text.name].script(), text.name)
+    difference = unified_difference(module[text.name].script(), mutated[text.name].script(), text.name, _CONTEXT_LINES)
     before, after = (sites[0].before, sites[0].after) if sites else ("", "")
     if before == after:  # the first line of a block, and the fault is further down
         before, after = (_first(difference, sign) for sign in "-+")
@@ -64,9 +63,3 @@ def _first(difference: str, sign: str) -> str:
     """The first line that a difference takes away, or adds."""
     lines = difference.splitlines()[2:]  # behind those that name the two sides
     return next((line[1:].strip() for line in lines if line.startswith(sign)), "")
-
-
-def _difference(before: str, after: str, name: str) -> str:
-    names = f"unmutated/{name}", f"mutated/{name}"
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=_CONTEXT_LINES)
-    return "\n".join(lines)

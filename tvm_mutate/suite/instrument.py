@@ -10,9 +10,10 @@ import tvm_ffi
 from tvm import tirx
 from tvm.ir import CallingConv
 
+from tvm_mutate.passes import COMPUTE_SCOPE
+
 KERNEL_CALL = "tvm_mutate.suite.kernel"
 BEGIN, END = 0, 1
-_COMPUTE_SCOPE = "compute_scope"
 
 
 def instrumented(function: tirx.PrimFunc, number: int) -> tirx.PrimFunc | None:
@@ -27,7 +28,7 @@ def instrumented(function: tirx.PrimFunc, number: int) -> tirx.PrimFunc | None:
     handles = list(function.params)[1:]  # the arguments, how many there are, and where the result goes
 
     def on_attribute(node: Any, mutator: Any) -> Any:
-        if node.attr_key != _COMPUTE_SCOPE:
+        if node.attr_key != COMPUTE_SCOPE:
             return mutator.default_mutate(node)
         return tirx.SeqStmt([_call(number, BEGIN, handles), node, _call(number, END, handles)])
 

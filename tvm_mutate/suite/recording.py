@@ -13,7 +13,7 @@ from tvm import tirx
 
 from tvm_mutate.activation import Build, caught_builds, kernel_digest
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Selection, count_all_sites
+from tvm_mutate.passes import Selection, count_all_sites, with_functions
 from tvm_mutate.suite.calls import KernelCalls, Values
 from tvm_mutate.suite.instrument import instrumented
 from tvm_mutate.suite.testing import Kind, SuiteTest, TestRun, run_test
@@ -152,13 +152,6 @@ class Recorder:
         }
         packed = zlib.compress(tvm.ir.save_json(module[name]).encode(), 1)
         self.texts[digest] = replace(text, sites={**text.sites, **found}, functions={**text.functions, slot: packed})
-
-
-def with_functions(module: tvm.IRModule, functions: Mapping[Any, Any]) -> tvm.IRModule:
-    """The module with other functions in the places of some; the same object where there are none."""
-    if not functions:
-        return module
-    return tvm.IRModule({**module.functions, **functions}, attrs=module.attrs, global_infos=module.global_infos)
 
 
 @contextlib.contextmanager
