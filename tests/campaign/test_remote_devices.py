@@ -143,6 +143,23 @@ def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judge
     assert len(judged_again) == 2 * len(devices) + len(lost)  # the canaries of each device, and what was lost
 
 
+def test_a_device_that_is_not_there_from_the_start_loses_its_mutants_and_the_others_finish(
+    subject: Subject, tmp_path: Path, device_servers
+):
+    devices = ("llvm", device_servers.device(patience=2))
+    results = campaign(subject, tmp_path / "out", *HARMLESS[:2], devices=devices).run()
+    assert {row["outcome"] for row in judged(results, "llvm").values()} == {"completed"}
+    assert {(row["outcome"], row["verdict"]) for row in judged(results).values()} == {("device lost", None)}
+    assert len(judged(results)) == 2
+    assert {row["device"] for row in (*results.baselines, *results.canaries)} == {"llvm"}
+    assert results.discrepancies == results.agreements == ()
+    device_servers.start()
+    assert why_no_session(parse_device(device_servers.device())) == ""
+    later = campaign(subject, tmp_path / "out", *HARMLESS[:2], devices=devices).run()
+    assert judged(later) == judged(later, "llvm")
+    assert [canary["verdict"] for canary in later.canaries] == ["survived", "killed"] * 2
+
+
 def test_a_campaign_that_finds_no_device_says_so_and_leaves_nothing(subject: Subject, tmp_path: Path, device_servers):
     with pytest.raises(CampaignInterruptedError, match=f"no server of the key '{device_servers.key}'"):
         campaign(subject, tmp_path / "out", KILLED, devices=(device_servers.device(patience=3),)).run()

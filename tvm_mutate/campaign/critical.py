@@ -13,11 +13,12 @@ from tvm_mutate.campaign.requests import CriticalRequest, MutantRequest
 from tvm_mutate.campaign.runner import Campaign
 from tvm_mutate.campaign.subject import Pair, Specification, Subject
 from tvm_mutate.campaign.survey import SAMPLE, Survey, variants
-from tvm_mutate.device import Device
+from tvm_mutate.device import Device, DeviceLostError
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation, Operator, Parameter, Sites
 from tvm_mutate.mutant.sampling import sample_sites
 from tvm_mutate.operators import load_catalogue
+from tvm_mutate.oracle import Outcome
 
 RESOLUTION = 0.01
 
@@ -61,9 +62,10 @@ class CriticalSearch(Campaign):
         """Nothing: sites are searched on each device alone."""
         return Between()
 
-    def _lost(self, request: MutantRequest, reason: str) -> Row:
+    def _lost(self, request: MutantRequest, error: Exception) -> Row:
         assert isinstance(request, CriticalRequest)
-        return site_row(request, outcome="crash", reason=reason)
+        outcome = Outcome.DEVICE_LOST if isinstance(error, DeviceLostError) else Outcome.CRASH
+        return site_row(request, outcome=str(outcome), reason=str(error))
 
 
 def parameter_of(operator: Operator, name: str | None) -> Parameter:

@@ -44,7 +44,7 @@ def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Row
     return [
         _agreement(model, (first, second), builds[model, first], builds[model, second])
         for model in models
-        for first, second in itertools.combinations(devices, 2)
+        for first, second in itertools.combinations([each for each in devices if (model, each) in builds], 2)
     ]
 
 
@@ -70,7 +70,7 @@ def floor_between(first: Unmutated, second: Unmutated) -> float | None:
 def find_discrepancies(
     rows: Iterable[Row], builds: UnmutatedBuilds, devices: Sequence[str], scores_of: Scores = no_scores
 ) -> list[Row]:
-    """For each mutant and each two devices on which it is: how far it is labelled and computed differently there.
+    """For each mutant and each two devices that have it and the unmutated build: how far labels and scores differ.
 
     ``share`` is that of the inputs whose labels differ; ``unmutated_share`` the same of the unmutated builds, and
     ``beyond_share`` the part of ``share`` on which the unmutated builds agree. ``beyond_floor`` is the number of
@@ -83,7 +83,8 @@ def find_discrepancies(
     floors: dict[tuple[str, str, str], float | None] = {}
     found = []
     for (model, _), on in by_mutant.items():
-        for first, second in itertools.combinations([device for device in devices if device in on], 2):
+        there = [device for device in devices if device in on and (model, device) in builds]
+        for first, second in itertools.combinations(there, 2):
             pair = builds[model, first], builds[model, second]
             if (model, first, second) not in floors:
                 floors[model, first, second] = floor_between(*pair)

@@ -104,9 +104,11 @@ def mutant_row(
     return row
 
 
-def lost_row(mutant: Mutant, baseline: Baseline, reason: str, oracle: Oracle, catalogue: Catalogue) -> dict[str, Any]:
-    """The row of a mutant over which the worker process itself died, so that nothing is known of it."""
-    ending = Ending("died", RUNNING, 0.0, reason=reason)
+def lost_row(
+    mutant: Mutant, baseline: Baseline, kind: str, reason: str, oracle: Oracle, catalogue: Catalogue
+) -> dict[str, Any]:
+    """The row of a mutant of which nothing is known: the worker process itself ``died``, or the device was lost."""
+    ending = Ending(kind, RUNNING, 0.0, reason=reason)
     return mutant_row(mutant, baseline, ending, None, oracle, catalogue)
 
 

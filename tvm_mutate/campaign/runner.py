@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tvm_mutate.campaign.baselines import Baselines
 from tvm_mutate.campaign.between import Between, compare_devices
 from tvm_mutate.campaign.companions import companions_of, kernel_of
 from tvm_mutate.campaign.earlier import Earlier
@@ -19,13 +21,7 @@ from tvm_mutate.campaign.memory import golden_bytes
 from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.progress import QuietReporter, Reporter
 from tvm_mutate.campaign.record import Baseline, lost_row
-from tvm_mutate.campaign.requests import (
-    SCORES,
-    BaselineRequest,
-    MutantRequest,
-    Request,
-    SurveyRequest,
-)
+from tvm_mutate.campaign.requests import SCORES, BaselineRequest, MutantRequest, Request, SurveyRequest
 from tvm_mutate.campaign.results import Results, Row, mark_duplicates
 from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
@@ -33,7 +29,7 @@ from tvm_mutate.campaign.survey import Survey, check_specification
 from tvm_mutate.campaign.telling import described, group_of, pair_of, word_of
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
 from tvm_mutate.campaign.undefined import undefined_requests
-from tvm_mutate.device import Device, held_folder
+from tvm_mutate.device import LOST, Device, DeviceLostError, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, parse_oracle
@@ -152,7 +148,8 @@ class Campaign:
         baselines = self._baselines(engine, golden, surveys)
         canaries = self._canaries(engine, baselines)
         rows = self._mutants(engine, journal, surveys, baselines)
-        return Conducted(surveys, baselines, canaries, rows, self._between(engine, journal, baselines, rows))
+        built = baselines.present
+        return Conducted(surveys, built, canaries, rows, self._between(engine, journal, built, rows))
 
     def _between(self, engine: Engine, journal: Journal, baselines: dict[Pair, Baseline], rows: list[Row]) -> Between:
         """What differs between devices, with the accesses of mutants outside their buffers."""
@@ -170,14 +167,14 @@ class Campaign:
         return [(subject, device) for subject in self.subjects for device in self.devices]
 
     def _answers(self, engine: Engine, name: str, requests: Iterable[Request]) -> Iterator[tuple[Any, Any]]:
-        """Each request with its answer or a WorkerDeathError, as they come; raises what a worker refuses one with."""
+        """Each request with its answer or what it was lost with, as they come; raises what workers refuse with."""
         jobs = [Job(request, pair_of(request), group_of(request)) for request in requests]
         self._reporter.phase(name, len(jobs))
         by_future = dict(zip(engine.submit(jobs), jobs, strict=True))
         for future in as_completed(by_future):
             try:
                 answer = future.result()
-            except WorkerDeathError as error:
+            except (WorkerDeathError, DeviceLostError) as error:
                 answer = error
             self._reporter.step(word_of(answer))
             yield by_future[future].request, answer
@@ -190,7 +187,7 @@ class Campaign:
         answers = {pair_of(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
         return {pair_of(request): trusted(answers[pair_of(request)]) for request in requests}
 
-    def _baselines(self, engine: Engine, golden: str, surveys: dict[Pair, Survey]) -> dict[Pair, Baseline]:
+    def _baselines(self, engine: Engine, golden: str, surveys: dict[Pair, Survey]) -> Baselines:
         room = 0 if self.specification.rebuild else self._golden_bytes // max(len(self._pairs()), 1)
         fast = self.specification.fast_kernels
         requests = [
@@ -199,26 +196,37 @@ class Campaign:
             for pair in [Pair(subject.name, device.name)]
         ]
         answers = {pair_of(request): answer for request, answer in self._answers(engine, "unmutated builds", requests)}
-        return {pair_of(request): trusted(answers[pair_of(request)]) for request in requests}
+        baselines = Baselines()
+        for pair in map(pair_of, requests):
+            if isinstance(answers[pair], DeviceLostError):
+                baselines.lose(pair, answers[pair])
+            else:
+                baselines.present[pair] = trusted(answers[pair])
+        return baselines.checked()
 
     def _request(self, subject: Subject, device: Device, mutant: str, baseline: Baseline) -> MutantRequest:
         seconds = max(self.least_seconds, TIMES_UNMUTATED * baseline.seconds)
         return MutantRequest(subject, device, mutant, baseline, self.specification.oracle, seconds)
 
-    def _canaries(self, engine: Engine, baselines: dict[Pair, Baseline]) -> list[Row]:
+    def _canaries(self, engine: Engine, baselines: Baselines) -> list[Row]:
         expected = {canary.mutant: canary for canary in CANARIES}
         requests = [
-            self._request(subject, device, canary.mutant, baselines[Pair(subject.name, device.name)])
+            self._request(subject, device, canary.mutant, baselines.of(subject, device))
             for subject, device in self._pairs()
             for canary in CANARIES
+            if Pair(subject.name, device.name) in baselines.present
         ]
         rows: dict[tuple[Pair, str], Row] = {}
         for request, answer in self._answers(engine, "canaries", requests):
-            rows[pair_of(request), request.mutant] = canary_row(expected[request.mutant], trusted(answer))
-        return [rows[pair_of(request), request.mutant] for request in requests]
+            if trusted(answer)["outcome"] == str(Outcome.DEVICE_LOST):
+                baselines.lose(pair_of(request), DeviceLostError(answer["reason"]))
+            else:
+                rows[pair_of(request), request.mutant] = canary_row(expected[request.mutant], answer)
+        present = baselines.checked().present
+        return [rows[pair_of(request), request.mutant] for request in requests if pair_of(request) in present]
 
     def _mutants(
-        self, engine: Engine, journal: Journal, surveys: dict[Pair, Survey], baselines: dict[Pair, Baseline]
+        self, engine: Engine, journal: Journal, surveys: dict[Pair, Survey], baselines: Baselines
     ) -> list[Row]:
         known = self._known(journal, surveys)
         wanted = [
@@ -231,7 +239,7 @@ class Campaign:
         companions = companions_of(waiting) if self.specification.switchable else {}
         requests = [
             replace(
-                self._request(subject, device, mutant, baselines[Pair(subject.name, device.name)]),
+                self._request(subject, device, mutant, baselines.of(subject, device)),
                 until=until,
                 precision=precision,
                 companions=companions.get((subject.name, device.name, kernel_of(mutant))),
@@ -239,8 +247,12 @@ class Campaign:
             )
             for subject, device, mutant in waiting
         ]
-        for request, answer in self._answers(engine, self.phase, requests):
-            row = answer if isinstance(answer, dict) else self._lost(request, str(answer))
+        away = [
+            (request, baselines.lost[pair_of(request)]) for request in requests if pair_of(request) in baselines.lost
+        ]
+        there = [request for request in requests if pair_of(request) in baselines.present]
+        for request, answer in itertools.chain(away, self._answers(engine, self.phase, there)):
+            row = answer if isinstance(answer, dict) else self._lost(request, answer)
             row["place_digest"] = surveys[pair_of(request)].places.get(request.mutant)
             scores = row.pop(SCORES, None)
             if scores is not None:
@@ -249,11 +261,11 @@ class Campaign:
             known[row["model"], row["device"], row["id"]] = row
         return [known[subject.name, device.name, mutant] for subject, device, mutant in wanted]
 
-    def _lost(self, request: MutantRequest, reason: str) -> Row:
-        """The row where the worker itself died."""
-        catalogue = load_catalogue()
+    def _lost(self, request: MutantRequest, error: Exception) -> Row:
+        """The row where the worker itself died, or the device had gone before."""
+        catalogue, kind = load_catalogue(), LOST if isinstance(error, DeviceLostError) else "died"
         mutant = catalogue.parse(request.mutant)
-        return lost_row(mutant, request.baseline, reason, parse_oracle(request.oracle), catalogue)
+        return lost_row(mutant, request.baseline, kind, str(error), parse_oracle(request.oracle), catalogue)
 
     def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Row]:
         """The rows that need no evaluation: those in the journal, and those carried over, which are written there."""

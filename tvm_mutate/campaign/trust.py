@@ -7,8 +7,7 @@ from typing import Any
 
 from tvm_mutate.campaign.engine import WorkerDeathError
 from tvm_mutate.campaign.record import Baseline
-from tvm_mutate.errors import CampaignInterruptedError, UntrustedError
-from tvm_mutate.oracle import Outcome
+from tvm_mutate.errors import UntrustedError
 
 Row = dict[str, Any]
 
@@ -37,8 +36,6 @@ def trusted(answer: Any) -> Any:
 
 def canary_row(canary: Canary, row: Row) -> Row:
     """The row of a canary in the results; raises UntrustedError where its verdict is not what is known."""
-    if row["outcome"] == str(Outcome.DEVICE_LOST):
-        raise CampaignInterruptedError(f"{row['reason']}; the same command goes on when it is back")
     if row["verdict"] != canary.verdict:
         raise UntrustedError(
             f"the {canary.name} canary of {row['model']} on {row['device']} came out {row['verdict']}, not "

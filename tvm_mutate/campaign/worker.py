@@ -29,7 +29,7 @@ from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.campaign.undefined import undefined_row
-from tvm_mutate.device import LOST, Device, Ending, RemoteTasks, die_with_parent
+from tvm_mutate.device import LOST, Device, DeviceLostError, Ending, RemoteTasks, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import (
     ContentEvaluator,
@@ -206,7 +206,7 @@ def _kept(cache: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> An
 
 def _golden(ending: Ending, request: BaselineRequest) -> Run:
     if ending.kind == LOST:
-        raise CampaignInterruptedError(f"{ending.reason}; the same command goes on when it is back")
+        raise DeviceLostError(ending.reason)
     if ending.kind != "finished":
         raise UntrustedError(
             f"the unmutated {request.subject.name} does not work on {request.device.name}: it {ending.kind} "
