@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def test_a_target_in_an_address_may_be_encoded_json():
     encoded = "rpc://[::1]:9190/k?target=%7B%22kind%22%3A%22llvm%22%2C%22mcpu%22%3A%22x86-64-v3%22%7D"
     device = parse_device(f"there={encoded}")
     assert device == Device("there", '{"kind":"llvm","mcpu":"x86-64-v3"}', "rpc://[::1]:9190/k")
+
+
+def test_a_plus_in_an_address_is_a_plus():
+    plain = parse_device(
+        'arm=rpc://tracker:9190/k?target={"kind":"llvm","mattr":["+neon"],"mtriple":"aarch64-linux-gnu"}'
+    )
+    assert json.loads(plain.target)["mattr"] == ["+neon"]
 
 
 def test_one_device_may_be_written_in_each_way(tmp_path: Path):
