@@ -1,25 +1,31 @@
 """PrimFuncs and whole models to native code for one target."""
 
-from tvm_mutate.build.batch import Kernel, build_batch, module_of
+from tvm_mutate.build.batch import Finished, Kernel, build_batch, module_of
 from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, CompileError, Toolchain, missing_compiler
 from tvm_mutate.build.code_text import MissingKernelError
 from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
 from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text
 from tvm_mutate.build.known_kernels import KnownKernels
-from tvm_mutate.build.library import Library, build_library
+from tvm_mutate.build.library import Library, build_library, write_library
+from tvm_mutate.build.memory_kernels import SCRATCH_WORDS, SLOTS, TOGETHER, MemoryKernels, memory_kernels
 from tvm_mutate.build.program import Program, first_output
 from tvm_mutate.build.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
 from tvm_mutate.build.target import canonical_target, parse_target
 
 __all__ = [
     "DEFAULT_TOOLCHAIN",
+    "SCRATCH_WORDS",
+    "SLOTS",
+    "TOGETHER",
     "CompileError",
+    "Finished",
     "Kernel",
     "KernelStore",
     "Kernels",
     "KnownKernels",
     "Library",
+    "MemoryKernels",
     "MissingKernelError",
     "Program",
     "SanitizedKernels",
@@ -38,8 +44,10 @@ __all__ = [
     "generate",
     "generated_text",
     "has_sanitizer",
+    "memory_kernels",
     "missing_compiler",
     "module_of",
     "parse_target",
     "user_kernel_store",
+    "write_library",
 ]

@@ -13,7 +13,13 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.c_compiler import ASSEMBLY, DEFAULT_TOOLCHAIN, Toolchain, compile_c
-from tvm_mutate.build.code_text import assembly_digests, kernels_with_undefined_values, llvm_digests
+from tvm_mutate.build.code_text import (
+    assembly_digests,
+    device_digests,
+    kernels_with_undefined_values,
+    llvm_digests,
+    source_digests,
+)
 from tvm_mutate.build.kernels import generated_text, text_digest
 from tvm_mutate.pipeline import generate
 
@@ -88,11 +94,21 @@ def _finish_llvm(module: tvm.runtime.Module, names: Mapping[str, Any], _kind: st
 
 def _finish_c(module: tvm.runtime.Module, names: Mapping[str, Any], folder: Path, toolchain: Toolchain) -> Finished:
     folder.mkdir(parents=True, exist_ok=True)
-    library = compile_c(module.inspect_source("c"), folder, keep_assembly=True, toolchain=toolchain)
-    return Finished(tvm.runtime.load_module(str(library)), assembly_digests((folder / ASSEMBLY).read_text(), names))
+    text, readable = module.inspect_source("c"), toolchain.is_for_x86
+    library = compile_c(text, folder, keep_assembly=readable, toolchain=toolchain)
+    # Assembly of other processors is written otherwise: the text says less of what is the same, and nothing wrong.
+    digests = assembly_digests((folder / ASSEMBLY).read_text(), names) if readable else source_digests(text, names)
+    return Finished(tvm.runtime.load_module(str(library)) if readable else module, digests)
 
 
 def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str) -> Finished:
-    """For code that nothing here takes apart: kernels have equal digests only in batches that are equal."""
-    whole = text_digest(generated_text(module, kind))
-    return Finished(module, {name: f"{whole} {name}" for name in names})
+    """Device code, and the host's that starts it: of some kinds it is known which part is which kernel's.
+
+    Of the others kernels have equal digests only in batches that are equal.
+    """
+    host = module.inspect_source("ll")
+    digests = device_digests(generated_text(module, kind), host, kind, names)
+    if digests is None:
+        whole = text_digest(generated_text(module, kind) + host)
+        digests = {name: f"{whole} {name}" for name in names}
+    return Finished(module, digests)

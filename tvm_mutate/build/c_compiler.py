@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tvm
 import tvm_ffi
+from tvm.support import cc
 
 from tvm_mutate.errors import UsageError
 
@@ -47,6 +48,15 @@ class Toolchain:
     def is_there(self) -> bool:
         """Whether the compiler is on this machine."""
         return shutil.which(self.compiler) is not None
+
+    @property
+    def is_for_x86(self) -> bool:
+        """Whether the compiler says that it makes code for x86-64."""
+        command = [self.compiler, "-dumpmachine"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.startswith("x86_64")
+        except FileNotFoundError:
+            return True
 
     def identity(self) -> str:
         """What tells one compiler from another: its name, what it says of its version if it is there, and options."""
@@ -87,6 +97,33 @@ def compile_c(
 def link(object_file: Path, library: Path, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> None:
     """Makes a shared library of an object file; raises CompileError and UsageError as :func:`compile_c`."""
     run_compiler(["-shared", "-o", str(library), str(object_file)], library.parent, "a library of kernels", toolchain)
+
+
+def export(module: tvm.runtime.Module, library: Path, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> None:
+    """Makes a shared library of host code with the device code that it imports.
+
+    Raises CompileError and UsageError as :func:`compile_c`.
+    """
+    export_with(module.export_library, library, toolchain, "a library of kernels")
+
+
+def export_with(export_library: Callable[..., object], library: Path, toolchain: Toolchain, purpose: str) -> None:
+    """Calls one of TVM's functions that export a library; its files go where the library goes.
+
+    Raises CompileError and UsageError as :func:`compile_c`.
+    """
+    if not toolchain.is_there:
+        raise UsageError(missing_compiler(purpose, toolchain))
+    linker = cc.cross_compiler(toolchain.compiler, options=[*toolchain.options, HALF, *include_options()])
+    try:
+        export_library(str(library), fcompile=linker, workspace_dir=str(library.parent))
+    except RuntimeError as error:
+        raise CompileError(f"{toolchain.compiler}: {_first_complaint(str(error))}") from None
+
+
+def _first_complaint(text: str) -> str:
+    lines = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines()
+    return lines[0][:300] if lines else "it failed"
 
 
 def run_compiler(arguments: Sequence[str], folder: Path, purpose: str, toolchain: Toolchain) -> None:

@@ -61,6 +61,31 @@ def assembly_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     return {name: _digest(f"{ENTRY_PREFIX}{name}", entities, _ASSEMBLY_NOISE, _ASSEMBLY_NAME) for name in kernels}
 
 
+def source_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each kernel's C text: what stands beside the kernels is the same for all."""
+    parts = kernel_parts(text, "c")
+    missing = [name for name in kernels if name not in parts]
+    if missing:
+        raise MissingKernelError(f"the generated code has no function {missing[0]}")
+    return {name: hashlib.sha256("\n".join(parts[name]).encode()).hexdigest() for name in kernels}
+
+
+def device_digests(text: str, host: str, kind: str, kernels: Iterable[str]) -> dict[str, str] | None:
+    """The SHA-256 of each kernel's device functions and of the host's LLVM IR that starts them.
+
+    None for a kind of code of which it is not known where its functions are.
+    """
+    parts = kernel_parts(text, kind)
+    if not parts:
+        return None
+    digests = llvm_digests(host, kernels)
+    for name in digests:
+        own = re.compile(rf"{re.escape(name)}_kernel(_\d+)?")
+        code = [part for each, texts in parts.items() if own.fullmatch(each) for part in texts]
+        digests[name] = hashlib.sha256("\n".join([digests[name], *code]).encode()).hexdigest()
+    return digests
+
+
 def _digest(root: str, entities: Mapping[str, str], noise: re.Pattern[str], names: re.Pattern[str]) -> str:
     """The digest of an entity and all that it refers to, without noise, each named by the order in which it is met.
 

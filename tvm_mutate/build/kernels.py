@@ -68,4 +68,6 @@ def build_kernels(
     if kind == "c" and not for_export:
         library = compile_c(module.inspect_source("c"), folder, toolchain=toolchain)
         return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
-    return Kernels(module, text_digest(generated_text(module, kind)))
+    # What starts device code, and on how many threads, is code of the host.
+    host = "" if kind in ("llvm", "c") else _without_addresses(module.inspect_source("ll"))
+    return Kernels(module, text_digest(generated_text(module, kind) + host))

@@ -13,13 +13,13 @@ import tvm_ffi
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.batch import Kernel, finish, module_of
-from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, link
+from tvm_mutate.build.batch import Finished, Kernel, finish, module_of
+from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export, link
 from tvm_mutate.build.kernel_store import KernelStore
 from tvm_mutate.pipeline import PASS_CONFIG, generate
 
 # To be raised when files of kernels, or the digests of their code, come to be made otherwise.
-_FORMAT = "3"
+_FORMAT = "4"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def build_library(
         head, _, content = kept.partition(b"\n")
         path.write_bytes(content)
         return Library(str(path), json.loads(head))
-    digests = _build(functions, target, path, toolchain)
+    digests = write_library(functions, target, path, toolchain).digests
     store.put(key, json.dumps(digests).encode() + b"\n" + path.read_bytes())
     return Library(str(path), digests)
 
@@ -72,18 +72,31 @@ def library_key(functions: Mapping[str, PrimFunc], target: Target, toolchain: To
 
 def _suffix(target: Target, toolchain: Toolchain) -> str:
     # LLVM IR can be loaded where nothing links objects; machine code is made of it in every process that loads it.
-    return ".so" if target.kind.name == "c" or toolchain.is_there else ".ll"
+    return ".so" if target.kind.name != "llvm" or toolchain.is_there else ".ll"
 
 
-def _build(functions: Mapping[str, PrimFunc], target: Target, path: Path, toolchain: Toolchain) -> dict[str, str]:
-    generated = generate(module_of(functions), target)
+def write_library(
+    functions: Mapping[str, PrimFunc],
+    target: Target,
+    path: Path,
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+    tir_pipeline: str = "default",
+) -> Finished:
+    """Writes the shared library of the structured PrimFuncs under their names to ``path``, for another process.
+
+    LLVM IR is written where the path ends in ``.ll``. Raises CompileError where the generated code does not compile or
+    link, UsageError without a compiler, and what TVM raises where TVM refuses.
+    """
+    generated = generate(module_of(functions), target, tir_pipeline)
     workplace = path.with_suffix(".build")
-    digests = finish(generated, functions, target.kind.name, workplace, toolchain).digests
+    finished = finish(generated, functions, target.kind.name, workplace, toolchain)
     if target.kind.name == "c":
         (workplace / "kernels.so").replace(path)
+    elif target.kind.name != "llvm":
+        export(generated, path, toolchain)
     elif path.suffix == ".so":
         generated.write_to_file(str(path.with_suffix(".o")), "o")
         link(path.with_suffix(".o"), path, toolchain)
     else:
         generated.write_to_file(str(path), "ll")
-    return digests
+    return finished

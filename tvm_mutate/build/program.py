@@ -12,20 +12,11 @@ import tvm
 from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax import vm_build
-from tvm.support import cc
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.c_compiler import (
-    DEFAULT_TOOLCHAIN,
-    HALF,
-    CompileError,
-    Toolchain,
-    include_options,
-    missing_compiler,
-)
+from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export_with
 from tvm_mutate.build.kernels import Kernels, build_kernels
-from tvm_mutate.errors import UsageError
 from tvm_mutate.pipeline import kernels_of
 
 
@@ -67,20 +58,8 @@ class Program:
         It has to be made ``for_export``. Raises CompileError where it does not link and UsageError without a compiler.
         """
         library = self._folder / "program.so"
-        tools = self._toolchain
-        if not tools.is_there:
-            raise UsageError(missing_compiler("a library for another machine", tools))
-        linker = cc.cross_compiler(tools.compiler, options=[*tools.options, HALF, *include_options()])
-        try:
-            self._executable.export_library(str(library), fcompile=linker, workspace_dir=str(self._folder))
-        except RuntimeError as error:
-            raise CompileError(f"{tools.compiler}: {_first_complaint(str(error))}") from None
+        export_with(self._executable.export_library, library, self._toolchain, "a library for another machine")
         return library
-
-
-def _first_complaint(text: str) -> str:
-    lines = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines()
-    return lines[0][:300] if lines else "it failed"
 
 
 def _calls_digest(lowered: tvm.IRModule) -> str:

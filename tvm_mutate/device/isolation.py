@@ -27,7 +27,7 @@ _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, s
 _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
 # A child that others keep from the processor gets as much longer, at most this many times its limit.
-_PATIENCE = 5.0
+PATIENCE = 5.0
 # A child that goes on giving signs of life ends all the same, after this many times its limit.
 ENDURANCE = 10.0
 _ADDED_BY_TVM = "\nError in pass: "
@@ -52,7 +52,7 @@ class Ending:
 
 
 def run_isolated(
-    task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None, patience: float = _PATIENCE
+    task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None, patience: float = PATIENCE
 ) -> Ending:
     """The ending of ``task`` run in a forked child with a limit of time.
 
@@ -74,12 +74,13 @@ def run_isolated(
         child = os.fork()
         if child == 0:
             receiver.close()
-            _be_child(task, sender, output.fileno(), headroom_bytes)
+            gc.disable()  # a child does not live long enough to gain by it
+            be_child(lambda: answer(task, sender), output.fileno(), headroom_bytes)
         sender.close()
         try:
-            return _watch(child, receiver, _Limit(child, seconds, started, patience), output.fileno())
+            return watch(child, receiver, TimeLimit(child, seconds, started, patience), output.fileno())
         finally:
-            _kill_group(child)
+            kill_group(child)
             receiver.close()
 
 
@@ -89,10 +90,13 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, headroom: int | None) -> NoReturn:
+def be_child(work: Callable[[], object], output: int, headroom: int | None) -> NoReturn:
+    """Does the work of a forked child, in a process group of its own, and ends it.
+
+    What it writes goes to the file ``output``; its address space is limited to ``headroom`` bytes more than now.
+    """
     code = 1
     try:
-        gc.disable()  # a child does not live long enough to gain by it
         os.setpgid(0, 0)
         die_with_parent()
         os.dup2(output, 1)
@@ -103,15 +107,20 @@ def _be_child(task: Callable[[Stage], Any], sender: Connection, output: int, hea
             _limit_memory(headroom)
         for number in _FATAL_SIGNALS:  # TVM's own handlers would print a backtrace and take their time
             signal.signal(number, signal.SIG_DFL)
-        try:
-            value = task(lambda stage, note=None: sender.send(("stage", (stage, note))))
-            sender.send(("finished", value))
-        except BaseException as error:
-            traceback.print_exc()
-            sender.send(("raised", _one_line(error)))
+        work()
         code = 0
     finally:
         os._exit(code)
+
+
+def answer(task: Callable[[Stage], Any], sender: Connection) -> None:
+    """Runs a task in a child, and tells its parent the stages that it enters, and its value or what it raised."""
+    try:
+        value = task(lambda stage, note=None: sender.send(("stage", (stage, note))))
+        sender.send(("finished", value))
+    except BaseException as error:
+        traceback.print_exc()
+        sender.send(("raised", _one_line(error)))
 
 
 def _be_first_to_go() -> None:
@@ -129,7 +138,8 @@ def _limit_memory(headroom: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _watch(child: int, receiver: Connection, limit: _Limit, output: int) -> Ending:
+def watch(child: int, receiver: Connection, limit: TimeLimit, output: int) -> Ending:
+    """The ending of the task that a child is at; the child is still there if it finished or raised."""
     stage, note = "start", None
     started = limit.since
 
@@ -155,33 +165,37 @@ def _watch(child: int, receiver: Connection, limit: _Limit, output: int) -> Endi
     return ending("died", reason=_death(status, output))
 
 
-class _Limit:
-    """The limit of a child's time, of which it has ``seconds`` from one sign of life to the next."""
+class TimeLimit:
+    """The limit of a child's time, of which it has ``seconds`` from one sign of life to the next.
 
-    def __init__(self, child: int, seconds: float, started: float, patience: float) -> None:
+    ``used`` is the processor time that it had before.
+    """
+
+    def __init__(self, child: int, seconds: float, started: float, patience: float, used: float = 0.0) -> None:
         self._child, self._seconds, self._patience = child, seconds, patience
-        self.since, self._used = started, 0.0
+        self.since, self._used = started, used
+        self._most = used + ENDURANCE * seconds
 
     def begin_anew(self) -> None:
         """Takes note of a sign of life."""
-        used = _processor_seconds(self._child)
+        used = processor_seconds(self._child)
         self.since, self._used = time.monotonic(), self._used if math.isinf(used) else used
 
     def hears(self, receiver: Connection) -> bool:
         """Whether the child says anything, or ends, before it has used up its time."""
-        if self._used > ENDURANCE * self._seconds:
+        if self._used > self._most:
             return False
         deadline = self.since + self._seconds
         while (left := deadline - time.monotonic()) > 0:
             if receiver.poll(left):
                 return True
-            used = _processor_seconds(self._child)
+            used = processor_seconds(self._child)
             allowed = self._used + self._seconds - used
             deadline = min(time.monotonic() + allowed, self.since + self._patience * self._seconds)
         return receiver.poll(0)
 
 
-def _processor_seconds(child: int) -> float:
+def processor_seconds(child: int) -> float:
     """The processor time of a child and of those that it waited for; infinite for one that is gone."""
     try:
         times = psutil.Process(child).cpu_times()
@@ -199,7 +213,8 @@ def _death(status: int, output: int) -> str:
     return f"{name}: {said[-1][:200]}" if said else name
 
 
-def _kill_group(child: int) -> None:
+def kill_group(child: int) -> None:
+    """Kills a child and all that it started, and waits for it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):

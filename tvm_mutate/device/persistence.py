@@ -12,9 +12,9 @@ from tvm_mutate.device.remote import Break, DeviceLostError, Remote, why_absent
 
 CONNECTING = "connect"
 LOST = "lost"
-_ATTEMPTS = 3
+ATTEMPTS = 3
 # A client waits for its device, and has no processor time of its own: that is how much longer it may take.
-_PATIENCE = 2.0
+CLIENT_PATIENCE = 2.0
 _FAREWELL_SECONDS = 60.0
 
 Task = Callable[[Stage, Remote], Any]
@@ -36,30 +36,42 @@ class RemoteTasks:
         is only said to have timed out where the device answers afterwards. A device that was lost is not waited for
         again until it has answered.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             ending = self._attempt(device, task, seconds, headroom_bytes)
             if not isinstance(ending.value, Break) or ending.value.kind != "broken":
                 break
         found = ending.value
         if isinstance(found, Break) and found.kind == "broken":
-            return _ended(ending, "died", f"the connection broke {_ATTEMPTS} times: {found.reason}")
+            return ended(ending, "died", f"the connection broke {ATTEMPTS} times: {found.reason}")
         if isinstance(found, Break):
-            ending = _ended(ending, found.kind, found.reason)
+            ending = ended(ending, found.kind, found.reason)
         if ending.kind == "timed out":
-            absence = _absence(device, ending.stage, running)
-            ending = _ended(ending, LOST, absence) if absence else ending
-        (self._lost.add if ending.kind == LOST else self._lost.discard)(device.name)
+            absence = absence_of(device, ending.stage, running)
+            ending = ended(ending, LOST, absence) if absence else ending
+        self.note(device, ending)
         return ending
 
-    def _attempt(self, device: Device, task: Task, seconds: float, headroom: int | None) -> Ending:
-        impatient = device.name in self._lost
+    def note(self, device: Device, ending: Ending) -> None:
+        """Remembers whether the device was lost over a task."""
+        (self._lost.add if ending.kind == LOST else self._lost.discard)(device.name)
 
+    def remote(self, device: Device, seconds: float, stage: Stage) -> Remote:
+        """A session to be opened by a task, which the server ends after so many seconds.
+
+        Raises DeviceLostError for a device that was lost and has not come back.
+        """
+        impatient = device.name in self._lost
+        if impatient and (absence := why_absent(device)):
+            raise DeviceLostError(absence)
+        return Remote(device, seconds, 0.0 if impatient else device.patience, lambda: stage(CONNECTING))
+
+    def _attempt(self, device: Device, task: Task, seconds: float, headroom: int | None) -> Ending:
         def guarded(stage: Stage) -> Any:
-            patience = 0.0 if impatient else device.patience
-            remote = Remote(device, ENDURANCE * seconds, patience, lambda: stage(CONNECTING))
             try:
-                if impatient and (absence := why_absent(device)):
-                    raise DeviceLostError(absence)
+                remote = self.remote(device, ENDURANCE * seconds, stage)
+            except DeviceLostError as error:
+                return Break("lost", str(error))
+            try:
                 return task(stage, remote)
             except Exception as error:
                 found = remote.break_of(error)
@@ -67,10 +79,10 @@ class RemoteTasks:
                     raise
                 return found
 
-        return run_isolated(guarded, seconds, headroom, _PATIENCE)
+        return run_isolated(guarded, seconds, headroom, CLIENT_PATIENCE)
 
 
-def _absence(device: Device, stage: str, running: str) -> str:
+def absence_of(device: Device, stage: str, running: str) -> str:
     """Why the device is to blame for a task that did not end in time in a stage; empty where it is not."""
     if stage == CONNECTING:
         return f"device {device.name}: a server took the connection and said nothing"
@@ -89,11 +101,12 @@ def why_no_session(device: Device, patience: float | None = None) -> str:
             return str(error)
         return ""
 
-    ending = run_isolated(probe, _FAREWELL_SECONDS, patience=_PATIENCE)
+    ending = run_isolated(probe, _FAREWELL_SECONDS, patience=CLIENT_PATIENCE)
     if ending.kind != "finished":
         return f"device {device.name}: its server does not answer ({ending.reason})"
     return str(ending.value)
 
 
-def _ended(ending: Ending, kind: str, reason: str) -> Ending:
+def ended(ending: Ending, kind: str, reason: str) -> Ending:
+    """An ending without a value, of another kind and for another reason."""
     return replace(ending, kind=kind, value=None, reason=reason)

@@ -74,7 +74,10 @@ class Remote:
         assert self._session is not None
         name = f"{uuid.uuid4().hex}.so"
         self._session.upload(bytearray(library.read_bytes()), name)
-        return self._session.load_module(name)
+        module = self._session.load_module(name)
+        with contextlib.suppress(Exception):  # a server on which what is loaded cannot be removed keeps it to the end
+            self._session.remove(name)
+        return module
 
     def break_of(self, error: Exception) -> Break | None:
         """What an error says of the session; None where it is an error of the program, and the session is well."""
@@ -87,7 +90,7 @@ class Remote:
         died = _DIED.search(str(error))
         if died:
             return Break("died" if died[1] in _OF_ITS_OWN else "broken", f"{died[1]} on {self._device.name}")
-        return None if isinstance(error, RPCError) or self._is_well() else Break("broken", _last_line(error))
+        return None if isinstance(error, RPCError) or self._is_well() else Break("broken", last_line(error))
 
     def _is_well(self) -> bool:
         assert self._session is not None
@@ -138,7 +141,33 @@ def address_of(device: Device) -> tuple[str, int, str]:
 
 def why_absent(device: Device) -> str:
     """Why the device is not there now, as a sentence; empty where its tracker has a server of its key, free or not."""
+    summary = _summary(device)
+    if isinstance(summary, str):
+        return summary
     host, port, key = address_of(device)
+    if any(each.get("key") == f"server:{key}" for each in summary["server_info"]):
+        return ""
+    return f"device {device.name}: the tracker at {host}:{port} has no server of the key {key!r}"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """How many servers of a device's key are free now, and how many clients wait for one."""
+
+    free: int
+    waiting: int
+
+
+def demand_for(device: Device) -> Demand:
+    """The demand for a remote device, as its tracker tells it; none where that does not answer."""
+    summary = _summary(device)
+    line = {} if isinstance(summary, str) else summary["queue_info"].get(address_of(device)[2], {})
+    return Demand(int(line.get("free", 0)), int(line.get("pending", 0)))
+
+
+def _summary(device: Device) -> dict[str, Any] | str:
+    """What the tracker of a device says of its servers and clients, or why it says nothing, as a sentence."""
+    host, port, _ = address_of(device)
     try:
         with socket.create_connection((host, port), timeout=_TICK_SECONDS) as connection:
             connection.sendall(struct.pack("<i", base.RPC_TRACKER_MAGIC))
@@ -146,13 +175,11 @@ def why_absent(device: Device) -> str:
                 return f"device {device.name}: {host}:{port} is not TVM's tracker"
             base.sendjson(connection, [base.TrackerCode.SUMMARY])
             _, summary = base.recvjson(connection)
+            return dict(summary)
     except OSError as error:
         return f"device {device.name}: no tracker answers at {host}:{port} ({error.strerror or error})"
     except (ValueError, TypeError, struct.error):
         return f"device {device.name}: {host}:{port} is not TVM's tracker"
-    if any(each.get("key") == f"server:{key}" for each in summary["server_info"]):
-        return ""
-    return f"device {device.name}: the tracker at {host}:{port} has no server of the key {key!r}"
 
 
 def _ask(host: str, port: int, key: str, seconds: float, answers: queue.SimpleQueue[Any]) -> None:
@@ -163,6 +190,7 @@ def _ask(host: str, port: int, key: str, seconds: float, answers: queue.SimpleQu
         answers.put(error)
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
+    """The last line of what an error says: TVM puts its own place before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__
