@@ -11,13 +11,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.script import tirx as T  # noqa: N812
 
-from tvm_mutate.device import run_isolated
+from tvm_mutate.device import Children, run_isolated
+from tvm_mutate.device.isolation import answer
 
 
 def test_a_value_comes_back_with_the_last_stage_and_note():
@@ -175,6 +177,36 @@ def test_a_large_value_comes_back_whole():
     ending = run_isolated(lambda stage: np.ones((500, 1000), "float32"), 60)
     assert ending.value.shape == (500, 1000)
     assert ending.value.sum() == 500_000
+
+
+def test_children_one_after_another_leave_none_behind():
+    children = Children()
+    endings = [children.run(lambda stage, value=value: value**2, 10.0) for value in range(4)]
+    crashed = children.run(lambda stage: os.kill(os.getpid(), signal.SIGSEGV), 10.0)
+    after = children.run(lambda stage: "well", 10.0)
+    assert [ending.value for ending in endings] == [0, 1, 4, 9]
+    assert (crashed.kind, crashed.reason, after.value) == ("died", "SIGSEGV", "well")
+    children.close()
+    assert psutil.Process().children() == []
+
+
+def test_of_signs_that_say_nothing_new_few_are_sent_and_of_others_all():
+    sent: list[tuple[str, object]] = []
+
+    def task(stage) -> None:
+        for _ in range(1000):
+            stage("run")
+        stage("run", "a note")
+        stage("end")
+
+    class Pipe:
+        def send(self, message: tuple[str, tuple[str, object]]) -> None:
+            sent.append(message[1])
+
+    answer(task, Pipe())  # type: ignore[arg-type]
+    assert sent[0] == ("run", None)
+    assert sent[-3:] == [("run", "a note"), ("end", None), None]
+    assert len(sent) < 100
 
 
 def test_children_die_with_the_process_that_forked_them(tmp_path: Path):

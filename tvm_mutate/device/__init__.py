@@ -1,7 +1,7 @@
 """Devices, and isolation of what runs on them."""
 
 from tvm_mutate.device.device import LOCAL, Device
-from tvm_mutate.device.isolation import Ending, Stage, die_with_parent, run_isolated
+from tvm_mutate.device.isolation import Children, Ending, Stage, die_with_parent, run_isolated
 from tvm_mutate.device.lasting import Answer, LastingChild
 from tvm_mutate.device.local import Local, Place
 from tvm_mutate.device.memory import machine_memory, mutant_headroom
@@ -16,6 +16,7 @@ __all__ = [
     "LOCAL",
     "LOST",
     "Answer",
+    "Children",
     "Demand",
     "Device",
     "DeviceLostError",

@@ -30,6 +30,8 @@ _OUTPUT_TAIL = 2000
 PATIENCE = 5.0
 # A child that goes on giving signs of life ends all the same, after this many times its limit.
 ENDURANCE = 10.0
+# To hear of each input costs the parent about a millisecond.
+_SIGN_SECONDS = 0.1
 _ADDED_BY_TVM = "\nError in pass: "
 
 
@@ -66,22 +68,57 @@ def run_isolated(
     picklable. The child leads a process group of its own, which is killed as a whole: compilers that it started
     end with it. The caller must not have started TVM's thread pool (TVM_NUM_THREADS=1).
     """
-    receiver, sender = Pipe(duplex=False)
-    started = time.monotonic()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as output:
-        child = os.fork()
-        if child == 0:
-            receiver.close()
-            gc.disable()  # a child does not live long enough to gain by it
-            be_child(lambda: answer(task, sender), output.fileno(), headroom_bytes)
-        sender.close()
-        try:
-            return watch(child, receiver, TimeLimit(child, seconds, started, patience), output.fileno())
-        finally:
-            kill_group(child)
-            receiver.close()
+    children = Children()
+    try:
+        return children.run(task, seconds, headroom_bytes, patience)
+    finally:
+        children.close()
+
+
+class Children:
+    """Runs tasks as :func:`run_isolated` does, one after another; takes leave of a child while the next one works.
+
+    A child has a good part of its parent's memory to give back when it ends, which takes about 10 ms.
+    """
+
+    def __init__(self) -> None:
+        self._leaving: int | None = None
+
+    def run(
+        self,
+        task: Callable[[Stage], Any],
+        seconds: float,
+        headroom_bytes: int | None = None,
+        patience: float = PATIENCE,
+    ) -> Ending:
+        """The ending of a task; its child is killed, but may be there for a moment yet."""
+        receiver, sender = Pipe(duplex=False)
+        started = time.monotonic()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with tempfile.TemporaryFile() as output:
+            child = os.fork()
+            if child == 0:
+                receiver.close()
+                gc.disable()  # a child does not live long enough to gain by it
+                be_child(lambda: answer(task, sender), output.fileno(), headroom_bytes)
+            sender.close()
+            self.close()
+            self._leaving = child
+            try:
+                ending = watch(child, receiver, TimeLimit(child, seconds, started, patience), output.fileno())
+            finally:
+                kill_group(child)
+                receiver.close()
+        if ending.kind == "died":
+            self._leaving = None  # it has been waited for, and its number may be another's
+        return ending
+
+    def close(self) -> None:
+        """Waits until the last child is gone."""
+        if self._leaving is not None:
+            wait_for(self._leaving)
+            self._leaving = None
 
 
 def die_with_parent() -> None:
@@ -116,11 +153,26 @@ def be_child(work: Callable[[], object], output: int, headroom: int | None) -> N
 def answer(task: Callable[[Stage], Any], sender: Connection) -> None:
     """Runs a task in a child, and tells its parent the stages that it enters, and its value or what it raised."""
     try:
-        value = task(lambda stage, note=None: sender.send(("stage", (stage, note))))
-        sender.send(("finished", value))
+        sender.send(("finished", task(_Signs(sender).give)))
     except BaseException as error:
         traceback.print_exc()
         sender.send(("raised", _one_line(error)))
+
+
+class _Signs:
+    """The signs of life of a child; of those that only say that it is still there, no more than do any good."""
+
+    def __init__(self, sender: Connection) -> None:
+        self._sender = sender
+        self._stage, self._given = "", 0.0
+
+    def give(self, stage: str, note: Any = None) -> None:
+        """Says that the child enters a stage, or that it gets on there."""
+        now = time.monotonic()
+        if note is None and stage == self._stage and now - self._given < _SIGN_SECONDS:
+            return
+        self._stage, self._given = stage, now
+        self._sender.send(("stage", (stage, note)))
 
 
 def _be_first_to_go() -> None:
@@ -214,11 +266,15 @@ def _death(status: int, output: int) -> str:
 
 
 def kill_group(child: int) -> None:
-    """Kills a child and all that it started, and waits for it."""
+    """Kills a child and all that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)  # for a child that has not become a group leader yet
+
+
+def wait_for(child: int) -> None:
+    """Waits for a child that is about to end."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(child, 0)
 

@@ -22,6 +22,7 @@ from tvm_mutate.device.isolation import (
     be_child,
     kill_group,
     processor_seconds,
+    wait_for,
     watch,
 )
 
@@ -96,6 +97,7 @@ class _Child:
 
     def close(self) -> None:
         kill_group(self._process)
+        wait_for(self._process)
         self._connection.close()
         self._files.close()
 

@@ -80,7 +80,9 @@ def _from_address(text: str, where: str) -> dict[str, Any]:
     try:
         address = urlsplit(text)
         host, port = address.hostname, address.port
-        plain = address.query.replace("+", "%2B")  # a plus is one, as in {"mattr":["+neon"]}; it is no form that is sent
+        plain = address.query.replace(
+            "+", "%2B"
+        )  # a plus is one, as in {"mattr":["+neon"]}; it is no form that is sent
         query = parse_qsl(plain, keep_blank_values=True, strict_parsing=bool(plain))
     except ValueError as error:
         raise UsageError(f"{where} is no address ({error}); write {_SESSION_EXAMPLE}") from None

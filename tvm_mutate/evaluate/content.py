@@ -16,7 +16,7 @@ from tvm.ir import BaseFunc
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.build import Kernel, KnownKernels, MissingKernelError, build_batch
-from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
+from tvm_mutate.device import Children, Ending, Stage, mutant_headroom
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.line import GoldenKeys, Line, Mutated
@@ -76,6 +76,7 @@ class ContentEvaluator:
             len(inputs),
         )
         self._finished: OrderedDict[str, Run] = OrderedDict()
+        self._children = Children()
         gc.freeze()  # the children's collector leaves what they inherit alone, and so shared
 
     def evaluate(
@@ -115,7 +116,7 @@ class ContentEvaluator:
         if Slot.PIPELINE in selections:
             _ = self._lowered  # for all children
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            return run_isolated(
+            return self._children.run(
                 lambda stage: self._run(selections, stage, same_code, stop, Path(folder), switched),
                 seconds,
                 mutant_headroom(),
