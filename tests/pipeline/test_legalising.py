@@ -30,6 +30,23 @@ class ScalarsAndNumbers:
         return g
 
 
+@I.ir_module
+class SameAndOtherArguments:
+    """Calls of one operator on values of one type, which are the same value or two."""
+
+    @R.function
+    def main(x: R.Tensor((2, 3), "float32"), y: R.Tensor((2, 3), "float32")) -> R.Tensor((4, 3), "float32"):  # noqa: N805
+        with R.dataflow():
+            a = R.add(x, x)
+            b = R.add(x, y)
+            c = R.subtract(a, b)
+            d = R.concat([c, c], axis=0)
+            e = R.concat([c, x], axis=0)
+            f = R.multiply(d, e)
+            R.output(f)
+        return f
+
+
 @pytest.mark.parametrize("name", ["resnet", "inceptionv2", "shufflenetv2"])
 def test_a_model_is_legalised_as_by_tvm_from_an_empty_cache_and_from_a_warm_one(name: str):
     module = load_model(f"zoo://{name}").module
@@ -40,12 +57,27 @@ def test_a_model_is_legalised_as_by_tvm_from_an_empty_cache_and_from_a_warm_one(
         assert names(cached) == names(plain)
 
 
-def test_scalars_attributes_and_several_results_come_out_as_by_tvm():
-    plain, cache = relax.transform.LegalizeOps()(ScalarsAndNumbers), LegalisingCache()
+@pytest.mark.parametrize("module", [ScalarsAndNumbers, SameAndOtherArguments])
+def test_scalars_attributes_tuples_and_repeated_arguments_come_out_as_by_tvm(module: tvm.IRModule):
+    plain, cache = relax.transform.LegalizeOps()(module), LegalisingCache()
     for _ in range(2):
-        cached = cache.legalisation(ScalarsAndNumbers)(ScalarsAndNumbers)
+        cached = cache.legalisation(module)(module)
         tvm.ir.assert_structural_equal(cached, plain)
         assert names(cached) == names(plain)
+
+
+def test_no_kernel_of_a_model_is_made_a_second_time(monkeypatch: pytest.MonkeyPatch):
+    module, cache = load_model("zoo://densenet").module, LegalisingCache()
+    cache.legalisation(module)(module)
+    made: list[object] = []
+    call_te = relax.BlockBuilder.call_te
+    monkeypatch.setattr(
+        relax.BlockBuilder, "call_te", lambda self, *args, **more: (made.append(args), call_te(self, *args, **more))[1]
+    )
+    cache.legalisation(module)(module)
+    assert made == []
+    relax.transform.LegalizeOps()(module)
+    assert made
 
 
 def names(module: tvm.IRModule) -> set[str]:

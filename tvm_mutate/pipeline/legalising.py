@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ _ATTRIBUTE = "FLegalize"
 
 @dataclass(frozen=True)
 class _Made:
-    """What became of a call: a kernel with its name, which arguments it takes, and the type of its result."""
+    """What became of a call: a kernel with its name, which leaves of the arguments it takes, and its result's type."""
 
     function: PrimFunc
     name: str
@@ -52,31 +52,43 @@ class LegalisingCache:
     def _cached(self, legalise: Legaliser) -> Legaliser:
         def once(builder: relax.BlockBuilder, call: relax.Call) -> Any:
             key = _key(call)
-            if key is None:
-                return legalise(builder, call)
             if key not in self._made:
                 self._made[key] = _made(legalise, call)
             made = self._made[key]
             if made is None:
                 return legalise(builder, call)
+            leaves = _leaves(call.args)
             variable = builder.add_func(made.function, made.name)
             # A kernel with several results has the type of a tuple, which call_tir takes as a list.
             results = list(made.result.fields) if isinstance(made.result, tvm.ir.TupleType) else made.result
-            return relax.call_tir(variable, [call.args[at] for at in made.arguments], results)
+            return relax.call_tir(variable, [leaves[at] for at in made.arguments], results)
 
         return once
 
 
 def _key(call: relax.Call) -> Any:
-    """What decides the kernel of a call; None where the value of an argument may be part of it."""
-    arguments = []
-    for argument in call.args:
-        if isinstance(argument, GenericConst) and not argument.value.shape:
-            return None  # scalars are written into kernels
-        is_value = isinstance(argument, relax.Var | GenericConst)
-        arguments.append(tvm_ffi.StructuralKey(argument.ty if is_value else argument))
+    """What decides the kernel of a call: scalars by their values, too, and which arguments are the same one.
+
+    Scalars are written into kernels, and a kernel of ``x + x`` may take ``x`` once.
+    """
     attributes = None if call.attrs is None else tvm_ffi.StructuralKey(call.attrs)
-    return (call.op.name, attributes, tuple(arguments))
+    leaves = _leaves(call.args)
+    same = tuple(_place(leaf, leaves) for leaf in leaves)
+    return (call.op.name, attributes, tuple(_key_of(argument) for argument in call.args), same)
+
+
+def _key_of(argument: Any) -> Any:
+    if isinstance(argument, relax.Tuple):
+        return tuple(_key_of(field) for field in argument.fields)
+    if isinstance(argument, GenericConst) and not argument.value.shape:
+        return (argument.value.dtype, argument.value.numpy().tobytes())
+    is_value = isinstance(argument, relax.Var | GenericConst)
+    return tvm_ffi.StructuralKey(argument.ty if is_value else argument)
+
+
+def _leaves(arguments: Iterable[Any]) -> list[Any]:
+    """The arguments of a call, with the fields of tuples in place of these."""
+    return [leaf for each in arguments for leaf in (_leaves(each.fields) if isinstance(each, relax.Tuple) else [each])]
 
 
 def _made(legalise: Legaliser, call: relax.Call) -> _Made | None:
@@ -87,7 +99,8 @@ def _made(legalise: Legaliser, call: relax.Call) -> _Made | None:
         return None
     if len(legalised.args) != 2 or not isinstance(legalised.args[0], GlobalVar) or len(legalised.ty_args) != 1:
         return None
-    places = [_place(argument, call) for argument in legalised.args[1].fields]
+    leaves = _leaves(call.args)
+    places = [_place(argument, leaves) for argument in legalised.args[1].fields]
     if None in places:
         return None
     function = builder.get()[legalised.args[0]]
@@ -95,5 +108,5 @@ def _made(legalise: Legaliser, call: relax.Call) -> _Made | None:
     return _Made(function, legalised.args[0].name_hint, taken, legalised.ty_args[0])
 
 
-def _place(argument: Any, call: relax.Call) -> int | None:
-    return next((at for at, each in enumerate(call.args) if each.same_as(argument)), None)
+def _place(argument: Any, leaves: Sequence[Any]) -> int | None:
+    return next((at for at, each in enumerate(leaves) if each.same_as(argument)), None)
