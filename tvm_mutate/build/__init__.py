@@ -5,7 +5,7 @@ from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, CompileError, Toolcha
 from tvm_mutate.build.code_text import MissingKernelError
 from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
-from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text
+from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text, host_text
 from tvm_mutate.build.known_kernels import KnownKernels
 from tvm_mutate.build.library import Library, build_library
 from tvm_mutate.build.program import Program, first_output
@@ -38,6 +38,7 @@ __all__ = [
     "generate",
     "generated_text",
     "has_sanitizer",
+    "host_text",
     "missing_compiler",
     "module_of",
     "parse_target",
