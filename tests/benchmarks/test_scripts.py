@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (
     "catalogue",
     "census",
+    "cuda_code",
     "enumeration",
     "exactness",
     "floor",
