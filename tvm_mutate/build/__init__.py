@@ -10,7 +10,7 @@ from tvm_mutate.build.known_kernels import KnownKernels
 from tvm_mutate.build.library import Library, build_library
 from tvm_mutate.build.program import Program, first_output
 from tvm_mutate.build.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
-from tvm_mutate.build.target import canonical_target, parse_target
+from tvm_mutate.build.target import canonical_target, cuda_architecture, parse_target
 
 __all__ = [
     "DEFAULT_TOOLCHAIN",
@@ -32,6 +32,7 @@ __all__ = [
     "build_library",
     "canonical_target",
     "contracts",
+    "cuda_architecture",
     "fast_schedule",
     "fast_target",
     "first_output",

@@ -13,14 +13,8 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.build.c_compiler import ASSEMBLY, DEFAULT_TOOLCHAIN, Toolchain, compile_c
-from tvm_mutate.build.code_text import (
-    assembly_digests,
-    device_digests,
-    kernels_with_undefined_values,
-    llvm_digests,
-)
+from tvm_mutate.build.code_text import assembly_digests, kernels_with_undefined_values, llvm_digests
 from tvm_mutate.build.kernels import generated_text, host_text, text_digest
-from tvm_mutate.passes import CODE_KINDS
 from tvm_mutate.pipeline import generate
 
 
@@ -99,9 +93,6 @@ def _finish_c(module: tvm.runtime.Module, names: Mapping[str, Any], folder: Path
 
 
 def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str) -> Finished:
-    """For GPUs; of code that nothing here takes apart kernels have equal digests only in batches that are equal."""
-    text, host = generated_text(module, kind), host_text(module, kind)
-    if kind in CODE_KINDS and module.kind == "llvm":
-        return Finished(module, device_digests(text, host, kind, names))
-    whole = text_digest(text + host)
+    """For code that nothing here takes apart: kernels have equal digests only in batches that are equal."""
+    whole = text_digest(generated_text(module, kind) + host_text(module, kind))
     return Finished(module, {name: f"{whole} {name}" for name in names})

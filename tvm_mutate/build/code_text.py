@@ -29,10 +29,6 @@ _EMPTY_LINE = re.compile(r"^\n", re.MULTILINE)
 _ASSEMBLY_NAME = re.compile(r"\.L\w+|(?<![\w.$%])[A-Za-z_][\w.$]*")
 
 
-# TVM declares all kernels of a device source before the first one, or before each.
-_DEVICE_DECLARATION = re.compile(r'^(?:(?:extern "C" __global__|__kernel) [^{}]*?;|// Function: .*)\n', re.MULTILINE)
-
-
 class MissingKernelError(LookupError):
     """Generated code has no function for a kernel under the name that TVM calls it by."""
 
@@ -43,28 +39,6 @@ def llvm_digests(text: str, kernels: Iterable[str]) -> dict[str, str]:
     for match in _LLVM_LINE.finditer(text):
         entities[match[1].removeprefix("attributes ")] = match[0]
     return {name: _digest(f"@{ENTRY_PREFIX}{name}", entities, _LLVM_NOISE, _LLVM_NAME) for name in kernels}
-
-
-def device_digests(text: str, host: str, kind: str, kernels: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of each kernel's code on a GPU: its functions in the device source, and its launch in the host's IR.
-
-    What stands in the source beside kernels, once or before each, belongs to all of them.
-    """
-    parts = {name: "".join(each) for name, each in kernel_parts(text, kind).items()}
-    beside = _DEVICE_DECLARATION.sub("", text)
-    for part in parts.values():
-        beside = beside.replace(part, "")
-    beside = "\n".join(dict.fromkeys(beside.splitlines()))
-    launches = llvm_digests(host, kernels)
-    return {
-        name: hashlib.sha256("".join([launch, beside, *_device_functions(name, parts)]).encode()).hexdigest()
-        for name, launch in launches.items()
-    }
-
-
-def _device_functions(kernel: str, parts: Mapping[str, str]) -> list[str]:
-    name = re.compile(rf"{re.escape(kernel)}_kernel(_\d+)?")
-    return [part for function, part in parts.items() if name.fullmatch(function)]
 
 
 def kernels_with_undefined_values(text: str, kernels: Iterable[str]) -> frozenset[str]:
