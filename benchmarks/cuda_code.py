@@ -29,7 +29,6 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.errors import MutateError
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
-from tvm_mutate.mutant.sampling import sample_sites
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages
 from tvm_mutate.zoo import ZOO_NAMES
@@ -44,9 +43,7 @@ def mutants_of(stages: Stages, name: str, options: Any) -> tuple[str, ...]:
     seed = random.Random(f"{options['seed']} {name}").getrandbits(32)  # other variants from model to model
     found = survey(stages, Specification(operators), catalogue).mutants
     if options["variants"] is not None:
-        found = tuple(
-            map(str, sample_sites([Mutant.parse(each).mutations[0] for each in found], options["variants"], seed))
-        )
+        found = tuple(random.Random(seed).sample(found, min(options["variants"], len(found))))
     if options["singles"]:
         sample = f"sample:{options['singles']}"
         found += survey(stages, Specification(operators, sites=sample, seed=seed), catalogue).mutants
@@ -64,9 +61,9 @@ def fates(rows: Iterable[Row]) -> list[int]:
     return [found.total(), *(found[each] for each in FATES)]
 
 
-def rows_of(code: DeviceCode, mutant: str, most: int, seed: int, compiler: Compiler) -> Iterator[Row]:
-    """A row for each kernel of a mutant that is compiled, at most so many of those that it changes."""
-    parsed = Mutant.parse(mutant)
+def rows_of(code: DeviceCode, mutant: str, options: Any, compiler: Compiler) -> Iterator[Row]:
+    """A row for each kernel that is drawn of those that a mutant changes."""
+    parsed, most = Mutant.parse(mutant), options["kernels"]
     row = {"mutant": mutant, "operator": parsed.mutations[0].operator}
     try:
         changed = code.changed(parsed)
@@ -74,7 +71,9 @@ def rows_of(code: DeviceCode, mutant: str, most: int, seed: int, compiler: Compi
         complaint = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         yield {**row, "kernel": "", "fate": REFUSED, "complaint": complaint}
         return
-    for name in random.Random(f"{seed} {mutant}").sample(sorted(changed), min(most or len(changed), len(changed))):
+    for name in random.Random(f"{options['seed']} {mutant}").sample(
+        sorted(changed), min(most or len(changed), len(changed))
+    ):
         fate, complaint = code.fate(name, code.mutated(parsed, name, changed[name]), compiler)
         yield {**row, "kernel": name, "fate": fate, "complaint": complaint}
 
@@ -89,25 +88,24 @@ def broken(code: DeviceCode, compiler: Compiler) -> list[str]:
 
 
 def rows_of_model(
-    model: str, code: DeviceCode, compiler: Compiler, mutants: tuple[str, ...], options: Any
-) -> list[Row]:
+    name: str, code: DeviceCode, compiler: Compiler, mutants: tuple[str, ...], options: Any
+) -> Iterator[Row]:
     """The rows of all mutants of a model; those in a journal that is kept are not made again."""
-    journal = (
-        Path(options["keep"]) / f"cuda-code-{Subject(model).name}-{options['arch']}.jsonl" if options["keep"] else None
-    )
-    rows = [json.loads(line) for line in journal.read_text().splitlines()] if journal and journal.exists() else []
-    done = {row["mutant"] for row in rows}
-    rows = [row for row in rows if row["mutant"] in set(mutants)]
+    journal = Path(options["keep"] or os.devnull).absolute()
+    if options["keep"]:
+        journal.mkdir(parents=True, exist_ok=True)
+        journal /= f"cuda-code-{name}-{options['arch']}.jsonl"
+        journal.touch()
+    known = [json.loads(line) for line in journal.read_text().splitlines()]
     for number, mutant in enumerate(mutants, 1):
-        if mutant not in done:
-            rows += (new := list(rows_of(code, mutant, options["kernels"], options["seed"], compiler)))
-            if journal:
-                journal.parent.mkdir(parents=True, exist_ok=True)
-                with journal.open("a") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in new)
+        found = [row for row in known if row["mutant"] == mutant]
+        if not found:
+            found = [{"model": name, **row} for row in rows_of(code, mutant, options, compiler)]
+            with journal.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in found)
+        yield from found
         if number % EVERY == 0 or number == len(mutants):
-            click.echo(f"  {Subject(model).name}: {number}/{len(mutants)} mutants, {compiler.runs} compiled", err=True)
-    return rows
+            click.echo(f"  {name}: {number}/{len(mutants)} mutants, {compiler.runs} compiled", err=True)
 
 
 @click.command()
@@ -133,18 +131,18 @@ def main(context: click.Context, models: tuple[str, ...], json_file: str | None,
         code, name = DeviceCode(Stages(fused, target), catalogue), Subject(text).name
         wrong += (failed := [f"{name}, {each}" for each in broken(code, compiler)])
         mutants = mutants_of(code.stages, name, options)
-        for stages, operators in ((code.stages, here), (Stages(fused, parse_target("llvm")), there)):
-            operators |= operators_of(mutants_of(stages, name, {**options, "variants": None, "singles": 0}))
-        found = rows_of_model(text, code, compiler, mutants, options)
+        for stages, names in ((code.stages, here), (Stages(fused, parse_target("llvm")), there)):
+            names |= operators_of(mutants_of(stages, name, {**options, "variants": None, "singles": 0}))
+        found = list(rows_of_model(name, code, compiler, mutants, options))
         lines.append((name, len(code.kernels), len(failed), len(mutants), *fates(found)))
         rows += found
     lines.append(("all", *(sum(line[column] for line in lines) for column in (1, 2, 3)), *fates(rows)))
-    say("", table(("model", "kernels", "broken", "mutants", "compiled", *FATES), lines), "")
+    say("", table(("model", "kernels", "broken", "mutants", "drawn", *FATES), lines), "")
     operators = [
         (name, *fates([row for row in rows if row["operator"] == name]))
         for name in sorted({row["operator"] for row in rows})
     ]
-    say(table(("operator", "compiled", *FATES), operators), "")
+    say(table(("operator", "drawn", *FATES), operators), "")
     say(f"  on GPUs only: {', '.join(sorted(here - there))}", f"  on CPUs only: {', '.join(sorted(there - here))}")
     complaints = Counter(f"{row['operator']}: {row['complaint']}" for row in rows if row["complaint"])
     say(

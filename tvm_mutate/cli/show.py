@@ -123,9 +123,11 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
         if ending.kind != "finished":
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
-    before, after = texts
-    names = (kind, f"{kind}/host")
-    differences = [unified_difference(*pair, name, context) for *pair, name in zip(before, after, names, strict=True)]
+    (code, host), (mutated_code, mutated_host) = texts
+    differences = [
+        unified_difference(code, mutated_code, kind, context),
+        unified_difference(host, mutated_host, f"{kind}/host", context),
+    ]
     difference = "\n".join(filter(None, differences))
     if all(operator.slots == (Slot.TEXT,) for operator in (catalogue[each.operator] for each in mutant.mutations)):
         return "" if difference else "the machine code that LLVM makes of it is the same"
