@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tvm_mutate.build import cuda_architecture
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (
     "catalogue",
     "census",
+    "cuda_code",
     "enumeration",
     "exactness",
     "floor",
+    "gpu",
     "hostility",
     "inactive_overhead",
     "memory",
@@ -34,3 +38,11 @@ def test_a_script_explains_itself(name: str):
     finished = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert "Usage: " in finished.stdout
+
+
+@pytest.mark.skipif(bool(cuda_architecture()), reason="there is a GPU")
+def test_campaigns_on_a_gpu_are_refused_in_one_sentence_where_none_is():
+    asked = [sys.executable, "benchmarks/gpu.py"]
+    finished = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == "Error: no GPU for CUDA is here, or its driver does not answer\n"

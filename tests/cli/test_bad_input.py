@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tvm_mutate.build import cuda_architecture
 from tvm_mutate.zoo import zoo_model_path
 
 from .conftest import Tool, assert_refused
@@ -81,7 +82,7 @@ def test_a_bad_argument_is_refused_in_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif("__import__('tvm').cuda().exist")
+@pytest.mark.skipif(bool(cuda_architecture()), reason="there is a GPU")
 def test_a_gpu_target_without_a_gpu_is_refused(tool: Tool, tmp_path: Path):
     ended = tool("run", ZOO, *SELECTION, "--target", "cuda", "--output", tmp_path / "out")
     assert_refused(ended, "nothing here runs code for cuda", "tvm-mutate show MUTANT MODEL --target cuda")

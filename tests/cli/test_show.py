@@ -101,6 +101,13 @@ def test_the_source_for_a_gpu_is_shown_with_one_barrier_less(tool: Tool):
     assert part.splitlines()[3:] == ["-  barrier(CLK_LOCAL_MEM_FENCE);", "+  /* no barrier */;"]
 
 
+def test_fewer_blocks_are_shown_in_the_code_of_the_host_that_launches_them(tool: Tool):
+    ended = tool("show", "tir.thread-extent@max_pool2d#1", MODEL, "--target", "cuda", "--context", "0")
+    host = parts_of(ended.out)[-1]
+    assert host.startswith("--- unmutated/cuda/host\n+++ mutated/cuda/host\n")
+    assert [line.split(",")[0] for line in host.splitlines()[3:]] == ["-  store i64 2", "+  store i64 1"]
+
+
 def test_cuda_without_a_gpu_or_an_architecture_says_nothing_on_stderr(tool: Tool):
     ended = tool("list", MODEL, "--operators", "tir.swap-compare", "--target", "cuda", "--json")
     assert (ended.code, ended.err) == (0, "")

@@ -5,13 +5,13 @@ from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, CompileError, Toolcha
 from tvm_mutate.build.code_text import MissingKernelError
 from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.build.kernel_store import KernelStore, user_kernel_store
-from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text
+from tvm_mutate.build.kernels import Kernels, build_kernels, generate, generated_text, host_text
 from tvm_mutate.build.known_kernels import KnownKernels
 from tvm_mutate.build.library import Library, build_library, write_library
 from tvm_mutate.build.memory_kernels import SCRATCH_WORDS, SLOTS, TOGETHER, MemoryKernels, memory_kernels
 from tvm_mutate.build.program import Program, first_output
 from tvm_mutate.build.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
-from tvm_mutate.build.target import canonical_target, parse_target
+from tvm_mutate.build.target import canonical_target, cuda_architecture, parse_target
 
 __all__ = [
     "DEFAULT_TOOLCHAIN",
@@ -38,12 +38,14 @@ __all__ = [
     "build_library",
     "canonical_target",
     "contracts",
+    "cuda_architecture",
     "fast_schedule",
     "fast_target",
     "first_output",
     "generate",
     "generated_text",
     "has_sanitizer",
+    "host_text",
     "memory_kernels",
     "missing_compiler",
     "module_of",

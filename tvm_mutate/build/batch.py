@@ -20,7 +20,7 @@ from tvm_mutate.build.code_text import (
     llvm_digests,
     source_digests,
 )
-from tvm_mutate.build.kernels import generated_text, text_digest
+from tvm_mutate.build.kernels import generated_text, host_text, text_digest
 from tvm_mutate.pipeline import generate
 
 
@@ -106,7 +106,7 @@ def _finish_text(module: tvm.runtime.Module, names: Mapping[str, Any], kind: str
 
     Of the others kernels have equal digests only in batches that are equal.
     """
-    host = module.inspect_source("ll")
+    host = host_text(module, kind)
     digests = device_digests(generated_text(module, kind), host, kind, names)
     if digests is None:
         whole = text_digest(generated_text(module, kind) + host)

@@ -33,6 +33,16 @@ def generated_text(module: tvm.runtime.Module, kind: str) -> str:
     return "\n".join(imported.inspect_source() for imported in module.imports)
 
 
+def host_text(module: tvm.runtime.Module, kind: str) -> str:
+    """The generated code of the host that launches a GPU target's kernels, as text; empty for other targets.
+
+    It alone has the numbers of blocks and threads: two kernels of the same device source need not be the same.
+    """
+    if kind in ("llvm", "c"):
+        return ""
+    return _without_addresses(module.inspect_source("ll" if module.kind == "llvm" else module.kind))
+
+
 def _without_addresses(text: str) -> str:
     """LLVM IR with the buffers' addresses in its alias metadata replaced by ordinals.
 
@@ -68,6 +78,4 @@ def build_kernels(
     if kind == "c" and not for_export:
         library = compile_c(module.inspect_source("c"), folder, toolchain=toolchain)
         return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
-    # What starts device code, and on how many threads, is code of the host.
-    host = "" if kind in ("llvm", "c") else _without_addresses(module.inspect_source("ll"))
-    return Kernels(module, text_digest(generated_text(module, kind) + host))
+    return Kernels(module, text_digest(generated_text(module, kind) + host_text(module, kind)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,11 +37,33 @@ def parse_target(text: str | Mapping[str, Any] | Target) -> Target:
 
 
 def _with_architecture(specification: str | dict[str, Any]) -> str | dict[str, Any]:
-    """A CUDA target with the architecture that TVM takes too where it finds no GPU, but then with a warning."""
+    """A CUDA target with an architecture: that of the GPU, or the one that TVM takes without one, but then warns."""
     mapping = {"kind": specification} if isinstance(specification, str) else specification
-    if mapping.get("kind") != "cuda" or "arch" in mapping or tvm.cuda().exist:
+    if mapping.get("kind") != "cuda" or "arch" in mapping:
         return specification
-    return {**mapping, "arch": _ARCHITECTURE_WITHOUT_GPU}
+    return {**mapping, "arch": cuda_architecture() or _ARCHITECTURE_WITHOUT_GPU}
+
+
+@functools.cache
+def cuda_architecture() -> str:
+    """The architecture of this machine's GPU, such as ``sm_90``; empty without one.
+
+    A child process asks the driver: children of a process that has done so itself cannot use the GPU any more. What it
+    says is kept for the children of this one, which can.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if tvm.cuda().exist:
+                os.write(writer, f"sm_{tvm.cuda().compute_version.replace('.', '')}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        architecture = answer.read()
+    os.waitpid(child, 0)
+    return architecture
 
 
 def _check_processor(target: Target, text: str | Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import click
 import tvm_ffi
 from rich.syntax import Syntax
 
-from tvm_mutate.build import generate, generated_text, parse_target
+from tvm_mutate.build import generate, generated_text, host_text, parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.constant_text import constant_differences, script_with_constants
@@ -110,6 +110,7 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
     """The unified difference of the code that is generated for the stages' target with and without the mutant.
 
     It is empty for a mutant of generated code alone, whose difference that is, unless it does not reach machine code.
+    For a GPU it has the code of the host behind that of the device.
     Code is generated in a child process; raises UsageError where the code generator refuses or dies.
     """
     kind = stages.target.kind.name
@@ -122,18 +123,25 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
         if ending.kind != "finished":
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
-    difference = unified_difference(texts[0], texts[1], kind, context)
+    (code, host), (mutated_code, mutated_host) = texts
+    differences = [
+        unified_difference(code, mutated_code, kind, context),
+        unified_difference(host, mutated_host, f"{kind}/host", context),
+    ]
+    difference = "\n".join(filter(None, differences))
     if all(operator.slots == (Slot.TEXT,) for operator in (catalogue[each.operator] for each in mutant.mutations)):
         return "" if difference else "the machine code that LLVM makes of it is the same"
     return difference or f"the code generated for {kind} is the same"
 
 
-def _code(selections: Selections, stages: Stages) -> str:
-    lowered = stages.runnable(stages.mutated(selections, []), selections)
+def _code(selections: Selections, stages: Stages) -> tuple[str, str]:
+    """The code, and for a GPU that of the host, where alone the numbers of blocks and threads stand."""
+    lowered, kind = stages.runnable(stages.mutated(selections, []), selections), stages.target.kind.name
     with mutated_tir_pipeline(selections, stages.target) as tir_pipeline:
-        code = generated_text(generate(kernels_of(lowered), stages.target, tir_pipeline), stages.target.kind.name)
+        module = generate(kernels_of(lowered), stages.target, tir_pipeline)
+    code = generated_text(module, kind)
     # What LLVM remarks in comments changes where its IR was read from a file.
-    return _COMMENT.sub("", code) if stages.target.kind.name == "llvm" else code
+    return _COMMENT.sub("", code) if kind == "llvm" else code, host_text(module, kind)
 
 
 def print_difference(text: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import tvm
 
-from tvm_mutate.build import Toolchain, parse_target
+from tvm_mutate.build import Toolchain, cuda_architecture, parse_target
 from tvm_mutate.errors import UsageError
 
 LOCAL = "local"
@@ -60,7 +60,8 @@ class Device:
     def runtime(self) -> tvm.runtime.Device:
         """The local TVM device that runs code for the target; raises UsageError where there is none."""
         device = tvm.device(self.kind)
-        if self.kind != "cpu" and not device.exist:
+        exists = bool(cuda_architecture()) if self.kind == "cuda" else self.kind == "cpu" or device.exist
+        if not exists:
             raise UsageError(
                 f"device {self.name}: nothing here runs code for {self.kind}; "
                 f"look at the code with: tvm-mutate show MUTANT MODEL --target {self.kind}"
