@@ -17,6 +17,7 @@ from tvm_mutate.evaluate import (
     RebuildEvaluator,
     Run,
     SessionEvaluator,
+    SessionPreparation,
     StopRule,
     Unsuitable,
     prepare_session,
@@ -41,9 +42,8 @@ class OnDevice:
         self.rebuild = RebuildEvaluator(self.stages, self.inputs, self.device, CATALOGUE)
         self.unmutated: Run = self.rebuild.evaluate(None, SECONDS).value
         self.scores: np.ndarray = self.unmutated.outputs
-        prepared = prepare_session(
-            self.stages, self.inputs, self.scores, self.device, CATALOGUE, folder, golden_bytes, SECONDS
-        )
+        wanted = SessionPreparation(folder, golden_bytes)
+        prepared = prepare_session(self.stages, self.inputs, self.scores, self.device, CATALOGUE, wanted, SECONDS)
         assert isinstance(prepared, PreparedSession), prepared
         self.prepared = prepared
         self.evaluator = SessionEvaluator(self.stages, self.inputs, self.device, CATALOGUE, prepared)

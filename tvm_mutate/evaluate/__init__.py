@@ -6,7 +6,7 @@ from tvm_mutate.evaluate.mutated import Unsuitable
 from tvm_mutate.evaluate.parting import MARGIN, KernelParting, KernelSession, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, RebuildEvaluator, Run
-from tvm_mutate.evaluate.session import PreparedSession, SessionEvaluator, prepare_session
+from tvm_mutate.evaluate.session import PreparedSession, SessionEvaluator, SessionPreparation, prepare_session
 from tvm_mutate.evaluate.stopping import StopRule
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "RebuildEvaluator",
     "Run",
     "SessionEvaluator",
+    "SessionPreparation",
     "StopRule",
     "UndefinedAccess",
     "Unsuitable",

@@ -45,6 +45,14 @@ class PreparedSession:
     stored: int = 0
 
 
+@dataclass(frozen=True)
+class SessionPreparation:
+    """What to prepare: files in ``folder``, and golden values of at most ``limit_bytes`` on the device."""
+
+    folder: Path
+    limit_bytes: int
+
+
 class SessionEvaluator:
     """Evaluates mutants of one model on one device against golden values that lie there.
 
@@ -167,17 +175,16 @@ def prepare_session(
     outputs: np.ndarray,
     device: Device,
     catalogue: Catalogue,
-    folder: Path,
-    limit_bytes: int,
+    wanted: SessionPreparation,
     seconds: float,
     tasks: RemoteTasks | None = None,
 ) -> PreparedSession | str:
-    """What sessions on the device need, in files of ``folder``, or a text that says why there are none.
+    """What sessions on the device need, or a text that says why there is none.
 
     ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build on
     the device, which the kernels one by one have to give bit by bit.
     """
-    ending = run_isolated(lambda stage: _compiled(stages, device, folder, limit_bytes, stage), seconds)
+    ending = run_isolated(lambda stage: _compiled(stages, device, wanted, stage), seconds)
     if ending.kind != "finished":
         return f"the unmutated model is not run kernel by kernel: {ending.reason}"
     prepared: PreparedSession = ending.value
@@ -192,17 +199,17 @@ def prepare_session(
     return OTHER_BITS if found.rows.tobytes() != outputs.tobytes() else replace(prepared, stored=found.stored)
 
 
-def _compiled(stages: Stages, device: Device, folder: Path, limit_bytes: int, stage: Stage) -> PreparedSession:
+def _compiled(stages: Stages, device: Device, wanted: SessionPreparation, stage: Stage) -> PreparedSession:
     stage(COMPILING)
     tools, store = device.toolchain, user_kernel_store()
     if not tools.is_there:
         raise UsageError(missing_compiler("a library of kernels for a device", tools))
     functions = take_program(stages.at(Slot.KERNEL)).called()
-    library = build_library(functions, stages.target, folder / "kernels", store, tools)
+    library = build_library(functions, stages.target, wanted.folder / "kernels", store, tools)
     stage(COMPILING)
     # By themselves: what else is in a module moves the code of its kernels.
-    memory = build_library(memory_kernels(stages.target), stages.target, folder / "memory", store, tools)
-    return PreparedSession(library, memory, limit_bytes)
+    memory = build_library(memory_kernels(stages.target), stages.target, wanted.folder / "memory", store, tools)
+    return PreparedSession(library, memory, wanted.limit_bytes)
 
 
 def _constant_keys(program: Program, constants: ConstantKeys) -> dict[int, Key]:
