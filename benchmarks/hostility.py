@@ -91,7 +91,9 @@ def main(context: click.Context, model: str, total: int, timeout: float, workers
         mixed = random.Random(seed).sample([*harmless, *hostile], len(harmless) + len(hostile))
         arguments = [*subject.arguments(options["inputs"]), *target, "--timeout", str(timeout)]
         arguments += ["--workers", str(workers), *shlex.split(options["more"])]
-        alone = run_campaign([*arguments, *chosen(harmless)], folder / f"hostility-{subject.name}-alone", more=more)
+        # In the same order: which of two duplicates is the first depends on that.
+        others_alone = [mutant for mutant in mixed if not kind_of(mutant)]
+        alone = run_campaign([*arguments, *chosen(others_alone)], folder / f"hostility-{subject.name}-alone", more=more)
         among = run_campaign([*arguments, *chosen(mixed)], folder / f"hostility-{subject.name}-mixed", more=more)
     rows = [row for row in among.rows if kind_of(row["id"])]
     others = {**among.results, "mutants": [row for row in among.rows if not kind_of(row["id"])]}

@@ -10,59 +10,17 @@ Other differences are listed: what a mutant reads outside its buffers is another
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
-from urllib.parse import quote
 
 import click
-import psutil
 from hostility import hostile_mutants, installed, kind_of, wrongly_attributed
+from measuring.boards import Board, board_device
 from measuring.campaigns import Subject, chosen, list_mutants, run_campaign, workplace
 from measuring.comparison import MISSING, row_differences
 from measuring.output import begin, campaign_options, end, listed, say, table
 
-from tvm_mutate.server.emulation import TARGET, default_folder, serving_command
-
-HOST, PORT, KEY = "127.0.0.1", 9390, "board"
-
-
-class Board:
-    """A server of this machine, or of the emulated one, and the tracker that knows it."""
-
-    def __init__(self, emulated: bool) -> None:
-        options = ["--tracker", f"{HOST}:{PORT}", "--key", KEY, "--port", "0"]
-        here = [sys.executable, "-m", "tvm_mutate.server", *options]
-        self._command = serving_command(default_folder(), options) if emulated else here
-        ports = ["--port", str(PORT), "--port-end", str(PORT + 1)]
-        self._tracker = subprocess.Popen([sys.executable, "-m", "tvm.exec.rpc_tracker", "--host", HOST, *ports])
-        self._server = self._start()
-        self.kills = 0
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def kill_in_session(self, number: int, stopped: threading.Event) -> None:
-        """Kills the server while it is in its session of this number from now on, and starts it again."""
-        server, seen = psutil.Process(self._server.pid), set[int]()
-        while not stopped.wait(0.001):
-            seen |= {child.pid for child in server.children()}
-            if len(seen) == number:
-                self._server.kill()
-                self._server.wait()
-                self.kills += 1
-                time.sleep(2)
-                self._server = self._start()
-                return
-
-    def close(self) -> None:
-        for process in (self._server, self._tracker):
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-            process.wait()
+from tvm_mutate.server.emulation import TARGET
 
 
 @contextlib.contextmanager
@@ -93,8 +51,7 @@ def main(
     """Runs a campaign on MODEL undisturbed, and one whose server is killed in the middle, and compares the rows."""
     report = begin("remote devices")
     subject, seeded = Subject.parse(model), ["--seed", str(options["seed"])]
-    target = TARGET if emulated else str(options["target"])
-    device = f"{KEY}=rpc://{HOST}:{PORT}/{KEY}?patience=120&target={quote(target)}"
+    device = board_device(TARGET if emulated else str(options["target"]))
     with workplace(options["keep"]) as folder:
         more = installed(folder / "package")
         hostile = hostile_mutants(subject.model, {"crash": 1, "hang": 1}, more, seeded)

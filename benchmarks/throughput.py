@@ -3,11 +3,14 @@
 Run from the repository's root, on an idle machine:
 `python benchmarks/throughput.py zoo://resnet mobilenetv2.onnx=images/ --sample 100 --inputs 10 --inputs-more 50`.
 The mutants are dealt into blocks, which both ways run in turns, so that both see the same moods of the machine. What
-comes before the mutants (survey, baselines, canaries) happens in every block and is counted once in a campaign.
+comes before the mutants (survey, baselines, canaries) happens in every block and is counted once in a campaign. With
+`--rpc` both ways run over TVM's RPC on a server of this machine, by content in sessions on it; with `--emulated` on
+aarch64 under qemu.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import statistics
 from collections.abc import Iterable
@@ -16,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from measuring.boards import Board, board_device
 from measuring.campaigns import Finished, Subject, chosen, list_mutants, run_campaign, workplace
 from measuring.comparison import Row
 from measuring.counts import Times, times
 from measuring.output import begin, campaign_options, end, listed, say, table
+
+from tvm_mutate.server.emulation import TARGET
 
 WAYS = {"content": [], "rebuild": ["--rebuild"]}
 HEAD = ("way", "mutants", "s", "ms a mutant", "build", "run", "own", "rebuilt", "set-up s", "campaign s")
@@ -82,7 +88,8 @@ def other_verdicts(fast: Iterable[Row], rebuilt: Iterable[Row]) -> list[str]:
 
 def measured(subject: Subject, mutants: list[str], inputs: int, options: dict[str, Any], folder: Path) -> dict:
     """The figures of one model with so many inputs, printed, too."""
-    arguments = [*subject.arguments(inputs), "--target", options["target"], *shlex.split(options["more"])]
+    where = ["--device", options["device"]] if options["device"] else ["--target", options["target"]]
+    arguments = [*subject.arguments(inputs), *where, *shlex.split(options["more"])]
     fast, rebuilt = side_by_side(subject, mutants, options["blocks"], arguments, folder / f"{inputs}")
     differ = other_verdicts(fast.rows, rebuilt.rows)
     ratios = rebuilt.times.phase / fast.times.phase, rebuilt.campaign / fast.campaign
@@ -102,12 +109,19 @@ def measured(subject: Subject, mutants: list[str], inputs: int, options: dict[st
 @click.option("--sample", default=100, show_default=True, help="Mutants of single sites a model.")
 @click.option("--inputs-more", type=int, help="Once more, with so many inputs.")
 @click.option("--blocks", default=4, show_default=True, help="Deal the mutants into so many blocks.")
+@click.option("--rpc", is_flag=True, help="On a server of this machine, over TVM's RPC.")
+@click.option("--emulated", is_flag=True, help="On aarch64 under qemu, over TVM's RPC.")
 @campaign_options(inputs=10)
-def main(models: tuple[str, ...], sample: int, inputs_more: int | None, **options: Any) -> None:
+def main(
+    models: tuple[str, ...], sample: int, inputs_more: int | None, rpc: bool, emulated: bool, **options: Any
+) -> None:
     """Times the mutants of MODELS, evaluated by content and by rebuilding everything."""
     report = begin("throughput")
     report["measured"] = []
-    with workplace(options["keep"]) as folder:
+    options["target"] = TARGET if emulated else options["target"]
+    options["device"] = board_device(options["target"]) if rpc or emulated else ""
+    board = contextlib.closing(Board(emulated)) if options["device"] else contextlib.nullcontext()
+    with workplace(options["keep"]) as folder, board:
         for subject in map(Subject.parse, models):
             asked = ["--sites", f"sample:{sample}", "--seed", str(options["seed"]), "--target", options["target"]]
             mutants = list_mutants(subject.model, *asked)

@@ -92,6 +92,7 @@ def test_a_remote_device_gives_the_bits_and_verdicts_of_a_local_one_whatever_its
     assert remote[CRASH]["reason"].endswith("SIGSEGV on board")
     assert (remote[HANG]["outcome"], remote[HANG]["verdict"]) == ("timeout", "killed")
     assert [canary["verdict"] for canary in results.canaries] == ["survived", "killed"] * 2
+    assert {row["evaluation"] for row in results.mutants} == {"content"}
     assert device_servers.servers[0].poll() is None
     local_golden, remote_golden = results.baselines
     assert local_golden["labels"] == remote_golden["labels"]
@@ -103,17 +104,21 @@ def test_a_remote_device_gives_the_bits_and_verdicts_of_a_local_one_whatever_its
     }
 
 
+@pytest.mark.parametrize(("rebuild", "session"), [(False, 4), (True, 5)])
 def test_a_server_that_is_killed_in_the_middle_and_comes_back_changes_no_verdict(
-    subject: Subject, tmp_path: Path, hostile_package: None, device_servers
+    subject: Subject, tmp_path: Path, hostile_package: None, device_servers, rebuild: bool, session: int
 ):
     device_servers.start()
     devices, mutants = (device_servers.device(),), (*HARMLESS[:3], *HOSTILE)
-    # The fifth session is that of the first mutant: before come the question whether it answers, and two canaries.
-    with killed_in_a_session(device_servers, 5) as killed:
-        disturbed = campaign(subject, tmp_path / "a", *mutants, devices=devices, least_seconds=LIMIT).run()
+    options = {"devices": devices, "least_seconds": LIMIT, "specification": {"rebuild": rebuild}}
+    # Before the mutants come the question whether it answers, the unmutated build and, where all is rebuilt, canaries;
+    # else the kernels one by one, and then one session for the canaries and the mutants up to the first hostile one.
+    with killed_in_a_session(device_servers, session) as killed:
+        disturbed = campaign(subject, tmp_path / "a", *mutants, **options).run()
         assert killed.is_set()
-    undisturbed = campaign(subject, tmp_path / "b", *mutants, devices=devices, least_seconds=LIMIT).run()
+    undisturbed = campaign(subject, tmp_path / "b", *mutants, **options).run()
     assert judged(disturbed) == judged(undisturbed)
+    assert {row["evaluation"] for row in disturbed.mutants} == {"rebuild" if rebuild else "content"}
     assert {row["outcome"] for row in disturbed.mutants} == {"completed", "crash", "timeout"}
 
 

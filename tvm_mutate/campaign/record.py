@@ -11,7 +11,7 @@ import xxhash
 
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import LOST, Ending
-from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, Progress, Run
+from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, PreparedSession, Progress, Run
 from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
 from tvm_mutate.statistics import latency_difference
@@ -53,7 +53,7 @@ class Baseline:
     run_seconds: tuple[float, ...]
     noise_floor: float
     same_code: bool
-    golden: Prepared | None = None
+    golden: Prepared | PreparedSession | None = None
     golden_reason: str = ""
 
     @property

@@ -26,6 +26,7 @@ from tvm_mutate.campaign.requests import (
     UndefinedRequest,
 )
 from tvm_mutate.campaign.sending import RequestReader
+from tvm_mutate.campaign.sessions import WorkerSessions
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.campaign.undefined import undefined_row
@@ -36,11 +37,15 @@ from tvm_mutate.evaluate import (
     Examiner,
     Preparation,
     Prepared,
+    PreparedSession,
     RebuildEvaluator,
     Run,
+    SessionEvaluator,
+    SessionPreparation,
     StopRule,
     Unsuitable,
     prepare,
+    prepare_session,
 )
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
@@ -49,6 +54,8 @@ from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
 from tvm_mutate.pipeline import FoldingCache, Fused, LegalisingCache, Stages
 
 _KEPT_LOWERED = 4
+# A worker with nothing to do for so long gives back the devices that it holds.
+_IDLE_SECONDS = 1.0
 
 
 class Worker:
@@ -60,6 +67,7 @@ class Worker:
         self._remote = RemoteTasks()
         self._models: OrderedDict[str, Fused] = OrderedDict()
         self._contents: OrderedDict[tuple[str, str], ContentEvaluator] = OrderedDict()
+        self._sessions = WorkerSessions()
         self._examiners: OrderedDict[tuple[str, str], Examiner] = OrderedDict()
         self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
 
@@ -110,13 +118,24 @@ class Worker:
             reason,
         )
 
-    def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | None, str]:
+    def rest(self) -> None:
+        """Gives back what others may need while there is nothing to do."""
+        self._sessions.close()
+
+    def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | PreparedSession | None, str]:
         """What evaluation by content needs, or why there is none; fast kernels are not worth a failure."""
         if not request.golden_bytes:
             return None, ""
-        if not request.device.is_processor:
-            return None, "kernels are run one by one on CPUs of this machine only"
         stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
+        if not request.device.is_processor:
+            self._sessions.close()
+            wanted_there = SessionPreparation(
+                Path(request.folder) / f"session-{request.subject.name}-{request.device.name}", request.golden_bytes
+            )
+            found = prepare_session(
+                stages, inputs, outputs, request.device, self._catalogue, wanted_there, request.seconds, self._remote
+            )
+            return (None, found) if isinstance(found, str) else (found, "")
         path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
         reason = ""
         for fast in (True, False) if request.fast_kernels else (False,):
@@ -154,15 +173,20 @@ class Worker:
         """The ending of the mutant, by content where that can be, else by rebuild and why."""
         baseline, reason = request.baseline, request.baseline.golden_reason
         if baseline.golden is not None:
-            content = self._content_evaluator(request, baseline.golden)
-            companions = request.companions.mutants if request.companions else ()
-            ending = content.evaluate(mutant, request.seconds, baseline.digest, stop, companions)
+            if isinstance(baseline.golden, PreparedSession):
+                there = self._session_evaluator(request, baseline.golden)
+                ending = there.evaluate(mutant, request.seconds, baseline.digest, stop)
+            else:
+                content = self._content_evaluator(request, baseline.golden)
+                companions = request.companions.mutants if request.companions else ()
+                ending = content.evaluate(mutant, request.seconds, baseline.digest, stop, companions)
             if not isinstance(ending.value, Unsuitable):
                 switched = isinstance(ending.value, Run) and ending.value.switched
                 return ending, EvaluationPath("switchable" if switched else "content")
             reason = ending.value.reason
         forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
         rebuilding = self._evaluator(request.subject, request.device)
+        self._sessions.make_way(request.device)
         ending = rebuilding.evaluate(mutant, request.seconds, None if forced else baseline.digest, stop)
         return ending, EvaluationPath("rebuild", reason)
 
@@ -172,6 +196,13 @@ class Worker:
             return ContentEvaluator(stages, self._inputs(request.subject), self._catalogue, prepared)
 
         return _kept(self._contents, (request.subject.name, request.device.name), make)
+
+    def _session_evaluator(self, request: MutantRequest, prepared: PreparedSession) -> SessionEvaluator:
+        def make() -> SessionEvaluator:
+            stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
+            return SessionEvaluator(stages, inputs, request.device, self._catalogue, prepared, self._remote)
+
+        return self._sessions.of((request.subject.name, request.device.name), make)
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
         return RebuildEvaluator(
@@ -239,6 +270,8 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     worker, reader = Worker(), RequestReader()
     while True:
+        if not connection.poll(_IDLE_SECONDS):
+            worker.rest()
         try:
             request: Request = reader.read(connection.recv_bytes())
         except EOFError:

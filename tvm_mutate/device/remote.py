@@ -95,7 +95,7 @@ class Remote:
     def _is_well(self) -> bool:
         assert self._session is not None
         with contextlib.suppress(Exception):
-            self._session.listdir(".")
+            self._session.get_function("tvm.rpc.server.workpath")(".")  # every server has it
             return True
         return False
 

@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import tvm
 
 from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
-from tvm_mutate.evaluate.keys import Key, call_key, content_key
+from tvm_mutate.evaluate.keys import Key, content_key
+from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Trace, needed_steps, take_call_keys
 from tvm_mutate.evaluate.red_zones import READ, Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
 from tvm_mutate.program import KernelCall, Program, ValueType, View
-
-
-@dataclass
-class Trace:
-    """What one mutant did along the program, over all inputs; ``kernel_seconds`` is the time inside of kernels."""
-
-    reached: bool = False
-    infected: bool = False
-    masked_by: set[str] = field(default_factory=set)
-    undefined: set[str] = field(default_factory=set)
-    kernel_runs: int = 0
-    kernel_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Mutated:
-    """A mutated program with its kernels by name, the names of the changed ones, and the keys of its values."""
-
-    program: Program
-    kernels: Mapping[str, Kernel]
-    changed: frozenset[str]
-    keys: tuple[Key | None, ...]
-
-
-@dataclass(frozen=True)
-class GoldenKeys:
-    """The keys of the unmutated program's values, by number, and the numbers of those that kernels wrote, by key."""
-
-    keys: tuple[Key | None, ...]
-    numbers: Mapping[Key, int]
 
 
 class Line:
@@ -53,12 +22,12 @@ class Line:
     Mutated kernels run between red zones, thoroughly for the first input; the others as they are.
     """
 
-    def __init__(self, mutated: Mutated, golden: GoldenKeys, workspace: Workspace) -> None:
+    def __init__(self, mutated: Mutated[Kernel], golden: GoldenKeys, workspace: Workspace) -> None:
         self._mutated, self._golden, self._workspace = mutated, golden, workspace
         self._program = mutated.program
         self._constants = _with_views(mutated.program)
         self._inputs = frozenset(mutated.program.inputs)
-        self._steps = self._needed()
+        self._steps = needed_steps(mutated.program, mutated.keys, golden)
         self._arenas: dict[int, Arena] = {}
         self._buffers: dict[int, tvm.runtime.Tensor] = {}
         self._arrays: dict[int, np.ndarray] = {}
@@ -80,21 +49,6 @@ class Line:
                 self._call(number, step, first)
         return self._array(self._program.outputs[0]).reshape(-1).copy()
 
-    def _needed(self) -> list[tuple[int, KernelCall | View]]:
-        """The steps that the output needs and that are not known to be golden, with their numbers, in order."""
-        writers = self._program.writers()
-        needed: set[int] = set()
-        waiting = list(self._program.outputs)
-        while waiting:
-            value = waiting.pop()
-            step = writers.get(value)
-            if step is None or step in needed or self._mutated.keys[value] in self._golden.numbers:
-                continue
-            needed.add(step)
-            at = self._program.steps[step]
-            waiting += at.arguments if isinstance(at, KernelCall) else (at.argument,)
-        return [(number, self._program.steps[number]) for number in sorted(needed)]
-
     def _view(self, step: View) -> None:
         self._keys[step.result] = self._keys[step.argument]
         if step.argument in self._computed:
@@ -102,11 +56,7 @@ class Line:
 
     def _call(self, number: int, step: KernelCall, first: bool) -> None:
         kernel = self._mutated.kernels[step.kernel]
-        arguments = [self._keys[each] for each in step.arguments]
-        results = [call_key(kernel.digest, arguments, position) for position in range(len(step.results))]
-        for result, key in zip(step.results, results, strict=True):
-            self._keys[result] = key
-        if all(key in self._golden.numbers for key in results):
+        if take_call_keys(step, kernel.digest, self._keys, self._golden):
             return
         mutated = step.kernel in self._mutated.changed
         # What is not known although all that it is made of is golden: another kernel, other arguments or constants.
@@ -116,13 +66,7 @@ class Line:
         else:
             self._run_plain(step, kernel)
         golden = [self._takes_golden_key(result) for result in step.results]
-        same = all(golden)
-        trace = self.trace
-        trace.kernel_runs += 1
-        trace.reached |= fault
-        trace.infected |= fault and not same
-        if trace.infected and not fault and same:
-            trace.masked_by.add(step.kernel)
+        self.trace.note_call(step.kernel, fault, all(golden))
 
     def _run_mutated(self, number: int, step: KernelCall, kernel: Kernel, first: bool) -> None:
         if number not in self._arenas:

@@ -1,0 +1,195 @@
+"""Children and sessions that last over many requests: what they keep, and how they are replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import tvm
+
+from tvm_mutate.device import LOST, LastingChild, LastingSession, RemoteTasks, demand_for, parse_device, session
+from tvm_mutate.device.remote import connect
+
+SECONDS = 20.0
+
+
+def counting(stage):
+    """Answers with how many requests there were; some requests do worse."""
+    count = 0
+
+    def answer(stage, request):
+        nonlocal count
+        stage("run", request)
+        count += 1
+        if request == "crash":
+            os.write(2, b"so long\n")
+            ctypes.string_at(0)
+        if request == "hang":
+            time.sleep(600)
+        if request == "raise":
+            raise ValueError("no")
+        return count, os.getpid()
+
+    return answer
+
+
+@contextlib.contextmanager
+def lasting_child() -> Iterator[LastingChild]:
+    child = LastingChild(counting)
+    try:
+        yield child
+    finally:
+        child.close()
+
+
+def test_a_lasting_child_keeps_what_it_has_between_requests():
+    with lasting_child() as child:
+        endings = [child.ask("count", SECONDS) for _ in range(3)]
+    assert [ending.value[0] for ending in endings] == [1, 2, 3]
+    assert len({ending.value[1] for ending in endings}) == 1
+    assert [(ending.kind, ending.stage, ending.note) for ending in endings] == [("finished", "run", "count")] * 3
+
+
+def test_an_exception_ends_the_request_and_not_the_child():
+    with lasting_child() as child:
+        child.ask("count", SECONDS)
+        ending = child.ask("raise", SECONDS)
+        assert (ending.kind, ending.reason) == ("raised", "ValueError: no")
+        assert child.ask("count", SECONDS).value[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "reason"), [("crash", "died", "SIGSEGV"), ("hang", "timed out", "no end")]
+)
+def test_a_request_that_ends_the_child_is_attributed_and_the_next_has_a_new_one(request_: str, kind: str, reason: str):
+    with lasting_child() as child:
+        child.ask("count", SECONDS)
+        ending = child.ask(request_, 1.0)
+        assert (ending.kind, ending.stage, ending.note) == (kind, "run", request_)
+        assert ending.reason.startswith(reason)
+        assert child.ask("count", SECONDS).value[0] == 1
+
+
+def test_a_child_that_was_killed_while_it_had_nothing_to_do_is_replaced():
+    with lasting_child() as child:
+        _, process = child.ask("count", SECONDS).value
+        os.kill(process, signal.SIGKILL)
+        ending = child.ask("count", SECONDS)
+    assert (ending.kind, ending.value[0]) == ("finished", 1)
+
+
+def test_the_time_limit_is_that_of_each_request():
+    def work(stage):
+        def answer(stage, seconds):
+            until = time.process_time() + seconds
+            while time.process_time() < until:
+                pass
+
+        return answer
+
+    child = LastingChild(work)
+    assert [child.ask(0.8, 2.0).kind for _ in range(4)] == ["finished"] * 4
+    assert child.ask(60.0, 2.0).kind == "timed out"
+
+
+def remembering(stage, place):
+    """Answers with all that it was told in one session, which is kept on the device."""
+    device = place.open()
+    told: list[tvm.runtime.Tensor] = []
+
+    def answer(stage, request):
+        stage("run")
+        told.append(tvm.runtime.tensor([float(request)], device))
+        values = [tensor.numpy().tolist()[0] for tensor in told]
+        if request == 13 and len(values) > 1:
+            raise RuntimeError("harmed")
+        return values
+
+    return answer
+
+
+@pytest.fixture
+def lasting_session(device_servers) -> Iterator[LastingSession]:
+    device_servers.start()
+    opened = LastingSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
+    yield opened
+    opened.close()
+
+
+def session_of(server) -> psutil.Process:
+    (child,) = psutil.Process(server.pid).children()
+    return child
+
+
+def test_a_session_keeps_its_tensors_on_the_device(lasting_session: LastingSession, device_servers):
+    assert lasting_session.ask(1, SECONDS).value == [1.0]
+    served = session_of(device_servers.servers[0]).pid
+    assert lasting_session.ask(2, SECONDS).value == [1.0, 2.0]
+    assert session_of(device_servers.servers[0]).pid == served
+
+
+def test_a_session_that_was_killed_is_opened_again_and_the_request_answered(
+    lasting_session: LastingSession, device_servers
+):
+    lasting_session.ask(1, SECONDS)
+    session_of(device_servers.servers[0]).kill()
+    ending = lasting_session.ask(2, SECONDS)
+    assert (ending.kind, ending.value) == ("finished", [2.0])
+
+
+def test_a_session_that_its_server_ended_because_it_was_old_is_renewed(device_servers):
+    device_servers.start("--longest", "3")
+    opened = LastingSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
+    assert opened.ask(1, SECONDS).value == [1.0]
+    while "ended after" not in device_servers.log(0).read_text():
+        time.sleep(0.1)
+    assert opened.ask(2, SECONDS).value == [2.0]
+    opened.close()
+
+
+def test_a_session_is_renewed_before_its_time_is_over(device_servers):
+    device_servers.start()
+    text = device_servers.device() + "&session_timeout=30"
+    opened = LastingSession(parse_device(text), remembering, "run", RemoteTasks())
+    opened.ask(1, SECONDS)
+    opened._since -= 16
+    assert opened.ask(2, SECONDS).value == [2.0]
+    opened.close()
+
+
+def test_what_goes_wrong_behind_a_harmful_request_is_tried_again_in_a_new_session(lasting_session: LastingSession):
+    lasting_session.ask(1, SECONDS)
+    assert lasting_session.ask(13, SECONDS).kind == "raised"
+    lasting_session.ask(2, SECONDS, harmful=True)
+    assert lasting_session.ask(13, SECONDS).value == [13.0]
+
+
+def test_a_session_is_given_back_when_its_turn_is_over_and_another_waits(
+    lasting_session: LastingSession, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(session, "_TURN_SECONDS", 0.0)
+    lasting_session.ask(1, SECONDS)
+    lasting_session.close_if_wanted()
+    assert lasting_session.is_open  # nobody waits
+    device = lasting_session.device
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(connect, device, SECONDS, SECONDS)
+        while not demand_for(device).waiting:
+            time.sleep(0.05)
+        lasting_session.close_if_wanted()
+        assert not lasting_session.is_open
+        assert other.result().cpu(0) is not None
+
+
+def test_a_device_that_is_not_there_is_lost_for_a_session(device_servers):
+    opened = LastingSession(parse_device(device_servers.device(patience=1)), remembering, "run", RemoteTasks())
+    ending = opened.ask(1, SECONDS)
+    assert ending.kind == LOST
+    assert device_servers.key in ending.reason

@@ -1,0 +1,188 @@
+"""Mutants as programs whose changed kernels alone are compiled, for whatever runs them."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from tvm.ir import BaseFunc
+from tvm.tirx import PrimFunc
+
+from tvm_mutate.build import KnownKernels, MissingKernelError
+from tvm_mutate.device import Stage
+from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
+from tvm_mutate.evaluate.lowering import lowered, unchanged
+from tvm_mutate.evaluate.mutated import Mutated, Unsuitable
+from tvm_mutate.evaluate.proof import proof_of
+from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
+from tvm_mutate.evaluate.red_zones import KINDS
+from tvm_mutate.mutant import Slot
+from tvm_mutate.passes import Applied, find_outside
+from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
+from tvm_mutate.program import NotStraightLineError, Program, take_program
+
+# Mutants of one kernel come one after another, and so do duplicates.
+_REMEMBERED = 256
+
+
+class CodeDigest(Protocol):
+    """A compiled kernel, as far as keys need it."""
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its generated code."""
+        ...
+
+
+AnyKernel = TypeVar("AnyKernel", bound=CodeDigest)
+# Compiles kernels, by name, in a folder and by a TIR pipeline.
+Compile = Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, AnyKernel]]
+
+
+@dataclass(frozen=True)
+class Built(Generic[AnyKernel]):
+    """A mutant that has to be run: its program, and what is known of its run so far."""
+
+    mutated: Mutated[AnyKernel]
+    run: Run
+
+
+class MutantBuilder(Generic[AnyKernel]):
+    """Builds the mutants of one program, and says of those that need not be run what they come to.
+
+    ``plain`` are its kernels as the device has them, by name, ``running`` those that run in their place, by digest.
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        program: Program,
+        plain: Mapping[str, AnyKernel],
+        running: Mapping[str, AnyKernel],
+        compile_kernels: Compile[AnyKernel],
+    ) -> None:
+        self.stages, self.program = stages, program
+        self._known, self._running, self._compile = KnownKernels(program.kernels, plain), running, compile_kernels
+        self._digests = {name: kernel.digest for name, kernel in plain.items()}
+        self.constants = ConstantKeys()
+        self.keys = tuple(value_keys(program, self._digests, self.constants))
+        self._finished: OrderedDict[str, Run] = OrderedDict()
+
+    def prepare(self, selections: Selections) -> None:
+        """Calculates what all mutants of a kind share, before children are forked for them."""
+        if Slot.PIPELINE in selections:
+            _ = self._lowered
+
+    def remember(self, run: Run) -> None:
+        """Keeps a finished run for mutants that have the same code."""
+        self._finished[run.digest] = run
+        if len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+
+    def build(
+        self,
+        selections: Selections,
+        stage: Stage,
+        same_code: str,
+        folder: Path,
+        compiled: Mapping[str, AnyKernel] | None = None,
+    ) -> Run | Unsuitable | Built[AnyKernel]:
+        """The mutant ready to be run, or what it comes to without; ``compiled`` are kernels of its that are there.
+
+        The digest of a run whose code is that of the unmutated model is ``same_code``.
+        """
+        stage(COMPILING)
+        started = time.monotonic()
+        if self.stages.has_faulty_memory_passes(selections):
+            return Unsuitable("planning of memory: kernels one by one do without it")
+        applied = self.stages.pipeline_faults(selections)
+        stage(COMPILING, Progress(tuple(applied)))
+        try:
+            program = self._mutated_program(selections, applied)
+        except NotStraightLineError as error:
+            return Unsuitable(f"no straight line: {error}")
+        stage(COMPILING, Progress(tuple(applied)))
+        proof = proof_of(self.stages, selections, applied)
+        if proof is not None:
+            return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
+        try:
+            mutated = self._compiled(program, selections, applied, folder, compiled or {})
+        except MissingKernelError as error:
+            return Unsuitable(str(error))
+        built = time.monotonic() - started
+        undefined = tuple(sorted(_undefined_by_index(program, mutated.changed, selections)))
+        stage(RUNNING, Progress(tuple(applied), undefined))
+        outputs = [mutated.keys[number] for number in program.outputs]
+        if outputs == [self.keys[number] for number in self.program.outputs]:
+            return Run(tuple(applied), same_code, built, kernel_runs=0)
+        digest = (outputs[0] or b"").hex()
+        if digest in self._finished:
+            return replace(self._finished[digest], applied=tuple(applied), build_seconds=built)
+        return Built(mutated, Run(tuple(applied), digest, built, undefined=undefined))
+
+    def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
+        """Whether a mutant's calls may be others than those of the unmutated program."""
+        rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
+        return rewired or any(each.function == "main" for each in applied)
+
+    def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
+        module = self.stages.mutated(selections, applied)
+        if self.is_rewired(selections, applied):
+            return take_program(module)
+        changed = {each.function: module[each.function] for each in applied if each.changed}
+        return replace(self.program, kernels={**self.program.kernels, **changed})
+
+    def _compiled(
+        self,
+        program: Program,
+        selections: Selections,
+        applied: list[Applied],
+        folder: Path,
+        compiled: Mapping[str, AnyKernel],
+    ) -> Mutated[AnyKernel]:
+        """The program with a kernel for each call: those that are known, and the changed ones compiled in one go."""
+        functions = program.called()
+        kernels = self._kernels_known(functions, selections)
+        changed = {name: function for name, function in functions.items() if name not in kernels}
+        kernels.update({name: kernel for name, kernel in compiled.items() if name in changed})
+        missing = {name: function for name, function in changed.items() if name not in kernels}
+        if missing:
+            with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
+                kernels.update(self._compile(missing, folder, tir_pipeline))
+        digests = {name: kernel.digest for name, kernel in kernels.items()}
+        # A mutated kernel whose code came out as before is no mutated one.
+        differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))
+        running = {name: kernels[name] if name in differing else self._running[digests[name]] for name in kernels}
+        return Mutated(program, running, differing, tuple(value_keys(program, digests, self.constants)))
+
+    def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, AnyKernel]:
+        """Those of a mutant's kernels that are compiled already, by name."""
+        otherwise = {name for name in functions if self.stages.is_lowered_otherwise(name, selections)}
+        found = {name: self._known.find(name, function) for name, function in functions.items()}
+        kernels = {name: kernel for name, kernel in found.items() if kernel is not None}
+        if Slot.PIPELINE in selections:
+            known: Mapping[str, Any] = self._known.kernels
+            same = {name: functions[name] for name in otherwise & kernels.keys() if kernels[name] is known.get(name)}
+            otherwise -= unchanged(self._lowered, lowered(same, self.stages, selections)) if same else set()
+        return {name: kernel for name, kernel in kernels.items() if name not in otherwise}
+
+    @cached_property
+    def _lowered(self) -> dict[str, BaseFunc]:
+        """The unmutated kernels as code is generated from them."""
+        return lowered(self._known.functions, self.stages, {})
+
+
+def _undefined_by_index(program: Program, changed: Iterable[str], selections: Selections) -> set[str]:
+    """How the changed kernels leave their buffers by an index, whatever lies there: for temporaries it is no pattern.
+
+    Only structured kernels are looked into: in the slots that come later there are others.
+    """
+    matching = [each.mutation for each in selections.get(Slot.KERNEL, ())]
+    mutated = [name for name in changed if any(mutation.matches(name) for mutation in matching)]
+    outside = [access for name in mutated for access in find_outside(program.kernels[name]).outside]
+    return {KINDS[access.kind] for access in outside}
