@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -83,8 +84,8 @@ def _nvrtc() -> Any | None:
 def _by_nvrtc(nvrtc: Any, source: str, architecture: str) -> Compiled:
     names, texts = ([each.encode() for each in part] for part in (_HEADERS, _HEADERS.values()))
     _, program = nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", len(names), texts, names)
-    options = [f"--gpu-architecture={architecture}".encode(), b"-default-device", _FAST_MATH.encode()]
-    (result,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+    options = [f"--gpu-architecture={architecture}", "-default-device", _FAST_MATH, *_where_headers_are()]
+    (result,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
     if int(result):
         log = _read(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
         compiled = Compiled(complaint=_first_error(log.decode(errors="replace")))
@@ -94,6 +95,13 @@ def _by_nvrtc(nvrtc: Any, source: str, architecture: str) -> Compiled:
         compiled = Compiled(ptx.decode().rstrip("\0"), machine_code)
     nvrtc.nvrtcDestroyProgram(program)
     return compiled
+
+
+def _where_headers_are() -> list[str]:
+    """The option that names the folder of CUDA's headers, which sources with halves include, if there is one."""
+    named = [Path(os.environ[variable]) for variable in ("CUDA_PATH", "CUDA_HOME") if variable in os.environ]
+    folders = [place / "include" for place in (*named, *sorted(Path("/usr/local").glob("cuda*"), reverse=True))]
+    return [f"-I{folder}" for folder in folders if (folder / "cuda_fp16.h").is_file()][:1]
 
 
 def _read(size: Callable[[Any], Any], read: Callable[[Any, bytearray], Any], program: Any) -> bytes:

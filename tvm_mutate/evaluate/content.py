@@ -25,7 +25,7 @@ from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclus
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.native import activate_site
-from tvm_mutate.passes import selections_by_slot
+from tvm_mutate.passes import selections_by_slot, with_marked_conversions
 from tvm_mutate.pipeline import Selections, Stages
 from tvm_mutate.program import take_program
 
@@ -126,12 +126,23 @@ class ContentEvaluator:
         for name in built.mutated.changed:
             # Machine code is made only now that it is needed, and is part of building.
             _ = built.mutated.kernels[name].run
+        marked = self._marked(built.mutated, selections, folder)
         seconds = built.run.build_seconds + time.monotonic() - started
         run = replace(built.run, build_seconds=seconds, switched=switched is not None)
-        return self._run_inputs(built.mutated, run, stop, stage)
+        return self._run_inputs(Line(built.mutated, self._keys, self._workspace, marked), run, stop, stage)
 
-    def _run_inputs(self, mutated: Mutated[Kernel], run: Run, stop: StopRule | None, stage: Stage) -> Run:
-        line = Line(mutated, self._keys, self._workspace)
+    def _marked(self, mutated: Mutated[Kernel], selections: Selections, folder: Path) -> dict[str, Kernel]:
+        """Those of the mutated kernels that convert numbers to integers, with marks where these do not fit.
+
+        None where the mutation is in a slot behind that of structured kernels: it is not in what is marked.
+        """
+        if selections.keys() - {Slot.GRAPH, Slot.KERNEL}:
+            return {}
+        found = {name: with_marked_conversions(mutated.program.kernels[name]) for name in mutated.changed}
+        functions = {name: function for name, function in found.items() if function is not None}
+        return self._compile(functions, folder / "marked", "default") if functions else {}
+
+    def _run_inputs(self, line: Line, run: Run, stop: StopRule | None, stage: Stage) -> Run:
         rows: list[np.ndarray] = []
         seconds: list[float] = []
         for position, data in enumerate(self.inputs):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import tvm
@@ -11,7 +13,7 @@ from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
 from tvm_mutate.evaluate.keys import Key, content_key
 from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Trace, needed_steps, take_call_keys
-from tvm_mutate.evaluate.red_zones import READ, Arena
+from tvm_mutate.evaluate.red_zones import CONVERSION, READ, Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
 from tvm_mutate.program import KernelCall, Program, ValueType, View
 
@@ -19,11 +21,18 @@ from tvm_mutate.program import KernelCall, Program, ValueType, View
 class Line:
     """Runs a mutated program, input by input; buffers are made once and used again.
 
-    Mutated kernels run between red zones, thoroughly for the first input; the others as they are.
+    Mutated kernels run between red zones, thoroughly for the first input; the others as they are. ``marked`` are those
+    of them, by name, that mark conversions to integers of numbers that do not fit, as by ``with_marked_conversions``.
     """
 
-    def __init__(self, mutated: Mutated[Kernel], golden: GoldenKeys, workspace: Workspace) -> None:
-        self._mutated, self._golden, self._workspace = mutated, golden, workspace
+    def __init__(
+        self,
+        mutated: Mutated[Kernel],
+        golden: GoldenKeys,
+        workspace: Workspace,
+        marked: Mapping[str, Kernel] = MappingProxyType({}),
+    ) -> None:
+        self._mutated, self._golden, self._workspace, self._marked = mutated, golden, workspace, marked
         self._program = mutated.program
         self._constants = _with_views(mutated.program)
         self._inputs = frozenset(mutated.program.inputs)
@@ -73,7 +82,12 @@ class Line:
             self._arenas[number] = self._arena(step)
         arena = self._arenas[number]
         before = arena.kernel_seconds
-        arrays, undefined = arena.run(kernel, [self._array(each) for each in step.arguments], thoroughly=first)
+        arguments = [self._array(each) for each in step.arguments]
+        marked = self._marked.get(step.kernel) if first else None
+        keys = [content_key(each) for each in arena.run(marked, arguments, thoroughly=False)[0]] if marked else None
+        arrays, undefined = arena.run(kernel, arguments, thoroughly=first)
+        if keys is not None and keys != [content_key(each) for each in arrays]:
+            undefined.add(CONVERSION)
         self.trace.kernel_seconds += arena.kernel_seconds - before
         self.trace.undefined |= undefined | ({READ} if kernel.undefined_values else set())
         for result, array in zip(step.results, arrays, strict=True):

@@ -16,6 +16,7 @@ from tvm_mutate.program import ValueType
 _ALIGNMENT = 64
 WRITE = "write outside a buffer"
 READ = "read outside a buffer, or of memory that was never written"
+CONVERSION = "conversion of a number to an integer that it does not fit into"
 KINDS = {"read": READ, "write": WRITE}
 
 

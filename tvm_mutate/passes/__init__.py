@@ -19,6 +19,7 @@ from tvm_mutate.passes.code_pass import (
     mutant_passes,
     slot_passes,
 )
+from tvm_mutate.passes.conversions import with_marked_conversions
 from tvm_mutate.passes.difference import unified_difference
 from tvm_mutate.passes.equivalence import prove_equivalent
 from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
@@ -67,4 +68,5 @@ __all__ = [
     "take_effect_together",
     "unified_difference",
     "with_functions",
+    "with_marked_conversions",
 ]
