@@ -180,6 +180,7 @@ def test_a_large_value_comes_back_whole():
 
 
 def test_children_one_after_another_leave_none_behind():
+    before = set(psutil.Process().children())  # those of other tests in this process
     children = Children()
     endings = [children.run(lambda stage, value=value: value**2, 10.0) for value in range(4)]
     crashed = children.run(lambda stage: os.kill(os.getpid(), signal.SIGSEGV), 10.0)
@@ -187,7 +188,7 @@ def test_children_one_after_another_leave_none_behind():
     assert [ending.value for ending in endings] == [0, 1, 4, 9]
     assert (crashed.kind, crashed.reason, after.value) == ("died", "SIGSEGV", "well")
     children.close()
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= before
 
 
 def test_of_signs_that_say_nothing_new_few_are_sent_and_of_others_all():

@@ -14,7 +14,7 @@ import pytest
 from tvm_mutate.campaign.record import Baseline, lost_row, mutant_row
 from tvm_mutate.campaign.results import SCHEMA_VERSION, Results
 from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.device import Ending
+from tvm_mutate.device import LOST, Ending
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate import RUNNING, Run
 from tvm_mutate.mutant import Category, Slot
@@ -90,7 +90,8 @@ def test_the_schema_fits_the_rows_that_campaigns_make(three_devices, tmp_path):
     mutant = catalogue.parse("canary.negate-output@main#*")
     run = Run(applied=(), digest="cd", build_seconds=1.0, outputs=-scores, run_seconds=(0.1, 0.1))
     rows = [
-        lost_row(mutant, baseline, "gone", oracle, catalogue),
+        lost_row(mutant, baseline, "died", "gone", oracle, catalogue),
+        lost_row(mutant, baseline, LOST, "gone", oracle, catalogue),
         mutant_row(mutant, baseline, Ending("finished", RUNNING, 2.0, run), np.array([0, 1]), oracle, catalogue),
     ]
     assert find_fault(plain(dataclasses.replace(three_devices, mutants=tuple(rows), discrepancies=()))) is None
