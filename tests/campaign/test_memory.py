@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvm_mutate.campaign.memory import WORKER_BYTES, format_size, golden_bytes, parse_size
+from tvm_mutate.campaign.memory import CAMPAIGN_BYTES, WORKER_BYTES, format_size, golden_bytes, parse_size
 from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
 
@@ -24,18 +24,18 @@ def test_what_is_no_size_is_refused_with_an_example(text: str):
 
 
 def test_golden_values_get_what_the_workers_leave():
-    assert golden_bytes(4 << 30, workers=2) == (4 << 30) - 2 * WORKER_BYTES
+    assert golden_bytes(4 << 30, workers=2) == (4 << 30) - CAMPAIGN_BYTES - 2 * WORKER_BYTES
 
 
 def test_too_little_memory_is_refused_with_what_would_do():
-    with pytest.raises(UsageError, match=r"--memory 1G is too small: 2 workers need 1G, .*at least 1088M"):
+    with pytest.raises(UsageError, match=r"--memory 1G is too small: 2 workers need 1792M .*at least 1856M"):
         golden_bytes(1 << 30, workers=2)
-    assert golden_bytes(parse_size("1088M"), workers=2) == 64 << 20
+    assert golden_bytes(parse_size("1856M"), workers=2) == 64 << 20
 
 
 def test_a_quarter_of_the_machine_is_taken_by_default_and_never_refused():
     quarter = machine_memory() // 4
-    assert golden_bytes(None, workers=0) == quarter
+    assert golden_bytes(None, workers=0) == max(quarter - CAMPAIGN_BYTES, quarter // 2)
     assert golden_bytes(None, workers=10_000) == quarter // 2
 
 

@@ -9,7 +9,9 @@ from tvm_mutate.errors import UsageError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # A worker with TVM, a lowered model, its compiled kernels and a child that evaluates a mutant.
-WORKER_BYTES = 512 << 20
+WORKER_BYTES = 640 << 20
+# The process that conducts the campaign, with TVM and all inputs.
+CAMPAIGN_BYTES = 512 << 20
 _LEAST_GOLDEN_BYTES = 64 << 20
 
 
@@ -28,19 +30,19 @@ def format_size(size: int) -> str:
 
 
 def golden_bytes(memory: int | None, workers: int) -> int:
-    """The bytes for golden values in a campaign that may take ``memory`` bytes: what the workers leave.
+    """The bytes for golden values in a campaign that may take ``memory`` bytes: what its processes leave.
 
     By default a campaign takes a quarter of the machine's memory, at least half of that for golden values. Raises
     UsageError where ``memory`` leaves too little.
     """
-    reserve = workers * WORKER_BYTES
+    reserve = CAMPAIGN_BYTES + workers * WORKER_BYTES
     if memory is None:
         quarter = machine_memory() // 4
         return max(quarter - reserve, quarter // 2)
     if memory < reserve + _LEAST_GOLDEN_BYTES:
         counted = "1 worker needs" if workers == 1 else f"{workers} workers need"
         raise UsageError(
-            f"--memory {format_size(memory)} is too small: {counted} {format_size(reserve)}, and golden values the "
-            f"rest; give at least {format_size(reserve + _LEAST_GOLDEN_BYTES)}, or fewer --workers"
+            f"--memory {format_size(memory)} is too small: {counted} {format_size(reserve)} with the campaign itself, "
+            f"and golden values the rest; give at least {format_size(reserve + _LEAST_GOLDEN_BYTES)}, or fewer --workers"
         )
     return memory - reserve
