@@ -43,6 +43,6 @@ def golden_bytes(memory: int | None, workers: int) -> int:
         counted = "1 worker needs" if workers == 1 else f"{workers} workers need"
         raise UsageError(
             f"--memory {format_size(memory)} is too small: {counted} {format_size(reserve)} with the campaign itself, "
-            f"and golden values the rest; give at least {format_size(reserve + _LEAST_GOLDEN_BYTES)}, or fewer --workers"
+            f"golden values the rest; give at least {format_size(reserve + _LEAST_GOLDEN_BYTES)}, or fewer --workers"
         )
     return memory - reserve
