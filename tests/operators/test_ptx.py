@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from mutated_kernels import CUDA, code, kernel
+from mutated_kernels import COUNT, CUDA, SUM, code, kernel
 from tvm.support import nvcc
 
 from tvm_mutate.build import parse_target
@@ -28,25 +28,6 @@ REVERSED = kernel(
 """,
     'A: T.Buffer((64,), "float32"), B: T.Buffer((64,), "float32")',
 )
-SUM = kernel(
-    """
-    for k in T.thread_binding(32, thread="threadIdx.x"):
-        with T.sblock("sum"):
-            vk = T.axis.reduce(32, k)
-            with T.init():
-                B[0] = T.float32(0)
-            B[0] = B[0] + A[vk]
-""",
-    'A: T.Buffer((32,), "float32"), B: T.Buffer((1,), "float32")',
-)
-COUNT = kernel("""
-    for t in T.thread_binding(16, thread="threadIdx.x"):
-        with T.sblock("count"):
-            vt = T.axis.spatial(16, t)
-            T.reads(A[vt], B[vt // 4])
-            T.writes(B[vt // 4])
-            T.evaluate(T.cuda.atomic_add(T.address_of(B[vt // 4]), A[vt]))
-""")
 
 
 def ptx(script: str, mutant: str | None = None) -> str:

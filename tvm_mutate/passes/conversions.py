@@ -9,6 +9,8 @@ import tvm_ffi
 from tvm.ir import TensorRegion, prim
 from tvm.tirx import PrimFunc, const
 
+from tvm_mutate.passes.tir_rewriter import leave_alone
+
 _INTEGER = re.compile(r"(u?)int(\d+)")
 # The bits of a fraction: numbers beyond them have none, and so none between an integer type's lowest and the next.
 _FRACTIONS = {"float16": 11, "float32": 24, "float64": 53}
@@ -34,7 +36,7 @@ def with_marked_conversions(function: PrimFunc) -> PrimFunc | None:
         marked += 1
         return prim.Select(fits, rebuilt, const(_MARK, str(node.ty.dtype)))
 
-    result = tvm_ffi.structural_mutate(function, [(prim.Cast, mark), (TensorRegion, lambda region, _mutator: region)])
+    result = tvm_ffi.structural_mutate(function, [(prim.Cast, mark), (TensorRegion, leave_alone)])
     return result if marked else None
 
 

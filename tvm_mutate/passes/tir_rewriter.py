@@ -30,7 +30,7 @@ def rewrite_prim_func(function: tirx.PrimFunc, tallies: Sequence[Tally]) -> tirx
         return rebuilt
 
     callbacks = _callbacks(function, tallies, mutate)
-    rewritten = tvm_ffi.structural_mutate(function, [*callbacks, (TensorRegion, _leave_alone)])
+    rewritten = tvm_ffi.structural_mutate(function, [*callbacks, (TensorRegion, leave_alone)])
     calls_runtime = any(tally.applied and _rule(tally).calls_runtime for tally in tallies)
     return with_prologue(rewritten, [_beginning_executions()]) if calls_runtime else rewritten
 
@@ -94,7 +94,7 @@ def _beginning_executions() -> tirx.Evaluate:
     return tirx.Evaluate(tirx.call_extern("int32", "tvm_mutate_begin_executions"))
 
 
-def _leave_alone(node: Any, _mutator: Any) -> Any:
+def leave_alone(node: Any, _mutator: Any) -> Any:
     """The node: what blocks declare to read and write repeats what their bodies do, and has no effect of its own."""
     return node
 
