@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import tvm
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tvm_mutate.passes import Accesses, find_outside
 
@@ -47,6 +51,8 @@ def test_a_write_before_a_buffer_is_told():
         ("B[vi, vj] = T.if_then_else(vi * 8 + vj <= 56, A[vi + 1, vj], T.float32(0))", True),
         ("B[vi, vj] = A[T.min(vi + 1, 7), (vj + 5) % 8]", False),
         ("B[vi, vj] = T.Select(7 < vi, A[vi + 4, vj], A[vi, vj])", False),
+        ('B[vi, vj] = A[T.Cast("int32", T.Cast("int16", vi * 64)) // 64, vj]', False),
+        ('B[vi, vj] = A[T.Cast("int32", T.Cast("int8", vi * 64)) // 64, vj]', True),
     ],
 )
 def test_conditions_around_an_access_decide_which_iterations_come_to_it(statement: str, guilty: bool):
@@ -68,3 +74,38 @@ def test_what_depends_on_data_is_not_decided():
 def test_loops_that_are_too_many_to_be_counted_through_are_looked_at_at_their_edges():
     (found,) = accesses("B[vi // 1000, vj // 1000] = A[vi // 1000, vj // 1000 + 1]", 8000, 8000).outside
     assert found.expression == "A[vi // 1000, vj // 1000 + 1]"
+
+
+def _wrapped(number: int) -> int:
+    return (number + 128) % 256 - 128
+
+
+@st.composite
+def _indices(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
+    """An integer expression of vi and vj in TVMScript, and the same in Python."""
+    if depth == 0 or draw(st.integers(0, 3)) == 0:
+        leaf = draw(st.sampled_from(["vi", "vj", "vi", "vj", str(draw(st.integers(0, 9)))]))
+        return (f"T.int32({leaf})" if leaf.isdigit() else leaf), leaf
+    script, python = draw(_indices(depth - 1))
+    other_script, other_python = draw(_indices(depth - 1))
+    constant = draw(st.integers(1, 9))
+    forms = {
+        f"({script} + {other_script})": f"({python} + {other_python})",
+        f"({script} - {other_script})": f"({python} - {other_python})",
+        f"({script} * {constant})": f"({python} * {constant})",
+        f"({script} // {constant})": f"({python} // {constant})",
+        f"({script} % {constant})": f"({python} % {constant})",
+        f"T.min({script}, {other_script})": f"min({python}, {other_python})",
+        f'T.Cast("int32", T.Cast("int8", {script}))': f"_wrapped({python})",
+    }
+    form = draw(st.sampled_from(sorted(forms)))
+    return form, forms[form]
+
+
+@given(_indices())
+def test_an_access_is_outside_just_where_counting_in_python_says_so(index: tuple[str, str]):
+    script, python = index
+    rows = [eval(python, {"_wrapped": _wrapped}, {"vi": i, "vj": j}) for i, j in itertools.product(range(8), range(8))]
+    found = accesses(f"B[vi, vj] = A[{script}, 0]")
+    assert bool(found.outside) == any(not 0 <= row < 8 for row in rows)
+    assert found.others_inside

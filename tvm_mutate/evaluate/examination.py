@@ -1,36 +1,35 @@
-"""Whether a mutant accesses memory outside its buffers: by its indices, red zones, and AddressSanitizer."""
+"""Whether what a mutant does is defined: by its indices, red zones, conversions, and AddressSanitizer."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import tvm
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Kernel, KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
+from tvm_mutate.build import KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
+from tvm_mutate.evaluate.between_zones import UNDEF, MutatedProgram, Seen, run_between_zones
 from tvm_mutate.evaluate.fast_library import first_calls
-from tvm_mutate.evaluate.golden import empty
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
-from tvm_mutate.evaluate.red_zones import KINDS, READ, WRITE, Arena
-from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.evaluate.red_zones import CONVERSION, KINDS, READ, WRITE
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import Accesses, find_outside, selections_by_slot
+from tvm_mutate.passes import find_outside, selections_by_slot, with_marked_conversions
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
-from tvm_mutate.program import KernelCall, NotStraightLineError, Program, View, take_program
+from tvm_mutate.program import NotStraightLineError, take_program
 
 DEFINED, UNDEFINED, UNKNOWN = "defined", "undefined", "unknown"
 INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSanitizer", "code", "crash"
+CONVERSIONS = "conversions"
 _STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 _MOST_CONFIRMED = 4
-_UNDEF = "use of a value that is undefined (undef in LLVM IR)"
 _UNWRITTEN = "read of memory that was never written, as where the compiler drops a value that is undefined"
+_OF_VALUES = {UNDEF: CODE, CONVERSION: CONVERSIONS}
 _KINDS = {told: kind for kind, told in KINDS.items()}
 
 
@@ -39,8 +38,8 @@ class UndefinedAccess:
     """An access of a kernel that is undefined: ``kind`` is ``read``, ``write``, or empty where it is not known.
 
     ``expression`` is the access in TVMScript (``evidence`` is ``indices``) or in C (``AddressSanitizer``), and empty
-    where only its effect was seen (``red zones``, ``crash``) or a value is undefined in the generated ``code``;
-    ``detail`` is for people.
+    where only its effect was seen (``red zones``, ``crash``), or a value is undefined in the generated ``code`` or by
+    one of the kernel's ``conversions``; ``detail`` is for people.
     """
 
     kernel: str
@@ -54,32 +53,15 @@ class UndefinedAccess:
 class Examination:
     """What is known of the accesses of one mutant: its behaviour is defined, undefined or unknown.
 
-    ``indices``, ``red_zones`` and ``sanitizer`` say in words what each way of looking came to.
+    ``indices``, ``red_zones``, ``conversions`` and ``sanitizer`` say in words what each way of looking came to.
     """
 
     behaviour: str
     accesses: tuple[UndefinedAccess, ...] = ()
     indices: str = ""
     red_zones: str = ""
+    conversions: str = ""
     sanitizer: str = ""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What running a mutant between red zones has shown so far; ``running`` is the kernel that is being run."""
-
-    changed: tuple[str, ...] = ()
-    indices: Mapping[str, Accesses] = field(default_factory=dict)
-    zones: Mapping[str, set[str]] = field(default_factory=dict)
-    running: str = ""
-    obstacle: str = ""
-
-
-@dataclass(frozen=True)
-class _Mutated:
-    program: Program
-    changed: Mapping[str, PrimFunc]
-    known: Mapping[str, Kernel]
 
 
 class Examiner:
@@ -102,7 +84,7 @@ class Examiner:
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
             place = Path(folder)
             ending = run_isolated(lambda stage: self._between(selections, stage, place), seconds, mutant_headroom())
-            seen: _Seen = ending.value or ending.note or _Seen(obstacle=ending.reason)
+            seen: Seen = ending.value or ending.note or Seen(obstacle=ending.reason)
             if seen.obstacle:
                 return _not_looked(seen.obstacle)
             suspects = _suspects(seen)
@@ -123,7 +105,7 @@ class Examiner:
                 _ = kernel.run
         return KnownKernels(functions, kernels)
 
-    def _mutated(self, selections: Selections) -> _Mutated:
+    def _mutated(self, selections: Selections) -> MutatedProgram:
         """The mutated program, and which of its kernels are others than the unmutated model's."""
         program = take_program(self._stages.mutated(selections, []))
         functions = program.called()
@@ -134,26 +116,33 @@ class Examiner:
             and not self._stages.is_lowered_otherwise(name, selections)
         }
         changed = {name: function for name, function in functions.items() if name not in known}
-        return _Mutated(program, changed, known)
+        return MutatedProgram(program, changed, known)
 
-    def _between(self, selections: Selections, stage: Stage, folder: Path) -> _Seen:
+    def _between(self, selections: Selections, stage: Stage, folder: Path) -> Seen:
         """Runs the mutated program on the first input, its changed kernels between red zones."""
         stage(COMPILING)
         if self._stages.has_faulty_memory_passes(selections):
-            return _Seen(obstacle="the fault is in the planning of memory, which kernels one by one do without")
+            return Seen(obstacle="the fault is in the planning of memory, which kernels one by one do without")
         try:
             mutated = self._mutated(selections)
         except NotStraightLineError as error:
-            return _Seen(obstacle=f"the mutant is no straight line of kernels: {error}")
-        seen = _Seen(tuple(mutated.changed))
+            return Seen(obstacle=f"the mutant is no straight line of kernels: {error}")
+        seen = Seen(tuple(mutated.changed))
+        converting: dict[str, PrimFunc] = {}
         if set(selections) <= _STRUCTURED:
-            seen = replace(seen, indices={name: find_outside(each) for name, each in mutated.changed.items()})
+            found = {name: with_marked_conversions(each) for name, each in mutated.changed.items()}
+            converting = {name: function for name, function in found.items() if function is not None}
+            indices = {name: find_outside(each) for name, each in mutated.changed.items()}
+            seen = replace(seen, indices=indices, converting=tuple(converting))
         stage(COMPILING, seen)
         kernels = dict(mutated.known)
         if mutated.changed:
             with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
                 kernels |= build_batch(mutated.changed, self._stages.target, folder / "build", tir_pipeline)
-        return _run_between(mutated, kernels, self._inputs[0], folder, stage, seen)
+        marked = build_batch(converting, self._stages.target, folder / "marked") if converting else {}
+        return run_between_zones(
+            mutated, kernels, marked, self._inputs[0], folder, lambda now: stage(RUNNING, now), seen
+        )
 
     def _sanitized(
         self, selections: Selections, suspects: Sequence[str], folder: Path
@@ -183,75 +172,29 @@ class Examiner:
         return found, f"outside in {guilty} of {len(functions)} kernels" if guilty else "nothing outside"
 
 
-def _run_between(
-    mutated: _Mutated,
-    kernels: Mapping[str, Kernel],
-    data: np.ndarray,
-    folder: Path,
-    stage: Stage,
-    seen: _Seen,
-) -> _Seen:
-    """Runs a program with its changed kernels between red zones; the arguments of their first calls go to ``folder``.
-
-    What was seen up to a kernel is told before that kernel runs.
-    """
-    program, workspace = mutated.program, Workspace()
-    values = {number: np.ascontiguousarray(data[np.newaxis]) for number in program.inputs}
-    values |= {number: np.from_dlpack(tensor) for number, tensor in program.constants.items()}
-    for step in program.steps:
-        if isinstance(step, View):
-            values[step.result] = values[step.argument].reshape(program.types[step.result].shape)
-            continue
-        arguments = [values[each] for each in step.arguments]
-        if step.kernel not in mutated.changed:
-            results = _called(kernels[step.kernel], arguments, step, program)
-        else:
-            if not (folder / f"{step.kernel}.npz").exists():
-                np.savez(folder / f"{step.kernel}.npz", *arguments)
-            stage(RUNNING, replace(seen, running=step.kernel))
-            arena = _arena(step, program, workspace, mutated.changed[step.kernel])
-            found, undefined = arena.run(kernels[step.kernel], arguments, thoroughly=True)
-            undefined |= {_UNDEF} if kernels[step.kernel].undefined_values else set()
-            results = [each.copy() for each in found]
-            seen = replace(seen, zones={**seen.zones, step.kernel: seen.zones.get(step.kernel, set()) | undefined})
-        values.update(zip(step.results, results, strict=True))
-    return seen
-
-
-def _called(kernel: Kernel, arguments: Sequence[np.ndarray], step: KernelCall, program: Program) -> list[np.ndarray]:
-    results = [empty(program.types[each]) for each in step.results]
-    kernel.run(*map(tvm.runtime.tensor, arguments), *results)
-    return [np.from_dlpack(each) for each in results]
-
-
-def _arena(step: KernelCall, program: Program, workspace: Workspace, function: PrimFunc) -> Arena:
-    given, results = ([program.types[each] for each in numbers] for numbers in (step.arguments, step.results))
-    return Arena(given, results, workspace, temporary_sizes(function))
-
-
-def _suspects(seen: _Seen) -> list[str]:
+def _suspects(seen: Seen) -> list[str]:
     """The kernels that AddressSanitizer has to look at: all that are not settled, and some whose guilt is certain."""
     waiting = [name for name in seen.changed if not _is_settled(seen, name)]
     certain = [name for name in waiting if name in seen.indices and seen.indices[name].outside]
     return [name for name in waiting if name not in certain[_MOST_CONFIRMED:]]
 
 
-def _is_settled(seen: _Seen, name: str) -> bool:
+def _is_settled(seen: Seen, name: str) -> bool:
     """Whether a kernel is certain to stay in its buffers, so that no further look is worth its time."""
     return _inside(seen, name) and name in seen.zones and WRITE not in seen.zones[name]
 
 
-def _inside(seen: _Seen, name: str) -> bool:
+def _inside(seen: Seen, name: str) -> bool:
     """Whether every index of a kernel is inside its buffer."""
     known = seen.indices.get(name)
     return known is not None and known.others_inside and not known.outside
 
 
 def _not_looked(reason: str) -> Examination:
-    return Examination(UNKNOWN, (), *[f"not looked at: {reason}"] * 3)
+    return Examination(UNKNOWN, (), *[f"not looked at: {reason}"] * 4)
 
 
-def _concluded(seen: _Seen, ending: Ending, sanitized: Ending | None) -> Examination:
+def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examination:
     found = [
         UndefinedAccess(kernel, each.kind, each.expression, INDICES, each.reached)
         for kernel, accesses in seen.indices.items()
@@ -266,19 +209,21 @@ def _concluded(seen: _Seen, ending: Ending, sanitized: Ending | None) -> Examina
         found += accesses
     whole = ending.kind == "finished"
     behaviour = UNDEFINED if found else DEFINED if whole else UNKNOWN
-    return Examination(behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), told)
+    return Examination(
+        behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), _told_of_conversions(seen), told
+    )
 
 
-def _seen_access(seen: _Seen, kernel: str, what: str) -> UndefinedAccess:
+def _seen_access(seen: Seen, kernel: str, what: str) -> UndefinedAccess:
     """What running a kernel has shown, with the evidence for it."""
-    if what == _UNDEF:
-        return UndefinedAccess(kernel, "", "", CODE, what)
+    if what in _OF_VALUES:
+        return UndefinedAccess(kernel, "", "", _OF_VALUES[what], what)
     return UndefinedAccess(
         kernel, _KINDS[what], "", RED_ZONES, _UNWRITTEN if what == READ and _inside(seen, kernel) else what
     )
 
 
-def _told_of_indices(seen: _Seen) -> str:
+def _told_of_indices(seen: Seen) -> str:
     if not seen.changed:
         return "not needed: no kernel is another one"
     if not seen.indices:
@@ -287,14 +232,23 @@ def _told_of_indices(seen: _Seen) -> str:
     return _counted(seen.indices, (each.outside for each in seen.indices.values()), undecided)
 
 
-def _told_of_zones(seen: _Seen, ending: Ending) -> str:
+def _told_of_conversions(seen: Seen) -> str:
+    if not seen.changed:
+        return "not needed: no kernel is another one"
+    if seen.converting is None:
+        return "not looked at: the fault is in the compiler's passes or behind them"
+    found = [CONVERSION in seen.zones.get(name, ()) for name in seen.converting]
+    return _counted(seen.converting, found, 0, "undefined") if found else "not needed: no number becomes an integer"
+
+
+def _told_of_zones(seen: Seen, ending: Ending) -> str:
     if ending.kind != "finished":
         return f"it {ending.kind} in {seen.running or 'the compiler'} ({ending.reason})"
-    outside = (kinds - {_UNDEF} for kinds in seen.zones.values())
+    outside = (kinds - set(_OF_VALUES) for kinds in seen.zones.values())
     return _counted(seen.zones, outside, 0, "undefined") if seen.zones else "not needed: no kernel is another one"
 
 
-def _counted(looked_at: Mapping[str, object], found: Iterable[object], undecided: int, what: str = "outside") -> str:
+def _counted(looked_at: Collection[str], found: Iterable[object], undecided: int, what: str = "outside") -> str:
     guilty = sum(bool(each) for each in found)
     said = f"{what} in {guilty} of {len(looked_at)} kernels" if guilty else f"nothing {what}"
     return f"{said}, {undecided} undecided" if undecided else said

@@ -13,7 +13,7 @@ from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
 from tvm_mutate.evaluate.keys import Key, content_key
 from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Trace, needed_steps, take_call_keys
-from tvm_mutate.evaluate.red_zones import CONVERSION, READ, Arena
+from tvm_mutate.evaluate.red_zones import READ, Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
 from tvm_mutate.program import KernelCall, Program, ValueType, View
 
@@ -84,10 +84,7 @@ class Line:
         before = arena.kernel_seconds
         arguments = [self._array(each) for each in step.arguments]
         marked = self._marked.get(step.kernel) if first else None
-        keys = [content_key(each) for each in arena.run(marked, arguments, thoroughly=False)[0]] if marked else None
-        arrays, undefined = arena.run(kernel, arguments, thoroughly=first)
-        if keys is not None and keys != [content_key(each) for each in arrays]:
-            undefined.add(CONVERSION)
+        arrays, undefined = arena.run(kernel, arguments, thoroughly=first, marked=marked)
         self.trace.kernel_seconds += arena.kernel_seconds - before
         self.trace.undefined |= undefined | ({READ} if kernel.undefined_values else set())
         for result, array in zip(step.results, arrays, strict=True):

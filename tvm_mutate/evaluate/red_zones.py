@@ -55,19 +55,23 @@ class Arena:
         self.kernel_seconds = 0.0
 
     def run(
-        self, kernel: Kernel, arguments: Sequence[np.ndarray], thoroughly: bool
+        self, kernel: Kernel, arguments: Sequence[np.ndarray], thoroughly: bool, marked: Kernel | None = None
     ) -> tuple[list[np.ndarray], set[str]]:
         """The results of a kernel on copies of its arguments, and what it did that is undefined.
 
         With ``thoroughly`` it runs under two other patterns first: results that differ then were made of memory that
-        is not the kernel's. The results are those of the first pattern, so that what would be garbage is the same
-        garbage every time; they stay good until the next run.
+        is not the kernel's. ``marked`` is the kernel with marks where conversions do not fit, as by
+        ``with_marked_conversions``. The results are those of the first pattern, so that what would be garbage is the
+        same garbage every time; they stay good until the next run.
         """
         undefined: set[str] = set()
+        expected = None if marked is None else self._run(PATTERNS[0], marked, arguments, undefined, False)
         others = [self._run(each, kernel, arguments, undefined, True) for each in PATTERNS[1:]] if thoroughly else []
         digests = self._run(PATTERNS[0], kernel, arguments, undefined, thoroughly)
         if any(other != digests for other in others):
             undefined.add(READ)
+        if expected is not None and expected != digests:
+            undefined.add(CONVERSION)
         return self._results, undefined
 
     def _run(

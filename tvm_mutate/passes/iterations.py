@@ -33,6 +33,7 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     prim.And: np.logical_and,
     prim.Or: np.logical_or,
 }
+_INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 _TRUE_DIVISORS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 
 
@@ -156,8 +157,10 @@ class Iterations:
             return _BINARY[kind](*operands)
         if kind is prim.Not:
             return np.logical_not(self._evaluated(expression.a, grid, known))
-        if kind is prim.Cast and expression.ty.dtype.is_integer:
-            return self._evaluated(expression.value, grid, known)
+        if kind is prim.Cast and str(expression.ty.dtype) in _INTEGERS:
+            # Of a narrower type the lowest bits are left, as in LLVM's trunc.
+            value = np.asarray(self._evaluated(expression.value, grid, known))
+            return value.astype(str(expression.ty.dtype)).astype(np.int64)
         choice = _choice(expression)
         if choice is None:
             raise UndecidedError(f"{expression} is not made of loops and constants")

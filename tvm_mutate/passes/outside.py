@@ -12,6 +12,7 @@ from tvm import tirx
 from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.passes.fact_walk import Fact, FactWalk
+from tvm_mutate.passes.index_bounds import IndexBounds
 from tvm_mutate.passes.iterations import Iterations, UndecidedError
 from tvm_mutate.passes.selection import one_line
 
@@ -46,9 +47,12 @@ def find_outside(function: tirx.PrimFunc) -> Accesses:
     """
     found: dict[tuple[str, str], OutsideAccess] = {}
     undecided = False
+    bounds = IndexBounds()
 
     def look(node: Any, facts: Sequence[Fact]) -> bool:
         nonlocal undecided
+        if bounds.are_inside(node.indices, _buffer(node).shape, facts):
+            return True
         around = Iterations()
         for add in facts:
             add(around)
@@ -72,7 +76,7 @@ def find_outside(function: tirx.PrimFunc) -> Accesses:
 
 def _reached_outside(node: Any, around: Iterations) -> str | None:
     """How far an access leaves its buffer, in words; None for one that stays inside. Raises UndecidedError."""
-    buffer = node.buffer if isinstance(node, tirx.BufferStore) else node.source
+    buffer = _buffer(node)
     shape = [int(dim.value) for dim in buffer.shape if isinstance(dim, prim.IntImm)]
     if len(shape) != len(buffer.shape) or len(node.indices) != len(shape):
         raise UndecidedError(f"the shape of {buffer.name} is not static")
@@ -99,6 +103,9 @@ def _stays(index: Any, extent: int, around: Iterations) -> bool:
     return complete and bool(np.all((values >= 0) & (values < extent)))
 
 
+def _buffer(node: Any) -> tirx.Buffer:
+    return node.buffer if isinstance(node, tirx.BufferStore) else node.source
+
+
 def _expression(node: Any) -> str:
-    buffer = node.buffer if isinstance(node, tirx.BufferStore) else node.source
-    return f"{buffer.name}[{', '.join(one_line(index) for index in node.indices)}]"
+    return f"{_buffer(node).name}[{', '.join(one_line(index) for index in node.indices)}]"
