@@ -34,19 +34,18 @@ def test_a_mutant_that_stays_in_its_buffers_is_defined_and_needs_no_sanitizer(ex
     assert (found.behaviour, found.accesses) == ("defined", ())
     assert (found.indices, found.red_zones) == ("nothing outside", "nothing undefined")
     assert found.sanitizer == "not needed: every index is inside its buffer"
-    assert found.conversions == "not needed: no number becomes an integer"
 
 
 def test_a_conversion_of_numbers_that_do_not_fit_is_undefined_though_every_index_is_inside(examiner: Examiner):
     found = examiner.examine(CATALOGUE.parse("tir.store-through{type=int16}@max_pool2d#*"), SECONDS)
     assert found.behaviour == "undefined"
-    assert [(each.kernel, each.evidence) for each in found.accesses] == [("max_pool2d", "conversions")]
-    assert (found.conversions, found.red_zones) == ("undefined in 1 of 1 kernels", "nothing undefined")
+    assert ("max_pool2d", "conversions") in {(each.kernel, each.evidence) for each in found.accesses}
+    assert (found.indices, found.red_zones) == ("nothing outside", "undefined in 1 of 1 kernels")
 
 
 def test_conversions_of_numbers_that_fit_are_defined(examiner: Examiner):
     found = examiner.examine(CATALOGUE.parse("tir.store-through{type=int16}@fused_conv2d_add_relu#*"), SECONDS)
-    assert (found.behaviour, found.conversions) == ("defined", "nothing undefined")
+    assert (found.behaviour, found.red_zones) == ("defined", "nothing undefined")
 
 
 def test_without_the_sanitizer_the_others_tell_it_and_that_is_said(examiner: Examiner, monkeypatch: pytest.MonkeyPatch):

@@ -109,7 +109,7 @@ def examined_row(mutant: str, model: str = "resnet", behaviour: str = "undefined
         "id": mutant, "model": model, "target": "llvm", "behaviour": behaviour, "kernels": ["conv"],
         "accesses": [access, {**access, "evidence": "AddressSanitizer"}] if behaviour == "undefined" else [],
         "indices": "outside in 1 of 1 kernels", "red_zones": "nothing outside",
-        "conversions": "not needed: no number becomes an integer", "sanitizer": "outside in 1 of 1 kernels",
+        "sanitizer": "outside in 1 of 1 kernels",
     }  # fmt: skip
 
 

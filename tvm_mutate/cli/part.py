@@ -109,7 +109,7 @@ def _told_of_pass(found: PassParting | None, devices: Sequence[Device], kernel: 
 
 def _told_of_accesses(found: Examination) -> Iterator[str]:
     yield f"behaviour: {found.behaviour}"
-    for way in ("indices", "red_zones", "conversions", "sanitizer"):
+    for way in ("indices", "red_zones", "sanitizer"):
         yield f"  {way.replace('_', ' ')}: {getattr(found, way)}"
     for each in found.accesses:
         access = f" {each.kind} {each.expression}" if each.expression else ""

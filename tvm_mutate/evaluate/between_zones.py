@@ -22,15 +22,11 @@ UNDEF = "use of a value that is undefined (undef in LLVM IR)"
 
 @dataclass(frozen=True)
 class Seen:
-    """What running a mutant between red zones has shown so far; ``running`` is the kernel that is being run.
-
-    ``converting`` are the kernels in which conversions to integers were looked at, None where none could be.
-    """
+    """What running a mutant between red zones has shown so far; ``running`` is the kernel that is being run."""
 
     changed: tuple[str, ...] = ()
     indices: Mapping[str, Accesses] = field(default_factory=dict)
     zones: Mapping[str, set[str]] = field(default_factory=dict)
-    converting: tuple[str, ...] | None = None
     running: str = ""
     obstacle: str = ""
 

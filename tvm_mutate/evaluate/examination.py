@@ -53,14 +53,14 @@ class UndefinedAccess:
 class Examination:
     """What is known of the accesses of one mutant: its behaviour is defined, undefined or unknown.
 
-    ``indices``, ``red_zones``, ``conversions`` and ``sanitizer`` say in words what each way of looking came to.
+    ``indices``, ``red_zones`` and ``sanitizer`` say in words what each way of looking came to; conversions are looked
+    at where kernels run between red zones.
     """
 
     behaviour: str
     accesses: tuple[UndefinedAccess, ...] = ()
     indices: str = ""
     red_zones: str = ""
-    conversions: str = ""
     sanitizer: str = ""
 
 
@@ -133,7 +133,7 @@ class Examiner:
             found = {name: with_marked_conversions(each) for name, each in mutated.changed.items()}
             converting = {name: function for name, function in found.items() if function is not None}
             indices = {name: find_outside(each) for name, each in mutated.changed.items()}
-            seen = replace(seen, indices=indices, converting=tuple(converting))
+            seen = replace(seen, indices=indices)
         stage(COMPILING, seen)
         kernels = dict(mutated.known)
         if mutated.changed:
@@ -191,7 +191,7 @@ def _inside(seen: Seen, name: str) -> bool:
 
 
 def _not_looked(reason: str) -> Examination:
-    return Examination(UNKNOWN, (), *[f"not looked at: {reason}"] * 4)
+    return Examination(UNKNOWN, (), *[f"not looked at: {reason}"] * 3)
 
 
 def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examination:
@@ -209,9 +209,7 @@ def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examinat
         found += accesses
     whole = ending.kind == "finished"
     behaviour = UNDEFINED if found else DEFINED if whole else UNKNOWN
-    return Examination(
-        behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), _told_of_conversions(seen), told
-    )
+    return Examination(behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), told)
 
 
 def _seen_access(seen: Seen, kernel: str, what: str) -> UndefinedAccess:
@@ -232,19 +230,10 @@ def _told_of_indices(seen: Seen) -> str:
     return _counted(seen.indices, (each.outside for each in seen.indices.values()), undecided)
 
 
-def _told_of_conversions(seen: Seen) -> str:
-    if not seen.changed:
-        return "not needed: no kernel is another one"
-    if seen.converting is None:
-        return "not looked at: the fault is in the compiler's passes or behind them"
-    found = [CONVERSION in seen.zones.get(name, ()) for name in seen.converting]
-    return _counted(seen.converting, found, 0, "undefined") if found else "not needed: no number becomes an integer"
-
-
 def _told_of_zones(seen: Seen, ending: Ending) -> str:
     if ending.kind != "finished":
         return f"it {ending.kind} in {seen.running or 'the compiler'} ({ending.reason})"
-    outside = (kinds - set(_OF_VALUES) for kinds in seen.zones.values())
+    outside = (kinds - {UNDEF} for kinds in seen.zones.values())
     return _counted(seen.zones, outside, 0, "undefined") if seen.zones else "not needed: no kernel is another one"
 
 
