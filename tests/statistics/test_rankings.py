@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvm_mutate.statistics import as_float64, kendall_tau, rank_biased_overlap, ranking, top_k
+from tvm_mutate.statistics import agreements, as_float64, kendall_tau, rank_biased_overlap, ranking, top_k
 
 NAN, INF = float("nan"), float("inf")
 SCORES = st.one_of(st.sampled_from([NAN, INF, -INF, 0.0, -0.0, 1.0]), st.floats(width=32))
@@ -111,3 +111,21 @@ def test_only_the_reversal_has_the_least_kendall_tau(size: int):
 def test_agreements_refuse_what_is_not_two_vectors_of_one_length(measure, a, b):
     with pytest.raises(ValueError, match="vector"):
         measure(a, b)
+
+
+@settings(deadline=None)
+@given(st.lists(PAIRS, max_size=4), st.integers(1, 2))
+def test_arrays_of_scores_agree_as_their_rows_do(pairs: list[tuple[list[float], list[float]]], k: int):
+    classes = min((len(first) for first, _ in pairs), default=3)
+    first, second = (np.array([pair[side][:classes] for pair in pairs]).reshape(-1, classes) for side in (0, 1))
+    k, rows = min(k, classes), list(zip(first, second, strict=True))
+    found = agreements(first, second, k)
+    assert found.kendall_tau.tolist() == [kendall_tau(*row) for row in rows]
+    assert found.rank_biased_overlap.tolist() == [rank_biased_overlap(*row) for row in rows]
+    best = [(top_k(one, k), top_k(other, k)) for one, other in rows]
+    assert found.top_k.tolist() == [1.0 if one == other else len(one & other) / k for one, other in best]
+
+
+def test_arrays_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"scores of shapes \(2, 3\) and \(2, 4\) are not two"):
+        agreements(np.zeros((2, 3)), np.zeros((2, 4)), 1)

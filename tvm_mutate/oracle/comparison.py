@@ -15,7 +15,7 @@ from tvm_mutate.oracle.labels import top_labels
 from tvm_mutate.oracle.outputs import output_pair, same_bits
 from tvm_mutate.oracle.protocol import Oracle, is_noticed
 from tvm_mutate.oracle.registry import ORACLES
-from tvm_mutate.statistics import as_float64, kendall_tau, rank_biased_overlap, top_k
+from tvm_mutate.statistics import agreements, as_float64
 
 RELATIVE_FLOOR = 1e-12
 _SHORTLIST = 5
@@ -83,9 +83,8 @@ def compare(
     golden_scores, mutant_scores = as_float64(golden_rows), as_float64(mutant_rows)
     max_abs_diff, max_rel_diff = _largest_differences(golden_scores, mutant_scores)
     # An output with the golden bits agrees in everything.
-    pairs = [(golden_scores[i], mutant_scores[i]) for i in np.flatnonzero(~equal)]
-    same = inputs - len(pairs)
-    shortlist = min(_SHORTLIST, classes)
+    same = int(equal.sum())
+    agreed = agreements(golden_scores[~equal], mutant_scores[~equal], min(_SHORTLIST, classes))
     asked = tuple(kind() for kind in ORACLES.values()) if oracles is None else tuple(oracles)
     return Comparison(
         inputs=inputs,
@@ -93,24 +92,19 @@ def compare(
         changed_labels=changed.size,
         dissimilarity=changed.size / inputs,
         changed_inputs=tuple(changed.tolist()),
-        top_k_overlap=(same + math.fsum(_overlap(a, b, shortlist) for a, b in pairs)) / inputs,
+        top_k_overlap=(same + math.fsum(agreed.top_k)) / inputs,
         accuracy=None if right is None else _accuracy(mutant_labels, right),
         golden_accuracy=None if right is None else _accuracy(golden_labels, right),
         max_abs_diff=max_abs_diff,
         max_rel_diff=max_rel_diff,
         nan_count=int(np.isnan(mutant_scores).sum()),
         inf_count=int(np.isinf(mutant_scores).sum()),
-        kendall_tau=(same + math.fsum(kendall_tau(a, b) for a, b in pairs)) / inputs,
-        rank_biased_overlap=(same + math.fsum(rank_biased_overlap(a, b) for a, b in pairs)) / inputs,
+        kendall_tau=(same + math.fsum(agreed.kendall_tau)) / inputs,
+        rank_biased_overlap=(same + math.fsum(agreed.rank_biased_overlap)) / inputs,
         same_label_for_every_input=len(set(mutant_labels)) == 1 < len(set(golden_labels)),
         labels=tuple(mutant_labels.tolist()),
         noticed=tuple((str(oracle), is_noticed(oracle, golden_rows, mutant_rows)) for oracle in asked),
     )
-
-
-def _overlap(golden: np.ndarray, mutant: np.ndarray, k: int) -> float:
-    best, mutant_best = top_k(golden, k), top_k(mutant, k)
-    return 1.0 if best == mutant_best else len(best & mutant_best) / k
 
 
 def _accuracy(given: np.ndarray, right: np.ndarray) -> float:

@@ -8,22 +8,50 @@ such vectors agree with 1.0.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from tvm_mutate.statistics.scores import as_float64
 
+_PERSISTENCE = 0.9
+
 
 def ranking(scores: ArrayLike) -> np.ndarray:
     """The classes from best to worst: int64 ``[classes]``, ties and NaN as the module says."""
-    return np.argsort(-_vector(scores), kind="stable").astype(np.int64)
+    return _rankings(_vector(scores)[np.newaxis])[0]
 
 
 def top_k(scores: ArrayLike, k: int) -> frozenset[int]:
     """The ``k`` best classes (all of them when there are fewer); the empty set when every score is NaN."""
     vector = _vector(scores)
     return frozenset() if np.isnan(vector).all() else frozenset(ranking(vector)[:k].tolist())
+
+
+@dataclass(frozen=True)
+class Agreements:
+    """How much the rankings of the rows of two ``[inputs, classes]`` agree: each of shape ``[inputs]``.
+
+    ``top_k`` is the share of the k best classes that both have in common.
+    """
+
+    top_k: np.ndarray
+    kendall_tau: np.ndarray
+    rank_biased_overlap: np.ndarray
+
+
+def agreements(a: ArrayLike, b: ArrayLike, k: int) -> Agreements:
+    """The agreements of two score arrays ``[inputs, classes]``, with ``k`` at most the number of classes.
+
+    Raises ValueError unless both are of one shape.
+    """
+    first, second = as_float64(a), as_float64(b)
+    if first.shape != second.shape or first.ndim != 2 or not first.shape[1]:
+        raise ValueError(f"scores of shapes {first.shape} and {second.shape} are not two [inputs, classes]")
+    pair = _RankedPair(first, second)
+    return Agreements(pair.top_k(k), pair.kendall_tau(), pair.rank_biased_overlap(_PERSISTENCE))
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
@@ -36,20 +64,10 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
     Source: M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33 (1945).
     """
     first, second = _pair(a, b)
-    if np.isnan(first).all() != np.isnan(second).all():
-        return 0.0
-    # Dense ranks instead of scores: numpy sorts NaN last and takes all NaN as one value.
-    first_ranks = np.unique(-first, return_inverse=True)[1]
-    second_ranks = np.unique(-second, return_inverse=True)[1]
-    if np.array_equal(first_ranks, second_ranks):
-        return 1.0
-    if not first_ranks.any() or not second_ranks.any():
-        return 0.0
-    # Rounded, for scipy's two square roots make -0.9999999999999999 of -1, and 0.9 as little equal to 0.9.
-    return round(float(stats.kendalltau(first_ranks, second_ranks).statistic), 12)
+    return float(_RankedPair(first[np.newaxis], second[np.newaxis]).kendall_tau()[0])
 
 
-def rank_biased_overlap(a: ArrayLike, b: ArrayLike, p: float = 0.9) -> float:
+def rank_biased_overlap(a: ArrayLike, b: ArrayLike, p: float = _PERSISTENCE) -> float:
     """The rank-biased overlap RBO_ext of the rankings of two score vectors ``[classes]``, in [0, 1].
 
     ``p`` in (0, 1) is the persistence: the smaller, the more the first ranks weigh. RBO is (1-p) times the
@@ -65,14 +83,66 @@ def rank_biased_overlap(a: ArrayLike, b: ArrayLike, p: float = 0.9) -> float:
     if not 0 < p < 1:
         raise ValueError(f"the persistence p={p} is not between 0 and 1")
     first, second = _pair(a, b)
-    if np.isnan(first).all() or np.isnan(second).all():
-        return float(np.isnan(first).all() and np.isnan(second).all())
-    # A class is in both of the first d from the depth on at which the later ranking comes to it.
-    met_at = np.maximum(np.argsort(ranking(first)), np.argsort(ranking(second)))
-    depths = np.arange(1, first.size + 1)
-    agreement = np.cumsum(np.bincount(met_at, minlength=first.size)) / depths
-    lost = (1 - p) * np.sum(p ** (depths - 1.0) * (1 - agreement))
-    return max(0.0, 1.0 - float(lost))
+    return float(_RankedPair(first[np.newaxis], second[np.newaxis]).rank_biased_overlap(p)[0])
+
+
+class _RankedPair:
+    """Two score arrays ``[inputs, classes]`` with the rankings of their rows, which are made once."""
+
+    def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
+        self._rows = first, second
+        self._rankings = _rankings(first), _rankings(second)
+        unranked, other = (np.isnan(each).all(axis=1) for each in self._rows)
+        self._either_unranked, self._both_unranked = unranked | other, unranked & other
+
+    def top_k(self, k: int) -> np.ndarray:
+        best, other = (each[:, :k] for each in self._rankings)
+        return self._where_ranked((best[:, :, np.newaxis] == other[:, np.newaxis, :]).sum(axis=(1, 2)) / k)
+
+    def kendall_tau(self) -> np.ndarray:
+        ranks, others = (_dense_ranks(*each) for each in zip(self._rows, self._rankings, strict=True))
+        same = (ranks == others).all(axis=1)
+        taus = same.astype(np.float64)
+        asked = ~same & ranks.any(axis=1) & others.any(axis=1)
+        if asked.any():
+            # Rounded, for scipy's two square roots make -0.9999999999999999 of -1, and 0.9 as little equal to 0.9.
+            taus[asked] = np.round(stats.kendalltau(ranks[asked], others[asked], axis=1).statistic, 12)
+        return self._where_ranked(taus)
+
+    def rank_biased_overlap(self, p: float) -> np.ndarray:
+        inputs, classes = self._rows[0].shape
+        # A class is in both of the first d from the depth on at which the later ranking comes to it.
+        met_at = np.maximum(*map(_places, self._rankings)) + classes * np.arange(inputs)[:, np.newaxis]
+        met = np.bincount(met_at.ravel(), minlength=met_at.size).reshape(met_at.shape)
+        depths = np.arange(1, classes + 1)
+        lost = (1 - p) * np.sum(p ** (depths - 1.0) * (1 - np.cumsum(met, axis=1) / depths), axis=1)
+        return self._where_ranked(np.maximum(0.0, 1.0 - lost))
+
+    def _where_ranked(self, agreements: np.ndarray) -> np.ndarray:
+        """The agreements of rows that have a ranking; of nothing but NaN as the module says."""
+        return np.where(self._either_unranked, self._both_unranked, agreements)
+
+
+def _rankings(rows: np.ndarray) -> np.ndarray:
+    return np.argsort(-rows, axis=1, kind="stable").astype(np.int64)
+
+
+def _places(rankings: np.ndarray) -> np.ndarray:
+    """At which place of its ranking each class is."""
+    places = np.empty_like(rankings)
+    np.put_along_axis(places, rankings, np.arange(rankings.shape[1])[np.newaxis], axis=1)
+    return places
+
+
+def _dense_ranks(rows: np.ndarray, rankings: np.ndarray) -> np.ndarray:
+    """How many different scores are better than each; all NaN are one score, the worst."""
+    ordered = np.take_along_axis(rows, rankings, axis=1)
+    before, after = ordered[:, :-1], ordered[:, 1:]
+    steps = np.zeros(rows.shape, np.int64)
+    steps[:, 1:] = np.cumsum((before != after) & ~(np.isnan(before) & np.isnan(after)), axis=1)
+    ranks = np.empty_like(steps)
+    np.put_along_axis(ranks, rankings, steps, axis=1)
+    return ranks
 
 
 def _vector(scores: ArrayLike) -> np.ndarray:
