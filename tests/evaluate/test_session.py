@@ -28,7 +28,7 @@ from tvm_mutate.evaluate import (
     prepare_session,
 )
 from tvm_mutate.evaluate.device_arena import DeviceArena
-from tvm_mutate.evaluate.red_zones import READ, WRITE
+from tvm_mutate.evaluate.red_zones import CONVERSION, READ, WRITE
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle
@@ -223,14 +223,21 @@ def test_a_result_that_is_never_written_is_named_and_is_the_same_garbage_every_t
     assert runs[0].outputs.tobytes() == runs[1].outputs.tobytes()
 
 
+def test_conversions_to_integers_that_numbers_do_not_fit_into_are_named(local: OnDevice):
+    # Sums of 64 products are in the hundreds.
+    assert CONVERSION in local.run("tir.store-through{type=int8}@matmul#*").undefined
+    wider = local.run("tir.store-through{type=int16}@matmul#*")
+    assert (wider.infected, wider.undefined) == (True, ())
+
+
 def test_a_mutant_that_writes_over_golden_values_is_found_out_and_the_next_is_unharmed(
     local: OnDevice, monkeypatch: pytest.MonkeyPatch
 ):
     run = DeviceArena.run
 
-    def trespassing(arena, function, arguments, thoroughly):
+    def trespassing(arena, function, arguments, **options):
         arguments[0].words.copyfrom(np.zeros(arguments[0].words.shape, "uint32"))
-        return run(arena, function, arguments, thoroughly)
+        return run(arena, function, arguments, **options)
 
     monkeypatch.setattr(DeviceArena, "run", trespassing)
     assert WRITE in local.run("tir.hostile-write-beyond@matmul#*").undefined

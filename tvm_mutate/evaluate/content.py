@@ -17,6 +17,7 @@ from tvm_mutate.device import Children, Ending, Stage, mutant_headroom
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.line import Line
+from tvm_mutate.evaluate.marking import marked_functions
 from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Unsuitable, with_course
 from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.rebuild import RUNNING, Run
@@ -25,7 +26,7 @@ from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclus
 from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.native import activate_site
-from tvm_mutate.passes import selections_by_slot, with_marked_conversions
+from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages
 from tvm_mutate.program import take_program
 
@@ -132,14 +133,8 @@ class ContentEvaluator:
         return self._run_inputs(Line(built.mutated, self._keys, self._workspace, marked), run, stop, stage)
 
     def _marked(self, mutated: Mutated[Kernel], selections: Selections, folder: Path) -> dict[str, Kernel]:
-        """Those of the mutated kernels that convert numbers to integers, with marks where these do not fit.
-
-        None where the mutation is in a slot behind that of structured kernels: it is not in what is marked.
-        """
-        if selections.keys() - {Slot.GRAPH, Slot.KERNEL}:
-            return {}
-        found = {name: with_marked_conversions(mutated.program.kernels[name]) for name in mutated.changed}
-        functions = {name: function for name, function in found.items() if function is not None}
+        """Those of the mutated kernels that convert numbers to integers, with marks where these do not fit."""
+        functions = marked_functions({name: mutated.program.kernels[name] for name in mutated.changed}, selections)
         return self._compile(functions, folder / "marked", "default") if functions else {}
 
     def _run_inputs(self, line: Line, run: Run, stop: StopRule | None, stage: Stage) -> Run:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm_mutate.evaluate.device_memory import Block, DeviceMemory
 from tvm_mutate.evaluate.patterns import NEAR_BYTES, PATTERNS
-from tvm_mutate.evaluate.red_zones import READ, WRITE
+from tvm_mutate.evaluate.red_zones import CONVERSION, READ, WRITE
 from tvm_mutate.program import ValueType
 
 
@@ -32,22 +32,28 @@ class DeviceArena:
         self.kernel_seconds = 0.0
 
     def run(
-        self, function: Callable[..., Any], arguments: Sequence[Block], thoroughly: bool
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[Block],
+        thoroughly: bool,
+        marked: Callable[..., Any] | None = None,
     ) -> tuple[list[Block], set[str]]:
         """The results of a kernel, and what it did that is undefined; good until the next run.
 
         With ``thoroughly`` it runs under two other patterns, too: results that differ then were made of memory that is
-        not the kernel's.
+        not the kernel's. ``marked`` is the kernel with marks where conversions do not fit.
         """
         undefined: set[str] = set()
         results, others = self._results
         self._run(PATTERNS[0], function, arguments, results, undefined)
-        for pattern in PATTERNS[1:] if thoroughly else ():
-            self._run(pattern, function, arguments, others, undefined)
+        again = [(pattern, function, READ) for pattern in PATTERNS[1:]] if thoroughly else []
+        again += [(PATTERNS[0], marked, CONVERSION)] if marked is not None else []
+        for pattern, other_function, told in again:
+            self._run(pattern, other_function, arguments, others, undefined)
             for one, other in zip(results, others, strict=True):
                 self._memory.ask_differ(one, other)
             if any(self._memory.answers()):
-                undefined.add(READ)
+                undefined.add(told)
         return results, undefined
 
     def _run(

@@ -39,7 +39,8 @@ class DeviceTask:
 
     ``constants`` are the keys of its constants by number, ``new`` the content of those that the unmutated program does
     not have. Kernels that are ``guarded`` may leave their buffers. ``is_rewired`` says whether values may have other
-    numbers than in the unmutated program. ``library`` is the path of its changed kernels, if there are any.
+    numbers than in the unmutated program. ``library`` is the path of its changed kernels, if there are any, and
+    ``marked_library`` that of those that are ``marked``: they say which conversions to integers do not fit.
     """
 
     mutated: Mutated[DeviceKernel]
@@ -48,6 +49,8 @@ class DeviceTask:
     guarded: frozenset[str]
     is_rewired: bool
     library: str | None
+    marked_library: str | None
+    marked: frozenset[str]
     stop: StopRule | None
     progress: Progress
 
@@ -55,8 +58,8 @@ class DeviceTask:
 class DeviceLine:
     """Runs a mutated program, input by input; buffers are made once and used again.
 
-    ``functions`` are its kernels by name, ``constants`` its constants by number. Mutated kernels run thoroughly for the
-    first input.
+    ``functions`` are its kernels by name, ``marked`` those of them that mark conversions, ``constants`` its constants
+    by number. Mutated kernels run thoroughly for the first input.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class DeviceLine:
         golden: GoldenKeys,
         memory: DeviceMemory,
         functions: Mapping[str, Callable[..., Any]],
+        marked: Mapping[str, Callable[..., Any]],
         constants: Mapping[int, Block],
     ) -> None:
-        self._task, self._golden, self._memory, self._functions = task, golden, memory, functions
+        self._task, self._golden, self._memory = task, golden, memory
+        self._functions, self._marked = functions, marked
         self._program = task.mutated.program
         self._constants = dict(constants)
         for step in self._program.steps:
@@ -119,7 +124,8 @@ class DeviceLine:
             self._arenas[number] = DeviceArena(self._memory, given, results, step.kernel in self._task.guarded)
         arena = self._arenas[number]
         before = arena.kernel_seconds
-        blocks, undefined = arena.run(self._functions[step.kernel], arguments, thoroughly=first)
+        marked = self._marked.get(step.kernel) if first else None
+        blocks, undefined = arena.run(self._functions[step.kernel], arguments, thoroughly=first, marked=marked)
         self.trace.kernel_seconds += arena.kernel_seconds - before
         self.trace.undefined |= undefined | ({READ} if kernel.undefined_values else set())
         return blocks

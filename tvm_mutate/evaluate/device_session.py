@@ -129,7 +129,9 @@ class DeviceSession:
         new = {key: self._memory.upload(array) for key, array in task.new.items()}
         constants = {number: new[key] if key in new else self._constants[key] for number, key in task.constants.items()}
         functions = {name: self._function(kernel, own) for name, kernel in task.mutated.kernels.items()}
-        return DeviceLine(task, self._unmutated.keys, self._memory, functions, constants)
+        library = self._place.load(Path(task.marked_library)) if task.marked_library else {}
+        marked = {name: library[name] for name in task.marked}
+        return DeviceLine(task, self._unmutated.keys, self._memory, functions, marked, constants)
 
     def _function(self, kernel: DeviceKernel, own: tvm.runtime.Module | None) -> Callable[..., Any]:
         if not kernel.is_own:

@@ -10,23 +10,22 @@ from pathlib import Path
 
 import numpy as np
 from tvm.target import Target
-from tvm.tirx import PrimFunc
 
 from tvm_mutate.build import KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.between_zones import UNDEF, MutatedProgram, Seen, run_between_zones
 from tvm_mutate.evaluate.fast_library import first_calls
+from tvm_mutate.evaluate.marking import is_structured, marked_functions
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
 from tvm_mutate.evaluate.red_zones import CONVERSION, KINDS, READ, WRITE
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import find_outside, selections_by_slot, with_marked_conversions
+from tvm_mutate.passes import find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, take_program
 
 DEFINED, UNDEFINED, UNKNOWN = "defined", "undefined", "unknown"
 INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSanitizer", "code", "crash"
 CONVERSIONS = "conversions"
-_STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 _MOST_CONFIRMED = 4
 _UNWRITTEN = "read of memory that was never written, as where the compiler drops a value that is undefined"
 _OF_VALUES = {UNDEF: CODE, CONVERSION: CONVERSIONS}
@@ -128,10 +127,7 @@ class Examiner:
         except NotStraightLineError as error:
             return Seen(obstacle=f"the mutant is no straight line of kernels: {error}")
         seen = Seen(tuple(mutated.changed))
-        converting: dict[str, PrimFunc] = {}
-        if set(selections) <= _STRUCTURED:
-            found = {name: with_marked_conversions(each) for name, each in mutated.changed.items()}
-            converting = {name: function for name, function in found.items() if function is not None}
+        if is_structured(selections):
             indices = {name: find_outside(each) for name, each in mutated.changed.items()}
             seen = replace(seen, indices=indices)
         stage(COMPILING, seen)
@@ -139,6 +135,7 @@ class Examiner:
         if mutated.changed:
             with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
                 kernels |= build_batch(mutated.changed, self._stages.target, folder / "build", tir_pipeline)
+        converting = marked_functions(mutated.changed, selections)
         marked = build_batch(converting, self._stages.target, folder / "marked") if converting else {}
         return run_between_zones(
             mutated, kernels, marked, self._inputs[0], folder, lambda now: stage(RUNNING, now), seen

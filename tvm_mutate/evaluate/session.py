@@ -18,6 +18,7 @@ from tvm_mutate.evaluate.builder import Built, MutantBuilder
 from tvm_mutate.evaluate.device_line import DeviceKernel, DeviceTask
 from tvm_mutate.evaluate.device_session import Course, DeviceSession, Scores, ScoresRequest, Unmutated
 from tvm_mutate.evaluate.keys import ConstantKeys, Key
+from tvm_mutate.evaluate.marking import is_structured, marked_functions
 from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Unsuitable, with_course
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.red_zones import WRITE
@@ -27,7 +28,7 @@ from tvm_mutate.passes import find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages
 from tvm_mutate.program import KernelCall, Program, take_program
 
-_OWN = "mutant.so"
+_OWN, _MARKED = "mutant.so", "marked.so"
 OTHER_BITS = "the unmutated model gives other bits kernel by kernel than as a whole"
 
 
@@ -141,6 +142,9 @@ class SessionEvaluator:
         rewired = self._builder.is_rewired(selections, built.run.applied)
         known = set(self._unmutated.constants.values())
         constants = _constant_keys(program, self._builder.constants)
+        marked = marked_functions({name: program.kernels[name] for name in built.mutated.changed}, selections)
+        if marked:
+            write_library(marked, self.stages.target, folder / _MARKED, self.device.toolchain)
         task = DeviceTask(
             replace(built.mutated, program=replace(program, kernels={}, constants={})),
             constants,
@@ -148,6 +152,8 @@ class SessionEvaluator:
             _guarded(built.mutated, selections),
             rewired,
             str(folder / _OWN) if any(kernel.is_own for kernel in built.mutated.kernels.values()) else None,
+            str(folder / _MARKED) if marked else None,
+            frozenset(marked),
             stop,
             Progress(built.run.applied, built.run.undefined),
         )
@@ -218,7 +224,7 @@ def _constant_keys(program: Program, constants: ConstantKeys) -> dict[int, Key]:
 
 def _guarded(mutated: Mutated[Any], selections: Selections) -> frozenset[str]:
     """The changed kernels of which it is not proved that they stay in their buffers."""
-    if selections.keys() - {Slot.GRAPH, Slot.KERNEL}:  # what runs is not what a proof would look at
+    if not is_structured(selections):  # what runs is not what a proof would look at
         return mutated.changed
     found = {name: find_outside(mutated.program.kernels[name]) for name in mutated.changed}
     return frozenset(name for name, accesses in found.items() if accesses.outside or not accesses.others_inside)
