@@ -8,6 +8,8 @@ import pytest
 import tvm
 from hypothesis import given
 from hypothesis import strategies as st
+from tvm import tirx
+from tvm.ir import prim
 
 from tvm_mutate.passes import Accesses, find_outside
 
@@ -18,6 +20,13 @@ def kernel(A: T.Buffer((8, 8), "float32"), I: T.Buffer((8,), "int32"), B: T.Buff
         with T.sblock("block"):
             vi, vj = T.axis.remap("SS", [i, j])
             {statement}
+"""
+
+LOOP = """
+@T.prim_func
+def kernel(A: T.Buffer((8,), "float32")):
+    for i in range(8):
+        A[i] = T.float32(0)
 """
 
 
@@ -69,6 +78,14 @@ def test_an_access_that_leaves_its_row_but_not_its_buffer_is_no_undefined_one():
 def test_what_depends_on_data_is_not_decided():
     assert accesses("B[vi, vj] = A[I[vi], vj]") == Accesses((), others_inside=False)
     assert accesses("B[vi, vj] = T.if_then_else(0 < I[vi], A[vi + 1, vj], T.float32(0))") == Accesses((), False)
+
+
+def test_a_loop_variable_that_two_loops_share_means_in_each_what_it_is_there():
+    function = tvm.script.from_source(LOOP)
+    loop = function.body
+    longer = tirx.For(loop.loop_var, loop.min, prim.IntImm("int32", 9), loop.kind, loop.body)
+    (found,) = find_outside(function.with_body(tirx.SeqStmt([loop, longer]))).outside
+    assert (found.kind, found.reached) == ("write", "index 0 goes from 0 to 8 of 0 to 7; 1 accesses outside A")
 
 
 def test_loops_that_are_too_many_to_be_counted_through_are_looked_at_at_their_edges():

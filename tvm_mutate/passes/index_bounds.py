@@ -19,11 +19,12 @@ _WIDE = ("int32", "int64")
 class IndexBounds:
     """What loops and bound values say of indices; conditions are left out, so that bounds may be wider than need be.
 
-    Facts are added as they come; a variable has one meaning in a function.
+    Facts are added as they come. A variable has one meaning in a function; where one has two, nothing more is certain.
     """
 
     def __init__(self) -> None:
         self._analyzer = Analyzer()
+        self._is_certain = True
         self._added: dict[Fact, None] = {}
 
     def are_inside(self, indices: Sequence[Any], shape: Sequence[Any], facts: Sequence[Fact]) -> bool:
@@ -32,7 +33,7 @@ class IndexBounds:
             if fact not in self._added:
                 self._added[fact] = None
                 fact(self)
-        if len(indices) != len(shape):
+        if len(indices) != len(shape) or not self._is_certain:
             return False
         return all(
             isinstance(extent, prim.IntImm) and self._is_below(index, int(extent.value))
@@ -43,15 +44,21 @@ class IndexBounds:
         """The variable is at least ``start`` and less than ``start + extent``; both have to be constants."""
         # Of a variable that is not bound the bounds are those of its type.
         if isinstance(start, prim.IntImm) and isinstance(extent, prim.IntImm) and extent.value > 0:
-            self._analyzer.bind(variable, tvm.ir.Range.from_min_extent(start, extent))
+            self._bind(variable, tvm.ir.Range.from_min_extent(start, extent))
 
     def add_value(self, variable: Var, value: Any) -> None:
         """The variable has the value of the expression."""
         if _is_plain(value):
-            self._analyzer.bind(variable, value)
+            self._bind(variable, value)
 
     def add_condition(self, condition: Any, holds: bool) -> None:
         """Left out: whoever needs conditions has to look more closely."""
+
+    def _bind(self, variable: Var, meaning: Any) -> None:
+        try:
+            self._analyzer.bind(variable, meaning)
+        except tvm.error.InternalError:  # it is bound to something else already
+            self._is_certain = False
 
     def _is_below(self, index: Any, extent: int) -> bool:
         if not _is_plain(index):
