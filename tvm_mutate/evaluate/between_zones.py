@@ -13,7 +13,7 @@ from tvm.tirx import PrimFunc
 from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import empty
 from tvm_mutate.evaluate.red_zones import Arena
-from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.passes import Accesses
 from tvm_mutate.program import KernelCall, Program, View
 
@@ -69,7 +69,7 @@ def run_between_zones(
             if not (folder / f"{step.kernel}.npz").exists():
                 np.savez(folder / f"{step.kernel}.npz", *arguments)
             tell(replace(seen, running=step.kernel))
-            arena = _arena(step, program, workspace, mutated.changed[step.kernel])
+            arena = Arena.of_call(step, program, workspace)
             found, undefined = arena.run(kernel, arguments, thoroughly=True, marked=marked.get(step.kernel))
             undefined |= {UNDEF} if kernel.undefined_values else set()
             results = [each.copy() for each in found]
@@ -82,8 +82,3 @@ def _called(kernel: Kernel, arguments: Sequence[np.ndarray], step: KernelCall, p
     results = [empty(program.types[each]) for each in step.results]
     kernel.run(*map(tvm.runtime.tensor, arguments), *results)
     return [np.from_dlpack(each) for each in results]
-
-
-def _arena(step: KernelCall, program: Program, workspace: Workspace, function: PrimFunc) -> Arena:
-    given, results = ([program.types[each] for each in numbers] for numbers in (step.arguments, step.results))
-    return Arena(given, results, workspace, temporary_sizes(function))

@@ -17,12 +17,13 @@ from tvm_mutate.build import KnownKernels, MissingKernelError
 from tvm_mutate.device import Stage
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.lowering import lowered, unchanged
+from tvm_mutate.evaluate.marking import marked_functions
 from tvm_mutate.evaluate.mutated import Mutated, Unsuitable
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.red_zones import KINDS
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Applied, find_outside
+from tvm_mutate.passes import Accesses, Applied, find_outside
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 from tvm_mutate.program import NotStraightLineError, Program, take_program
 
@@ -46,10 +47,16 @@ Compile = Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, AnyKernel]]
 
 @dataclass(frozen=True)
 class Built(Generic[AnyKernel]):
-    """A mutant that has to be run: its program, and what is known of its run so far."""
+    """A mutant that has to be run: its program, and what is known of its run so far.
+
+    ``accesses`` are those of the changed kernels that were looked into, ``marked`` those that convert numbers to
+    integers, as functions that mark what does not fit.
+    """
 
     mutated: Mutated[AnyKernel]
     run: Run
+    accesses: Mapping[str, Accesses]
+    marked: Mapping[str, PrimFunc]
 
 
 class MutantBuilder(Generic[AnyKernel]):
@@ -115,7 +122,8 @@ class MutantBuilder(Generic[AnyKernel]):
         except MissingKernelError as error:
             return Unsuitable(str(error))
         built = time.monotonic() - started
-        undefined = tuple(sorted(_undefined_by_index(program, mutated.changed, selections)))
+        accesses = _accesses(program, mutated.changed, selections)
+        undefined = tuple(sorted({KINDS[each.kind] for found in accesses.values() for each in found.outside}))
         stage(RUNNING, Progress(tuple(applied), undefined))
         outputs = [mutated.keys[number] for number in program.outputs]
         if outputs == [self.keys[number] for number in self.program.outputs]:
@@ -123,7 +131,8 @@ class MutantBuilder(Generic[AnyKernel]):
         digest = (outputs[0] or b"").hex()
         if digest in self._finished:
             return replace(self._finished[digest], applied=tuple(applied), build_seconds=built)
-        return Built(mutated, Run(tuple(applied), digest, built, undefined=undefined))
+        marked = marked_functions({name: program.kernels[name] for name in mutated.changed}, selections)
+        return Built(mutated, Run(tuple(applied), digest, built, undefined=undefined), accesses, marked)
 
     def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
         """Whether a mutant's calls may be others than those of the unmutated program."""
@@ -177,12 +186,11 @@ class MutantBuilder(Generic[AnyKernel]):
         return lowered(self._known.functions, self.stages, {})
 
 
-def _undefined_by_index(program: Program, changed: Iterable[str], selections: Selections) -> set[str]:
+def _accesses(program: Program, changed: Iterable[str], selections: Selections) -> dict[str, Accesses]:
     """How the changed kernels leave their buffers by an index, whatever lies there: for temporaries it is no pattern.
 
     Only structured kernels are looked into: in the slots that come later there are others.
     """
     matching = [each.mutation for each in selections.get(Slot.KERNEL, ())]
     mutated = [name for name in changed if any(mutation.matches(name) for mutation in matching)]
-    outside = [access for name in mutated for access in find_outside(program.kernels[name]).outside]
-    return {KINDS[access.kind] for access in outside}
+    return {name: find_outside(program.kernels[name]) for name in mutated}

@@ -17,8 +17,7 @@ from tvm_mutate.device import Children, Ending, Stage, mutant_headroom
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
 from tvm_mutate.evaluate.line import Line
-from tvm_mutate.evaluate.marking import marked_functions
-from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Unsuitable, with_course
+from tvm_mutate.evaluate.mutated import GoldenKeys, Unsuitable, with_course
 from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.rebuild import RUNNING, Run
 from tvm_mutate.evaluate.stopping import StopRule
@@ -127,15 +126,10 @@ class ContentEvaluator:
         for name in built.mutated.changed:
             # Machine code is made only now that it is needed, and is part of building.
             _ = built.mutated.kernels[name].run
-        marked = self._marked(built.mutated, selections, folder)
+        marked = self._compile(built.marked, folder / "marked", "default") if built.marked else {}
         seconds = built.run.build_seconds + time.monotonic() - started
         run = replace(built.run, build_seconds=seconds, switched=switched is not None)
         return self._run_inputs(Line(built.mutated, self._keys, self._workspace, marked), run, stop, stage)
-
-    def _marked(self, mutated: Mutated[Kernel], selections: Selections, folder: Path) -> dict[str, Kernel]:
-        """Those of the mutated kernels that convert numbers to integers, with marks where these do not fit."""
-        functions = marked_functions({name: mutated.program.kernels[name] for name in mutated.changed}, selections)
-        return self._compile(functions, folder / "marked", "default") if functions else {}
 
     def _run_inputs(self, line: Line, run: Run, stop: StopRule | None, stage: Stage) -> Run:
         rows: list[np.ndarray] = []

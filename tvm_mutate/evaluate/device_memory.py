@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +120,7 @@ class DeviceMemory:
 
 def word_count(kind: ValueType) -> int:
     """How many words a value takes."""
-    return -(-math.prod(kind.shape) * np.dtype(kind.dtype).itemsize // _WORD)
+    return -(-kind.byte_count // _WORD)
 
 
 def byte_count(blocks: Iterable[Block]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 import tvm
@@ -14,7 +13,7 @@ from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
 from tvm_mutate.evaluate.keys import Key, content_key
 from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Trace, needed_steps, take_call_keys
 from tvm_mutate.evaluate.red_zones import READ, Arena
-from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.evaluate.workspace import Workspace
 from tvm_mutate.program import KernelCall, Program, ValueType, View
 
 
@@ -30,7 +29,7 @@ class Line:
         mutated: Mutated[Kernel],
         golden: GoldenKeys,
         workspace: Workspace,
-        marked: Mapping[str, Kernel] = MappingProxyType({}),
+        marked: Mapping[str, Kernel],
     ) -> None:
         self._mutated, self._golden, self._workspace, self._marked = mutated, golden, workspace, marked
         self._program = mutated.program
@@ -79,7 +78,7 @@ class Line:
 
     def _run_mutated(self, number: int, step: KernelCall, kernel: Kernel, first: bool) -> None:
         if number not in self._arenas:
-            self._arenas[number] = self._arena(step)
+            self._arenas[number] = Arena.of_call(step, self._program, self._workspace)
         arena = self._arenas[number]
         before = arena.kernel_seconds
         arguments = [self._array(each) for each in step.arguments]
@@ -89,12 +88,6 @@ class Line:
         self.trace.undefined |= undefined | ({READ} if kernel.undefined_values else set())
         for result, array in zip(step.results, arrays, strict=True):
             self._keep(result, tvm.runtime.from_dlpack(array), array)
-
-    def _arena(self, step: KernelCall) -> Arena:
-        types = self._program.types
-        temporaries = temporary_sizes(self._program.kernels[step.kernel])
-        given, results = [types[each] for each in step.arguments], [types[each] for each in step.results]
-        return Arena(given, results, self._workspace, temporaries)
 
     def _run_plain(self, step: KernelCall, kernel: Kernel) -> None:
         for result in step.results:

@@ -10,8 +10,8 @@ import tvm
 from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.keys import content_key
 from tvm_mutate.evaluate.patterns import NEAR_BYTES, PATTERNS, is_filled
-from tvm_mutate.evaluate.workspace import Workspace
-from tvm_mutate.program import ValueType
+from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.program import KernelCall, Program, ValueType
 
 _ALIGNMENT = 64
 WRITE = "write outside a buffer"
@@ -53,6 +53,12 @@ class Arena:
         self._given, self._results = views[: len(arguments)], views[len(arguments) :]
         self._pattern = -1
         self.kernel_seconds = 0.0
+
+    @classmethod
+    def of_call(cls, step: KernelCall, program: Program, workspace: Workspace) -> Arena:
+        """The arena of a call in a program, whose kernel is structured."""
+        given, results = ([program.types[each] for each in numbers] for numbers in (step.arguments, step.results))
+        return cls(given, results, workspace, temporary_sizes(program.kernels[step.kernel]))
 
     def run(
         self, kernel: Kernel, arguments: Sequence[np.ndarray], thoroughly: bool, marked: Kernel | None = None

@@ -18,8 +18,8 @@ from tvm_mutate.evaluate.builder import Built, MutantBuilder
 from tvm_mutate.evaluate.device_line import DeviceKernel, DeviceTask
 from tvm_mutate.evaluate.device_session import Course, DeviceSession, Scores, ScoresRequest, Unmutated
 from tvm_mutate.evaluate.keys import ConstantKeys, Key
-from tvm_mutate.evaluate.marking import is_structured, marked_functions
-from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Unsuitable, with_course
+from tvm_mutate.evaluate.marking import is_structured
+from tvm_mutate.evaluate.mutated import GoldenKeys, Unsuitable, with_course
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.red_zones import WRITE
 from tvm_mutate.evaluate.stopping import StopRule
@@ -142,18 +142,17 @@ class SessionEvaluator:
         rewired = self._builder.is_rewired(selections, built.run.applied)
         known = set(self._unmutated.constants.values())
         constants = _constant_keys(program, self._builder.constants)
-        marked = marked_functions({name: program.kernels[name] for name in built.mutated.changed}, selections)
-        if marked:
-            write_library(marked, self.stages.target, folder / _MARKED, self.device.toolchain)
+        if built.marked:
+            write_library(built.marked, self.stages.target, folder / _MARKED, self.device.toolchain)
         task = DeviceTask(
             replace(built.mutated, program=replace(program, kernels={}, constants={})),
             constants,
             {key: program.constants[number].numpy() for number, key in constants.items() if key not in known},
-            _guarded(built.mutated, selections),
+            _guarded(built, selections),
             rewired,
             str(folder / _OWN) if any(kernel.is_own for kernel in built.mutated.kernels.values()) else None,
-            str(folder / _MARKED) if marked else None,
-            frozenset(marked),
+            str(folder / _MARKED) if built.marked else None,
+            frozenset(built.marked),
             stop,
             Progress(built.run.applied, built.run.undefined),
         )
@@ -222,11 +221,12 @@ def _constant_keys(program: Program, constants: ConstantKeys) -> dict[int, Key]:
     return {number: constants.of(tensor) for number, tensor in program.constants.items()}
 
 
-def _guarded(mutated: Mutated[Any], selections: Selections) -> frozenset[str]:
+def _guarded(built: Built[Any], selections: Selections) -> frozenset[str]:
     """The changed kernels of which it is not proved that they stay in their buffers."""
+    mutated, known = built.mutated, built.accesses
     if not is_structured(selections):  # what runs is not what a proof would look at
         return mutated.changed
-    found = {name: find_outside(mutated.program.kernels[name]) for name in mutated.changed}
+    found = {name: known.get(name) or find_outside(mutated.program.kernels[name]) for name in mutated.changed}
     return frozenset(name for name, accesses in found.items() if accesses.outside or not accesses.others_inside)
 
 
