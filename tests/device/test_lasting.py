@@ -85,6 +85,23 @@ def test_a_child_that_was_killed_while_it_had_nothing_to_do_is_replaced():
     assert (ending.kind, ending.value[0]) == ("finished", 1)
 
 
+def test_a_child_that_keeps_too_much_memory_is_replaced():
+    def keeping(stage):
+        kept = []
+
+        def answer(stage, request):
+            kept.append(b"x" * request)
+            return len(kept), os.getpid()
+
+        return answer
+
+    child = LastingChild(keeping, most_kept_bytes=100 << 20)
+    endings = [child.ask(size << 20, SECONDS) for size in (60, 10, 60, 10)]
+    child.close()
+    assert [ending.value[0] for ending in endings] == [1, 2, 3, 1]
+    assert len({ending.value[1] for ending in endings}) == 2
+
+
 def test_the_time_limit_is_that_of_each_request():
     def work(stage):
         def answer(stage, seconds):

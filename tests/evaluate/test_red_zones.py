@@ -28,21 +28,23 @@ def kernel(A: T.Buffer((1024,), "float32"), B: T.Buffer((1024,), "float32")):
 TEMPORARY = 'C = T.sblock_alloc_buffer(({size},), "float32")'
 
 
-def outcome(folder: Path, extent: int, first: str, second: str, size: int = 1024) -> tuple[np.ndarray, set[str]]:
+def outcome(folder: Path, extent: int, first: str, second: str, harmless: bool = False) -> tuple[np.ndarray, set[str]]:
     """What a kernel computes of ones, and what it did that is undefined."""
-    script = KERNEL.format(extent=extent, first=first, second=second, temporary=TEMPORARY.format(size=size))
+    script = KERNEL.format(extent=extent, first=first, second=second, temporary=TEMPORARY.format(size=1024))
     function = tvm.script.from_source(script)
     kernel = build_batch({"kernel": function}, parse_target("llvm"), folder)["kernel"]
-    arena = Arena([VECTOR], [VECTOR], Workspace(), temporary_sizes(function))
-    ones = np.ones(1024, "float32")
-    results, undefined = arena.run(kernel, [ones], thoroughly=True)
-    again, _ = arena.run(kernel, [ones], thoroughly=False)
-    assert again[0].tobytes() == results[0].tobytes()
-    return results[0].copy(), undefined
+    arena = Arena([VECTOR], [VECTOR], Workspace(), temporary_sizes(function), harmless)
+    ones = tvm.runtime.tensor(np.ones(1024, "float32"))
+    found = arena.run(kernel, [ones], thoroughly=True)
+    values = found.results[0].copy()
+    again = arena.run(kernel, [ones], thoroughly=False)
+    assert again.results[0].tobytes() == values.tobytes()
+    return values, found.undefined
 
 
-def test_a_kernel_that_stays_in_its_buffers_is_not_accused(tmp_path: Path):
-    values, undefined = outcome(tmp_path, 1024, "C[i] = A[i] + T.float32(1)", "B[i] = C[i]")
+@pytest.mark.parametrize("harmless", [False, True])
+def test_a_kernel_that_stays_in_its_buffers_is_not_accused(tmp_path: Path, harmless: bool):
+    values, undefined = outcome(tmp_path, 1024, "C[i] = A[i] + T.float32(1)", "B[i] = C[i]", harmless)
     assert undefined == set()
     assert values.tolist() == [2.0] * 1024
 
@@ -53,16 +55,25 @@ def test_a_read_behind_an_argument_is_named_however_far_it_goes(tmp_path: Path, 
     assert undefined == {READ}
 
 
-def test_a_temporary_buffer_that_is_not_written_to_its_end_is_named(tmp_path: Path):
-    _, undefined = outcome(tmp_path, 1023, "C[i] = A[i]", "B[i] = C[i]")
+@pytest.mark.parametrize("harmless", [False, True])
+def test_a_temporary_buffer_that_is_not_written_to_its_end_is_named(tmp_path: Path, harmless: bool):
+    _, undefined = outcome(tmp_path, 1023, "C[i] = A[i]", "B[i] = C[i]", harmless)
     assert undefined == {READ}
 
 
-def test_a_result_that_is_not_written_to_its_end_is_named(tmp_path: Path):
-    _, undefined = outcome(tmp_path, 1024, "C[i] = A[i]", "B[T.min(i, 1022)] = C[i]")
+@pytest.mark.parametrize("harmless", [False, True])
+def test_a_result_that_is_not_written_to_its_end_is_named(tmp_path: Path, harmless: bool):
+    _, undefined = outcome(tmp_path, 1024, "C[i] = A[i]", "B[T.min(i, 1022)] = C[i]", harmless)
     assert undefined == {READ}
 
 
-def test_writes_behind_a_result_are_named(tmp_path: Path):
-    _, undefined = outcome(tmp_path, 1024, "C[i] = A[i]", "B[i + 1] = C[i]")
+@pytest.mark.parametrize("harmless", [False, True])
+def test_writes_behind_a_result_are_named_even_where_there_should_be_none(tmp_path: Path, harmless: bool):
+    _, undefined = outcome(tmp_path, 1024, "C[i] = A[i]", "B[i + 1] = C[i]", harmless)
     assert WRITE in undefined
+
+
+def test_a_write_to_an_argument_is_named_and_the_argument_itself_is_as_it_was(tmp_path: Path):
+    values, undefined = outcome(tmp_path, 1024, "A[i] = A[i] + T.float32(1)", "B[i] = A[i]")
+    assert undefined == {WRITE}
+    assert values.tolist() == [2.0] * 1024

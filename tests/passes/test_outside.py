@@ -36,7 +36,7 @@ def accesses(statement: str, rows: int = 8, columns: int = 8) -> Accesses:
 
 
 def test_a_kernel_that_stays_in_its_buffers_is_not_accused():
-    assert accesses("B[vi, vj] = A[vj, vi]") == Accesses((), others_inside=True)
+    assert accesses("B[vi, vj] = A[vj, vi]") == Accesses((), others_inside=True, written=frozenset({2}))
 
 
 def test_a_read_behind_a_buffer_is_told_with_its_expression_and_how_far_it_goes():
@@ -72,12 +72,38 @@ def test_conditions_around_an_access_decide_which_iterations_come_to_it(statemen
 
 def test_an_access_that_leaves_its_row_but_not_its_buffer_is_no_undefined_one():
     inside = "B[vi, vj] = T.if_then_else(vi < 7, A[vi, vj + 1], T.float32(0))"
-    assert accesses(inside) == Accesses((), others_inside=True)
+    assert accesses(inside) == Accesses((), others_inside=True, written=frozenset({2}))
 
 
 def test_what_depends_on_data_is_not_decided():
-    assert accesses("B[vi, vj] = A[I[vi], vj]") == Accesses((), others_inside=False)
-    assert accesses("B[vi, vj] = T.if_then_else(0 < I[vi], A[vi + 1, vj], T.float32(0))") == Accesses((), False)
+    for statement in ("A[I[vi], vj]", "T.if_then_else(0 < I[vi], A[vi + 1, vj], T.float32(0))"):
+        found = accesses(f"B[vi, vj] = {statement}")
+        assert (found.outside, found.others_inside, found.harm_nothing(2)) == ((), False, False)
+
+
+def test_a_kernel_that_stays_in_its_buffers_and_writes_to_its_results_alone_does_no_harm():
+    assert accesses("B[vi, vj] = A[vj, vi]").harm_nothing(2)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "A[vi, vj] = B[vi, vj]",
+        "B[vi, vj] = A[vi, vj + 1]",
+        'B[vi, vj] = T.call_extern("float32", "anything", A[vi, vj])',
+        'B[vi, vj] = T.reinterpret("float32", T.Cast("int32", T.reinterpret("int64", T.address_of(A[vi, vj]))))',
+        "C = T.match_buffer(B[vi, vj], ()); C[()] = A[vi, vj]",
+    ],
+    ids=["argument written", "outside", "call", "address", "buffer in another"],
+)
+def test_nothing_is_promised_of_a_kernel_that_may_touch_what_is_not_its_own(statement: str):
+    assert not accesses(statement).harm_nothing(2)
+
+
+def test_nothing_is_promised_of_a_buffer_whose_elements_do_not_lie_one_behind_another():
+    strided = KERNEL.replace('B: T.Buffer((8, 8), "float32")', 'B: T.Buffer((8, 8), "float32", strides=(16, 1))')
+    function = tvm.script.from_source(strided.format(rows=8, columns=8, statement="B[vi, vj] = A[vi, vj]"))
+    assert not find_outside(function).harm_nothing(2)
 
 
 def test_a_loop_variable_that_two_loops_share_means_in_each_what_it_is_there():

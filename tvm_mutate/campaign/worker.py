@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,6 +13,8 @@ import numpy as np
 
 from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.critical_site import CriticalSite
+from tvm_mutate.campaign.evaluators import WorkerEvaluators, WorkerSessions
+from tvm_mutate.campaign.recent import Recent
 from tvm_mutate.campaign.record import Baseline, EvaluationPath, mutant_row
 from tvm_mutate.campaign.requests import (
     SCORES,
@@ -26,7 +26,6 @@ from tvm_mutate.campaign.requests import (
     UndefinedRequest,
 )
 from tvm_mutate.campaign.sending import RequestReader
-from tvm_mutate.campaign.sessions import WorkerSessions
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.campaign.undefined import undefined_row
@@ -65,11 +64,11 @@ class Worker:
         self._catalogue = load_catalogue()
         self._folding, self._legalising = FoldingCache(), LegalisingCache()
         self._remote = RemoteTasks()
-        self._models: OrderedDict[str, Fused] = OrderedDict()
-        self._contents: OrderedDict[tuple[str, str], ContentEvaluator] = OrderedDict()
-        self._sessions = WorkerSessions()
-        self._examiners: OrderedDict[tuple[str, str], Examiner] = OrderedDict()
-        self._stages: OrderedDict[tuple[str, str], Stages] = OrderedDict()
+        self._models: Recent[Fused] = Recent(_KEPT_LOWERED)
+        self._contents: WorkerEvaluators[ContentEvaluator] = WorkerEvaluators(_KEPT_LOWERED)
+        self._sessions = WorkerSessions(_KEPT_LOWERED)
+        self._examiners: Recent[Examiner] = Recent(_KEPT_LOWERED)
+        self._stages: Recent[Stages] = Recent(_KEPT_LOWERED)
 
     def answer(self, request: Request) -> Any:
         """The answer to a request: a Survey, a Baseline or a row; raises MutateError for what the user can mend."""
@@ -120,7 +119,8 @@ class Worker:
 
     def rest(self) -> None:
         """Gives back what others may need while there is nothing to do."""
-        self._sessions.close()
+        self._sessions.rest()
+        self._contents.rest()
 
     def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | PreparedSession | None, str]:
         """What evaluation by content needs, or why there is none; fast kernels are not worth a failure."""
@@ -128,7 +128,7 @@ class Worker:
             return None, ""
         stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
         if not request.device.is_processor:
-            self._sessions.close()
+            self._sessions.rest()
             wanted_there = SessionPreparation(
                 Path(request.folder) / f"session-{request.subject.name}-{request.device.name}", request.golden_bytes
             )
@@ -166,7 +166,7 @@ class Worker:
             stages = self._lowered(request.subject, request.device)
             return Examiner(stages, self._inputs(request.subject), self._catalogue)
 
-        examiner = _kept(self._examiners, (request.subject.name, request.device.target), make)
+        examiner = self._examiners.of((request.subject.name, request.device.target), make)
         return undefined_row(request, examiner.examine(self._catalogue.parse(request.mutant), request.seconds))
 
     def _evaluate(self, mutant: Mutant, request: MutantRequest, stop: StopRule | None) -> tuple[Ending, EvaluationPath]:
@@ -195,7 +195,7 @@ class Worker:
             stages = self._lowered(request.subject, request.device)
             return ContentEvaluator(stages, self._inputs(request.subject), self._catalogue, prepared)
 
-        return _kept(self._contents, (request.subject.name, request.device.name), make)
+        return self._contents.of((request.subject.name, request.device.name), make)
 
     def _session_evaluator(self, request: MutantRequest, prepared: PreparedSession) -> SessionEvaluator:
         def make() -> SessionEvaluator:
@@ -215,24 +215,14 @@ class Worker:
 
     def _lowered(self, subject: Subject, device: Device) -> Stages:
         key = (subject.name, device.target)
-        return _kept(self._stages, key, lambda: Stages(self._fused(subject), parse_target(device.target)))
+        return self._stages.of(key, lambda: Stages(self._fused(subject), parse_target(device.target)))
 
     def _fused(self, subject: Subject) -> Fused:
         def load() -> Fused:
             model = load_model(subject.reference, shape=dict(subject.shape) or None)
             return Fused(model.module, self._folding, self._legalising)
 
-        return _kept(self._models, subject.name, load)
-
-
-def _kept(cache: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
-    """The value of a key, made if it is not there; the cache keeps those that were asked for last."""
-    if key not in cache:
-        cache[key] = make()
-        while len(cache) > _KEPT_LOWERED:
-            cache.popitem(last=False)
-    cache.move_to_end(key)
-    return cache[key]
+        return self._models.of(subject.name, load)
 
 
 def _golden(ending: Ending, request: BaselineRequest) -> Run:

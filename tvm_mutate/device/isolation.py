@@ -256,6 +256,15 @@ def processor_seconds(child: int) -> float:
     return float(sum(getattr(times, name, 0.0) for name in ("user", "system", "children_user", "children_system")))
 
 
+def own_bytes(child: int) -> int:
+    """The memory of a child, mapped files apart where the system tells them apart (Linux); 0 for one that is gone."""
+    try:
+        memory = psutil.Process(child).memory_info()
+    except psutil.Error:
+        return 0
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
 def _death(status: int, output: int) -> str:
     if not os.WIFSIGNALED(status):
         return f"the process ended with exit code {os.waitstatus_to_exitcode(status)}"

@@ -21,6 +21,7 @@ from tvm_mutate.device.isolation import (
     answer,
     be_child,
     kill_group,
+    own_bytes,
     processor_seconds,
     wait_for,
     watch,
@@ -34,13 +35,19 @@ class LastingChild:
 
     ``make`` is called in the child at its first request; what it gives answers that and those that follow. Requests and
     values have to be picklable. Limits are those of :func:`run_isolated`, for each request anew; ``headroom_bytes``
-    counts from when the child began. The caller must not have started TVM's thread pool (TVM_NUM_THREADS=1).
+    counts from when the child began. A child that has taken more than ``most_kept_bytes`` of memory and not given them
+    back after a request is replaced. The caller must not have started TVM's thread pool (TVM_NUM_THREADS=1).
     """
 
     def __init__(
-        self, make: Callable[[Stage], Answer], headroom_bytes: int | None = None, patience: float = PATIENCE
+        self,
+        make: Callable[[Stage], Answer],
+        headroom_bytes: int | None = None,
+        patience: float = PATIENCE,
+        most_kept_bytes: int | None = None,
     ) -> None:
         self._make, self._headroom, self._patience = make, headroom_bytes, patience
+        self._most_kept = most_kept_bytes
         self._child: _Child | None = None
 
     @property
@@ -55,6 +62,8 @@ class LastingChild:
             self._child = self._child or _Child(self._make, self._headroom)
             ending = self._child.ask(request, seconds, self._patience)
             if ending.kind in ("finished", "raised"):
+                if self._most_kept is not None and self._child.kept_bytes() > self._most_kept:
+                    self.close()
                 return ending
             self.close()
             if fresh or ending.stage != "start":
@@ -81,6 +90,7 @@ class _Child:
             self._connection.close()
             be_child(lambda: _serve(make, theirs), self._output.fileno(), headroom)
         theirs.close()
+        self._inherited = own_bytes(self._process)
 
     def ask(self, request: Any, seconds: float, patience: float) -> Ending:
         # Child and parent share the place in the file: what it says from now on is of this request.
@@ -90,6 +100,10 @@ class _Child:
         with contextlib.suppress(OSError):  # it is dead: that is what is heard of it
             self._connection.send(request)
         return watch(self._process, self._connection, limit, self._output.fileno())
+
+    def kept_bytes(self) -> int:
+        """The memory that it has taken since it began and not given back."""
+        return own_bytes(self._process) - self._inherited
 
     def _used(self) -> float:
         used = processor_seconds(self._process)

@@ -70,9 +70,10 @@ def run_between_zones(
                 np.savez(folder / f"{step.kernel}.npz", *arguments)
             tell(replace(seen, running=step.kernel))
             arena = Arena.of_call(step, program, workspace)
-            found, undefined = arena.run(kernel, arguments, thoroughly=True, marked=marked.get(step.kernel))
-            undefined |= {UNDEF} if kernel.undefined_values else set()
-            results = [each.copy() for each in found]
+            tensors = [tvm.runtime.tensor(each) for each in arguments]
+            found = arena.run(kernel, tensors, thoroughly=True, marked=marked.get(step.kernel))
+            undefined = found.undefined | ({UNDEF} if kernel.undefined_values else set())
+            results = [each.copy() for each in found.results]
             seen = replace(seen, zones={**seen.zones, step.kernel: seen.zones.get(step.kernel, set()) | undefined})
         values.update(zip(step.results, results, strict=True))
     return seen

@@ -17,7 +17,7 @@ from tvm_mutate.build import KnownKernels, MissingKernelError
 from tvm_mutate.device import Stage
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.lowering import lowered, unchanged
-from tvm_mutate.evaluate.marking import marked_functions
+from tvm_mutate.evaluate.marking import is_structured, marked_functions
 from tvm_mutate.evaluate.mutated import Mutated, Unsuitable
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
@@ -25,7 +25,7 @@ from tvm_mutate.evaluate.red_zones import KINDS
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
-from tvm_mutate.program import NotStraightLineError, Program, take_program
+from tvm_mutate.program import KernelCall, NotStraightLineError, Program, take_program
 
 # Mutants of one kernel come one after another, and so do duplicates.
 _REMEMBERED = 256
@@ -49,14 +49,18 @@ Compile = Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, AnyKernel]]
 class Built(Generic[AnyKernel]):
     """A mutant that has to be run: its program, and what is known of its run so far.
 
-    ``accesses`` are those of the changed kernels that were looked into, ``marked`` those that convert numbers to
-    integers, as functions that mark what does not fit.
+    ``harmless`` are those of its changed kernels that are proved to touch nothing but their own buffers, ``marked``
+    those that convert numbers to integers, as functions that mark what does not fit.
     """
 
     mutated: Mutated[AnyKernel]
     run: Run
-    accesses: Mapping[str, Accesses]
+    harmless: frozenset[str]
     marked: Mapping[str, PrimFunc]
+
+
+class MayDoHarmError(Exception):
+    """A mutant has a changed kernel that is not proved to be harmless: it has to run where it can do no harm."""
 
 
 class MutantBuilder(Generic[AnyKernel]):
@@ -98,10 +102,12 @@ class MutantBuilder(Generic[AnyKernel]):
         same_code: str,
         folder: Path,
         compiled: Mapping[str, AnyKernel] | None = None,
+        harmless_only: bool = False,
     ) -> Run | Unsuitable | Built[AnyKernel]:
         """The mutant ready to be run, or what it comes to without; ``compiled`` are kernels of its that are there.
 
-        The digest of a run whose code is that of the unmutated model is ``same_code``.
+        The digest of a run whose code is that of the unmutated model is ``same_code``. With ``harmless_only``
+        MayDoHarmError is raised, and nothing compiled, for a mutant that is not proved to do none.
         """
         stage(COMPILING)
         started = time.monotonic()
@@ -117,13 +123,22 @@ class MutantBuilder(Generic[AnyKernel]):
         proof = proof_of(self.stages, selections, applied)
         if proof is not None:
             return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
+        functions = program.called()
+        known = self._kernels_known(functions, selections)
+        changed = {name: function for name, function in functions.items() if name not in known}
+        looked = time.monotonic()
+        accesses = _accesses(changed, selections)
+        harmless = _harmless(program, accesses) if is_structured(selections) else frozenset()
+        looked = time.monotonic() - looked
+        if harmless_only and not harmless.issuperset(changed):
+            raise MayDoHarmError
         try:
-            mutated = self._compiled(program, selections, applied, folder, compiled or {})
+            mutated = self._compiled(program, known, compiled or {}, selections, applied, folder)
         except MissingKernelError as error:
             return Unsuitable(str(error))
-        built = time.monotonic() - started
-        accesses = _accesses(program, mutated.changed, selections)
-        undefined = tuple(sorted({KINDS[each.kind] for found in accesses.values() for each in found.outside}))
+        built = time.monotonic() - started - looked
+        outside = [each for name in accesses if name in mutated.changed for each in accesses[name].outside]
+        undefined = tuple(sorted({KINDS[each.kind] for each in outside}))
         stage(RUNNING, Progress(tuple(applied), undefined))
         outputs = [mutated.keys[number] for number in program.outputs]
         if outputs == [self.keys[number] for number in self.program.outputs]:
@@ -131,8 +146,8 @@ class MutantBuilder(Generic[AnyKernel]):
         digest = (outputs[0] or b"").hex()
         if digest in self._finished:
             return replace(self._finished[digest], applied=tuple(applied), build_seconds=built)
-        marked = marked_functions({name: program.kernels[name] for name in mutated.changed}, selections)
-        return Built(mutated, Run(tuple(applied), digest, built, undefined=undefined), accesses, marked)
+        marked = marked_functions({name: changed[name] for name in mutated.changed}, selections)
+        return Built(mutated, Run(tuple(applied), digest, built, undefined=undefined), harmless, marked)
 
     def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
         """Whether a mutant's calls may be others than those of the unmutated program."""
@@ -149,17 +164,18 @@ class MutantBuilder(Generic[AnyKernel]):
     def _compiled(
         self,
         program: Program,
+        known: Mapping[str, AnyKernel],
+        compiled: Mapping[str, AnyKernel],
         selections: Selections,
         applied: list[Applied],
         folder: Path,
-        compiled: Mapping[str, AnyKernel],
     ) -> Mutated[AnyKernel]:
         """The program with a kernel for each call: those that are known, and the changed ones compiled in one go."""
         functions = program.called()
-        kernels = self._kernels_known(functions, selections)
-        changed = {name: function for name, function in functions.items() if name not in kernels}
-        kernels.update({name: kernel for name, kernel in compiled.items() if name in changed})
-        missing = {name: function for name, function in changed.items() if name not in kernels}
+        kernels = dict(known)
+        changed = functions.keys() - known.keys()
+        kernels.update({name: compiled[name] for name in changed & compiled.keys()})
+        missing = {name: function for name, function in functions.items() if name not in kernels}
         if missing:
             with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
                 kernels.update(self._compile(missing, folder, tir_pipeline))
@@ -167,7 +183,9 @@ class MutantBuilder(Generic[AnyKernel]):
         # A mutated kernel whose code came out as before is no mutated one.
         differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))
         running = {name: kernels[name] if name in differing else self._running[digests[name]] for name in kernels}
-        return Mutated(program, running, differing, tuple(value_keys(program, digests, self.constants)))
+        # A mutant's own constants are forgotten with it.
+        keys = value_keys(program, digests, ConstantKeys(self.constants))
+        return Mutated(program, running, differing, tuple(keys))
 
     def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, AnyKernel]:
         """Those of a mutant's kernels that are compiled already, by name."""
@@ -186,11 +204,19 @@ class MutantBuilder(Generic[AnyKernel]):
         return lowered(self._known.functions, self.stages, {})
 
 
-def _accesses(program: Program, changed: Iterable[str], selections: Selections) -> dict[str, Accesses]:
-    """How the changed kernels leave their buffers by an index, whatever lies there: for temporaries it is no pattern.
+def _accesses(changed: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Accesses]:
+    """What is known of the accesses of changed kernels, whatever lies behind buffers: for temporaries it is no pattern.
 
-    Only structured kernels are looked into: in the slots that come later there are others.
+    Where a mutation comes after structured kernels, only those are looked into that have another in them.
     """
-    matching = [each.mutation for each in selections.get(Slot.KERNEL, ())]
-    mutated = [name for name in changed if any(mutation.matches(name) for mutation in matching)]
-    return {name: find_outside(program.kernels[name]) for name in mutated}
+    looked_into = dict(changed)
+    if not is_structured(selections):
+        matching = [each.mutation for each in selections.get(Slot.KERNEL, ())]
+        looked_into = {name: each for name, each in changed.items() if any(one.matches(name) for one in matching)}
+    return {name: find_outside(function) for name, function in looked_into.items()}
+
+
+def _harmless(program: Program, accesses: Mapping[str, Accesses]) -> frozenset[str]:
+    """The kernels that are proved to stay in their buffers, and to write to their results alone."""
+    calls = [step for step in program.steps if isinstance(step, KernelCall) and step.kernel in accesses]
+    return frozenset(step.kernel for step in calls if accesses[step.kernel].harm_nothing(len(step.arguments)))

@@ -38,8 +38,8 @@ class DeviceTask:
     """A mutant to be run on a device; its program is without kernels and constants.
 
     ``constants`` are the keys of its constants by number, ``new`` the content of those that the unmutated program does
-    not have. Kernels that are ``guarded`` may leave their buffers. ``is_rewired`` says whether values may have other
-    numbers than in the unmutated program. ``library`` is the path of its changed kernels, if there are any, and
+    not have. Kernels that are ``guarded`` may touch what is not theirs. ``is_rewired`` says whether values may have
+    other numbers than in the unmutated program. ``library`` is the path of its changed kernels, if there are any, and
     ``marked_library`` that of those that are ``marked``: they say which conversions to integers do not fit.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,10 +51,13 @@ def content_key(array: np.ndarray) -> Key:
 
 
 class ConstantKeys:
-    """Keys of constants by their bytes, each calculated once: programs of one model share their weights."""
+    """Keys of constants by their bytes, each calculated once: programs of one model share their weights.
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Any, Key]] = {}
+    Those of ``shared`` are known already.
+    """
+
+    def __init__(self, shared: ConstantKeys | None = None) -> None:
+        self._known: ChainMap[int, tuple[Any, Key]] = ChainMap({}, *(shared._known.maps if shared else ()))
 
     def of(self, tensor: Any) -> Key:
         """The key of a constant tensor."""

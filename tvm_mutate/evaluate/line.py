@@ -21,7 +21,8 @@ class Line:
     """Runs a mutated program, input by input; buffers are made once and used again.
 
     Mutated kernels run between red zones, thoroughly for the first input; the others as they are. ``marked`` are those
-    of them, by name, that mark conversions to integers of numbers that do not fit, as by ``with_marked_conversions``.
+    of them, by name, that mark conversions to integers of numbers that do not fit, as by ``with_marked_conversions``;
+    ``harmless`` are those that are proved to touch nothing but their own buffers.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class Line:
         golden: GoldenKeys,
         workspace: Workspace,
         marked: Mapping[str, Kernel],
+        harmless: frozenset[str],
     ) -> None:
-        self._mutated, self._golden, self._workspace, self._marked = mutated, golden, workspace, marked
+        self._mutated, self._golden, self._workspace = mutated, golden, workspace
+        self._marked, self._harmless = marked, harmless
         self._program = mutated.program
         self._constants = _with_views(mutated.program)
         self._inputs = frozenset(mutated.program.inputs)
@@ -69,27 +72,29 @@ class Line:
         mutated = step.kernel in self._mutated.changed
         # What is not known although all that it is made of is golden: another kernel, other arguments or constants.
         fault = mutated or not any(each in self._computed for each in step.arguments if each not in self._inputs)
-        if mutated:
-            self._run_mutated(number, step, kernel, first)
-        else:
-            self._run_plain(step, kernel)
-        golden = [self._takes_golden_key(result) for result in step.results]
+        run = self._run_mutated if mutated else self._run_plain
+        contents = run(number, step, kernel, first)
+        golden = [self._takes_golden_key(*each) for each in zip(step.results, contents, strict=True)]
         self.trace.note_call(step.kernel, fault, all(golden))
 
-    def _run_mutated(self, number: int, step: KernelCall, kernel: Kernel, first: bool) -> None:
+    def _run_mutated(self, number: int, step: KernelCall, kernel: Kernel, first: bool) -> list[Key]:
+        """Runs a mutated kernel, and gives the keys of its results by their bytes."""
         if number not in self._arenas:
-            self._arenas[number] = Arena.of_call(step, self._program, self._workspace)
+            harmless = step.kernel in self._harmless
+            self._arenas[number] = Arena.of_call(step, self._program, self._workspace, harmless)
         arena = self._arenas[number]
         before = arena.kernel_seconds
-        arguments = [self._array(each) for each in step.arguments]
+        arguments = [self._tensor(each) for each in step.arguments]
         marked = self._marked.get(step.kernel) if first else None
-        arrays, undefined = arena.run(kernel, arguments, thoroughly=first, marked=marked)
+        found = arena.run(kernel, arguments, thoroughly=first, marked=marked)
         self.trace.kernel_seconds += arena.kernel_seconds - before
-        self.trace.undefined |= undefined | ({READ} if kernel.undefined_values else set())
-        for result, array in zip(step.results, arrays, strict=True):
+        self.trace.undefined |= found.undefined | ({READ} if kernel.undefined_values else set())
+        for result, array in zip(step.results, found.results, strict=True):
             self._keep(result, tvm.runtime.from_dlpack(array), array)
+        return found.keys
 
-    def _run_plain(self, step: KernelCall, kernel: Kernel) -> None:
+    def _run_plain(self, _number: int, step: KernelCall, kernel: Kernel, _first: bool) -> list[Key]:
+        """The same of a kernel that is not mutated."""
         for result in step.results:
             if result not in self._buffers:
                 self._keep(result, empty(self._program.types[result]))
@@ -99,10 +104,11 @@ class Line:
         kernel.run(*tensors)
         self.trace.kernel_seconds += time.perf_counter() - started
         self._computed.update(step.results)
+        return [content_key(self._arrays[result]) for result in step.results]
 
-    def _takes_golden_key(self, number: int) -> bool:
-        """Whether a calculated value is bitwise a golden one; it then has that value's key."""
-        twin = self._row.contents.get(content_key(self._arrays[number]))
+    def _takes_golden_key(self, number: int, content: Key) -> bool:
+        """Whether a calculated value is bitwise a golden one, by its content; it then has that value's key."""
+        twin = self._row.contents.get(content)
         if twin is None:
             return False
         self._keys[number] = self._golden.keys[twin]

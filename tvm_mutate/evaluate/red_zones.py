@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tvm
 
 from tvm_mutate.build import Kernel
-from tvm_mutate.evaluate.keys import content_key
+from tvm_mutate.evaluate.keys import Key, content_key
 from tvm_mutate.evaluate.patterns import NEAR_BYTES, PATTERNS, is_filled
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
 from tvm_mutate.program import KernelCall, Program, ValueType
@@ -20,11 +21,20 @@ CONVERSION = "conversion of a number to an integer that it does not fit into"
 KINDS = {"read": READ, "write": WRITE}
 
 
+class Found(NamedTuple):
+    """What a kernel computed, the keys of that by its bytes, and what it did that is undefined."""
+
+    results: list[np.ndarray]
+    keys: list[Key]
+    undefined: set[str]
+
+
 class Arena:
     """The buffers of one call of a mutated kernel, each between two bands of one byte pattern.
 
     It is used for one input after another. ``arguments`` and ``results`` are the types of what the kernel reads and
-    writes, ``temporaries`` the sizes in bytes of the buffers that it takes from the workspace.
+    writes, ``temporaries`` the sizes in bytes of the buffers that it takes from the workspace. A kernel that is proved
+    to be ``harmless`` gets its arguments as they are, instead of copies, and its results lie between short bands.
     """
 
     def __init__(
@@ -33,11 +43,13 @@ class Arena:
         results: Sequence[ValueType],
         workspace: Workspace,
         temporaries: Sequence[int],
+        harmless: bool = False,
     ) -> None:
-        kinds = [*arguments, *results]
+        copied = [] if harmless else list(arguments)
+        kinds = [*copied, *results]
         # A fault in an index may be as large as the buffer: what lies there must be the pattern's, too.
-        starts, end = _places(kinds, max([NEAR_BYTES, *(kind.byte_count for kind in kinds)]))
-        self._workspace, self._temporaries = workspace, temporaries
+        starts, end = _places(kinds, max([NEAR_BYTES, *(kind.byte_count for kind in kinds if not harmless)]))
+        self._workspace, self._temporaries, self._harmless = workspace, temporaries, harmless
         memory = np.empty(end + _ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % _ALIGNMENT
         self._memory = memory[start : start + end]
@@ -50,20 +62,20 @@ class Arena:
             for at, kind in zip(starts, kinds, strict=True)
         ]
         self._tensors = [tvm.runtime.from_dlpack(view) for view in views]
-        self._given, self._results = views[: len(arguments)], views[len(arguments) :]
+        self._given, self._results = views[: len(copied)], views[len(copied) :]
         self._pattern = -1
         self.kernel_seconds = 0.0
 
     @classmethod
-    def of_call(cls, step: KernelCall, program: Program, workspace: Workspace) -> Arena:
+    def of_call(cls, step: KernelCall, program: Program, workspace: Workspace, harmless: bool = False) -> Arena:
         """The arena of a call in a program, whose kernel is structured."""
         given, results = ([program.types[each] for each in numbers] for numbers in (step.arguments, step.results))
-        return cls(given, results, workspace, temporary_sizes(program.kernels[step.kernel]))
+        return cls(given, results, workspace, temporary_sizes(program.kernels[step.kernel]), harmless)
 
     def run(
-        self, kernel: Kernel, arguments: Sequence[np.ndarray], thoroughly: bool, marked: Kernel | None = None
-    ) -> tuple[list[np.ndarray], set[str]]:
-        """The results of a kernel on copies of its arguments, and what it did that is undefined.
+        self, kernel: Kernel, arguments: Sequence[tvm.runtime.Tensor], thoroughly: bool, marked: Kernel | None = None
+    ) -> Found:
+        """What a kernel computes of its arguments.
 
         With ``thoroughly`` it runs under two other patterns first: results that differ then were made of memory that
         is not the kernel's. ``marked`` is the kernel with marks where conversions do not fit, as by
@@ -73,26 +85,27 @@ class Arena:
         undefined: set[str] = set()
         expected = None if marked is None else self._run(PATTERNS[0], marked, arguments, undefined, False)
         others = [self._run(each, kernel, arguments, undefined, True) for each in PATTERNS[1:]] if thoroughly else []
-        digests = self._run(PATTERNS[0], kernel, arguments, undefined, thoroughly)
-        if any(other != digests for other in others):
+        keys = self._run(PATTERNS[0], kernel, arguments, undefined, thoroughly)
+        if any(other != keys for other in others):
             undefined.add(READ)
-        if expected is not None and expected != digests:
+        if expected is not None and expected != keys:
             undefined.add(CONVERSION)
-        return self._results, undefined
+        return Found(self._results, keys, undefined)
 
     def _run(
         self,
         pattern: int,
         kernel: Kernel,
-        arguments: Sequence[np.ndarray],
+        arguments: Sequence[tvm.runtime.Tensor],
         undefined: set[str],
         thoroughly: bool,
-    ) -> list[bytes]:
+    ) -> list[Key]:
         self._fill(pattern)
-        for view, argument in zip(self._given, arguments, strict=True):
-            view[...] = argument.reshape(view.shape)
+        tensors = [*arguments, *self._tensors] if self._harmless else self._tensors
+        for view, argument in zip(self._given, arguments, strict=False):  # none of a harmless kernel
+            view[...] = np.from_dlpack(argument).reshape(view.shape)
         before = [content_key(view) for view in self._given]
-        self.kernel_seconds += self._workspace.run(kernel.run, self._tensors, pattern, self._temporaries)
+        self.kernel_seconds += self._workspace.run(kernel.run, tensors, pattern, self._temporaries)
         if not self._intact(pattern, thoroughly) or before != [content_key(view) for view in self._given]:
             undefined.add(WRITE)
             self._pattern = -1  # what was written over has to be mended before the next run

@@ -18,13 +18,12 @@ from tvm_mutate.evaluate.builder import Built, MutantBuilder
 from tvm_mutate.evaluate.device_line import DeviceKernel, DeviceTask
 from tvm_mutate.evaluate.device_session import Course, DeviceSession, Scores, ScoresRequest, Unmutated
 from tvm_mutate.evaluate.keys import ConstantKeys, Key
-from tvm_mutate.evaluate.marking import is_structured
 from tvm_mutate.evaluate.mutated import GoldenKeys, Unsuitable, with_course
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.red_zones import WRITE
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import find_outside, selections_by_slot
+from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages
 from tvm_mutate.program import KernelCall, Program, take_program
 
@@ -123,6 +122,10 @@ class SessionEvaluator:
         self.session.close_if_wanted()
         return ending
 
+    def rest(self) -> None:
+        """Gives the session back; the next mutant opens another."""
+        self.session.close()
+
     def _finished(self, run: Run, course: Course) -> Run:
         if not course.is_intact:
             # It wrote over what all mutants are compared with: nobody else may meet that.
@@ -148,7 +151,7 @@ class SessionEvaluator:
             replace(built.mutated, program=replace(program, kernels={}, constants={})),
             constants,
             {key: program.constants[number].numpy() for number, key in constants.items() if key not in known},
-            _guarded(built, selections),
+            built.mutated.changed - built.harmless,
             rewired,
             str(folder / _OWN) if any(kernel.is_own for kernel in built.mutated.kernels.values()) else None,
             str(folder / _MARKED) if built.marked else None,
@@ -219,15 +222,6 @@ def _compiled(stages: Stages, device: Device, wanted: SessionPreparation, stage:
 
 def _constant_keys(program: Program, constants: ConstantKeys) -> dict[int, Key]:
     return {number: constants.of(tensor) for number, tensor in program.constants.items()}
-
-
-def _guarded(built: Built[Any], selections: Selections) -> frozenset[str]:
-    """The changed kernels of which it is not proved that they stay in their buffers."""
-    mutated, known = built.mutated, built.accesses
-    if not is_structured(selections):  # what runs is not what a proof would look at
-        return mutated.changed
-    found = {name: known.get(name) or find_outside(mutated.program.kernels[name]) for name in mutated.changed}
-    return frozenset(name for name, accesses in found.items() if accesses.outside or not accesses.others_inside)
 
 
 def _headroom(device: Device, limit_bytes: int) -> int | None:

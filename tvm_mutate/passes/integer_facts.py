@@ -12,6 +12,8 @@ import tvm_ffi
 from tvm.ir import Call, Var, prim
 from tvm.sym import Analyzer, ConstIntBound, ProofStrength
 
+from tvm_mutate.passes.effects import is_pure
+
 _ARITHMETIC = (prim.Add, prim.Sub, prim.Mul, prim.Min, prim.Max)
 _FLOORED = {prim.Div: prim.FloorDiv, prim.Mod: prim.FloorMod}
 _DIVISIONS = (prim.FloorDiv, prim.FloorMod, *_FLOORED)
@@ -27,7 +29,6 @@ _CONTRARY = {
 # int64 arithmetic has room for products of two of them.
 _MAGNITUDES = {"int8": 1 << 7, "int16": 1 << 15, "int32": 1 << 31, "int64": 1 << 31}
 _LIKELY = "prim.likely"
-_PURE = 1  # TVM's CallEffectKind: calls above it read or change what is not among their arguments
 
 
 class UnknownValueError(Exception):
@@ -102,7 +103,7 @@ class IntegerFacts:
         # Translated expressions divide by positive constants and overflow nowhere: only opaque terms (a load) can
         # do harm, if they have effects, or are evaluated only now. A branch could have kept the original from it.
         safe = not self._opaque or (terms == len(self._opaque) and not self._has_branches)
-        if not safe or not all(_is_pure(term.key) for term in self._opaque):
+        if not safe or not all(is_pure(term.key) for term in self._opaque):
             return False
         if len(before) == 2:
             return self._implies(before[0], before[1], after[0]) and self._implies(before[1], before[0], after[1])
@@ -219,13 +220,3 @@ def _magnitude(expression: Any) -> int:
 
 def _is_truth(expression: Any) -> bool:
     return getattr(expression.ty, "dtype", None) == "bool"
-
-
-def _is_pure(term: Any) -> bool:
-    """Whether evaluating the term once more or once less makes no difference."""
-
-    def on_call(call: Any) -> tvm_ffi.VisitInterrupt | None:
-        effect = call.op.get_attr("TCallEffectKind") if isinstance(call.op, tvm.ir.Op) else None
-        return None if effect is not None and int(effect) <= _PURE else tvm_ffi.VisitInterrupt()
-
-    return tvm_ffi.structural_walk(term, (Call, on_call)) is None

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 from tvm import tirx
-from tvm.ir import TensorLoad, prim
+from tvm.ir import Call, TensorLoad, prim
+from tvm.s_tir import SBlock
 
+from tvm_mutate.passes.effects import has_no_effect
 from tvm_mutate.passes.fact_walk import Fact, FactWalk
 from tvm_mutate.passes.index_bounds import IndexBounds
 from tvm_mutate.passes.iterations import Iterations, UndecidedError
 from tvm_mutate.passes.selection import one_line
 
 READ, WRITE = "read", "write"
+# Buffers that lie in others, and calls, may stand for accesses that no load or store tells of.
+_HIDING = (Call, SBlock, tirx.DeclBuffer)
+_POINTERS = ("tirx.address_of",)
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,21 @@ class OutsideAccess:
 
 @dataclass(frozen=True)
 class Accesses:
-    """What is known of a kernel's accesses: those outside a buffer, and whether all others are inside."""
+    """What is known of a kernel's accesses: those outside a buffer, and whether all others are inside.
+
+    ``written`` are the positions of the parameters whose buffers it writes to.
+    """
 
     outside: tuple[OutsideAccess, ...]
     others_inside: bool
+    written: frozenset[int] = frozenset()
+
+    def harm_nothing(self, arguments: int) -> bool:
+        """Whether it is certain that the kernel touches its buffers alone, and leaves so many arguments as they are.
+
+        Its results come behind its arguments.
+        """
+        return self.others_inside and not self.outside and all(each >= arguments for each in self.written)
 
 
 def find_outside(function: tirx.PrimFunc) -> Accesses:
@@ -48,9 +64,19 @@ def find_outside(function: tirx.PrimFunc) -> Accesses:
     found: dict[tuple[str, str], OutsideAccess] = {}
     undecided = False
     bounds = IndexBounds()
+    parameters = {parameter: position for position, parameter in enumerate(function.params)}
+    written: set[int] = set()
 
     def look(node: Any, facts: Sequence[Fact]) -> bool:
         nonlocal undecided
+        if not isinstance(node, TensorLoad | tirx.BufferStore):
+            undecided |= _hides_accesses(node)
+            return True
+        if isinstance(node, tirx.BufferStore) and node.buffer in parameters:
+            written.add(parameters[node.buffer])
+        if len(_buffer(node).strides):
+            undecided = True
+            return True
         if bounds.are_inside(node.indices, _buffer(node).shape, facts):
             return True
         around = Iterations()
@@ -70,8 +96,15 @@ def find_outside(function: tirx.PrimFunc) -> Accesses:
             found.setdefault((kind, expression), OutsideAccess(kind, expression, reached))
         return True
 
-    FactWalk([TensorLoad, tirx.BufferStore], look).walk(function)
-    return Accesses(tuple(found.values()), not undecided)
+    FactWalk([TensorLoad, tirx.BufferStore, *_HIDING], look).walk(function)
+    return Accesses(tuple(found.values()), not undecided, frozenset(written))
+
+
+def _hides_accesses(node: Any) -> bool:
+    """Whether memory is accessed by a node under another name than a buffer's, or by somebody else."""
+    if isinstance(node, Call):
+        return not has_no_effect(node) or node.op.name in _POINTERS
+    return bool(node.match_buffers) if isinstance(node, SBlock) else True
 
 
 def _reached_outside(node: Any, around: Iterations) -> str | None:

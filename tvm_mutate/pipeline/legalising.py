@@ -37,19 +37,25 @@ class LegalisingCache:
         self._made: dict[Any, _Made | None] = {}
 
     def legalisation(self, module: tvm.IRModule) -> tvm.transform.Pass:
-        """A pass that does to the module what LegalizeOps does."""
+        """A pass that does to the module what LegalizeOps does; for this module alone."""
         found: dict[str, Legaliser] = {}
+        added: dict[Any, GlobalVar] = {}
 
         def note(node: Any) -> None:
             if isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op) and node.op.has_attr(_ATTRIBUTE):
-                found.setdefault(node.op.name, self._cached(node.op.get_attr(_ATTRIBUTE)))
+                found.setdefault(node.op.name, self._cached(node.op.get_attr(_ATTRIBUTE), added))
 
         for function in module.functions.values():
             if isinstance(function, relax.Function):
                 relax.analysis.post_order_visit(function, note)
         return relax.transform.LegalizeOps(found)
 
-    def _cached(self, legalise: Legaliser) -> Legaliser:
+    def _cached(self, legalise: Legaliser, added: dict[Any, GlobalVar]) -> Legaliser:
+        """The legaliser with kernels made once; ``added`` are those that are in the module already, by what made them.
+
+        Whether the module has a kernel like one that is added takes the builder as long as all the rest.
+        """
+
         def once(builder: relax.BlockBuilder, call: relax.Call) -> Any:
             key = _key(call)
             if key not in self._made:
@@ -58,10 +64,11 @@ class LegalisingCache:
             if made is None:
                 return legalise(builder, call)
             leaves = _leaves(call.args)
-            variable = builder.add_func(made.function, made.name)
+            if key not in added:
+                added[key] = builder.add_func(made.function, made.name)
             # A kernel with several results has the type of a tuple, which call_tir takes as a list.
             results = list(made.result.fields) if isinstance(made.result, tvm.ir.TupleType) else made.result
-            return relax.call_tir(variable, [leaves[at] for at in made.arguments], results)
+            return relax.call_tir(added[key], [leaves[at] for at in made.arguments], results)
 
         return once
 

@@ -1,0 +1,85 @@
+"""Mutants that are proved to be harmless share a child; what becomes of them does not depend on that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.survey import survey
+from tvm_mutate.evaluate import Run, builder, content
+from tvm_mutate.evaluate.red_zones import WRITE
+from tvm_mutate.passes import Accesses
+
+from .conftest import CATALOGUE, SECONDS, Both
+
+HARMLESS = "tir.offset-store@fused_matmul2_add5#2"
+GRAPH = "graph.replace-activation{to=tanh}@main#0"
+# Reads and writes behind its buffers.
+HARMFUL = "tir.loop-extent{by=100}@fused_matmul2_add5#0"
+WRITING = "tir.loop-extent{by=1}@max_pool2d#5"
+
+
+def child(both: Both) -> int | None:
+    """The process of the child that lasts, if there is one."""
+    lasting = both.content._lasting._child
+    return None if lasting is None else lasting._process
+
+
+def told(run: Run) -> Run:
+    """What of a run has to be the same every time, its scores apart."""
+    return replace(run, build_seconds=0.0, run_seconds=(), kernel_seconds=0.0, outputs=None)
+
+
+def test_mutants_of_kernels_and_graphs_that_are_harmless_run_in_one_child(both: Both):
+    both.content.rest()
+    both.run(HARMLESS)
+    first = child(both)
+    both.run(GRAPH)
+    assert first is not None
+    assert child(both) == first
+    both.content.rest()
+    assert child(both) is None
+
+
+@pytest.mark.parametrize("mutant", [HARMFUL, "tir.offset-store{slot=lowered}@fused_matmul2_add5#2"])
+def test_others_have_a_child_of_their_own_and_leave_the_one_that_lasts_alone(both: Both, mutant: str):
+    both.run(HARMLESS)
+    before = child(both)
+    both.content.evaluate(CATALOGUE.parse(mutant), SECONDS, both.unmutated.digest)
+    assert child(both) == before
+
+
+def test_a_mutant_comes_to_the_same_in_a_child_of_its_own(both: Both, monkeypatch: pytest.MonkeyPatch):
+    mutants = survey(both.stages, Specification(sites="sample:14", seed=8), CATALOGUE).mutants
+    shared = [both.content.evaluate(CATALOGUE.parse(each), SECONDS, both.unmutated.digest) for each in mutants]
+    monkeypatch.setattr(type(both.content), "_evaluate", lambda self, *asked: self._in_a_child_of_its_own(*asked))
+    both.content._builder._finished.clear()
+    for mutant, ending in zip(mutants, shared, strict=True):
+        own = both.content.evaluate(CATALOGUE.parse(mutant), SECONDS, both.unmutated.digest)
+        assert (own.kind, own.stage) == (ending.kind, ending.stage), mutant
+        if isinstance(own.value, Run):
+            assert told(own.value) == told(ending.value), mutant
+            assert both.scores_of(own.value).tobytes() == both.scores_of(ending.value).tobytes(), mutant
+
+
+def test_an_error_counts_only_where_nothing_ran_before(both: Both, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    both.content.rest()
+    monkeypatch.setattr(content, "build_batch", refuse)
+    ending = both.content.evaluate(CATALOGUE.parse("tir.scale-store{ulps=99}@max_pool2d#0"), SECONDS, "")
+    assert (ending.kind, ending.reason) == ("raised", "RuntimeError: on purpose")
+    assert child(both) is None
+
+
+def test_a_proof_that_turns_out_to_be_wrong_harms_nobody(both: Both, monkeypatch: pytest.MonkeyPatch):
+    expected = both.run(HARMLESS)
+    both.content.rest()
+    monkeypatch.setattr(builder, "find_outside", lambda function: Accesses((), others_inside=True))
+    assert WRITE in both.run(WRITING).undefined
+    assert child(both) is None
+    both.content._builder._finished.clear()
+    assert both.run(HARMLESS).outputs.tobytes() == expected.outputs.tobytes()
