@@ -39,6 +39,15 @@ def sums() -> tvm.IRModule:
     return network((2, 3), build=build)
 
 
+@pytest.mark.parametrize("mutant", ["canary.negate-output@main#*", "graph.convert-layout@main#0", GRAPH_MUTANTS[0]])
+def test_what_belongs_to_the_module_stays_with_it(mutant: str):
+    module = every_layer()
+    module.update_global_info("vdevice", [relax.VDevice("llvm")])
+    mutated, (applied,) = mutate(module, mutant)
+    assert applied.changed
+    assert [str(each.target.kind) for each in mutated.global_infos["vdevice"]] == ["llvm"]
+
+
 @pytest.mark.parametrize("mutant", GRAPH_MUTANTS)
 def test_every_variant_is_well_formed_keeps_the_type_and_changes_the_output(mutant: str):
     layers = every_layer if sites(every_layer(), mutant) else rarer_layers

@@ -68,9 +68,7 @@ class ContentEvaluator:
             stages, self.program, plain, _with_digests_of(plain, self._running), self._compile
         )
         self._golden = GoldenFile(prepared.golden, self.program)
-        keys = self._builder.keys
-        # Only what kernels write: a view shares its argument's key, and has no bytes of its own.
-        self._keys = GoldenKeys(keys, {keys[number] or b"": number for number in prepared.golden.offsets})
+        self._keys = GoldenKeys.of(self.program, self._builder.keys)
         self._workspace = Workspace()
         self._switchable = SwitchableKernels(
             stages,

@@ -39,6 +39,12 @@ class GoldenKeys:
     keys: tuple[Key | None, ...]
     numbers: Mapping[Key, int]
 
+    @classmethod
+    def of(cls, program: Program, keys: tuple[Key | None, ...]) -> GoldenKeys:
+        """The keys of a program that stand for golden values: a view shares its argument's key, and has no bytes."""
+        written = [each for step in program.steps if isinstance(step, KernelCall) for each in step.results]
+        return cls(keys, {keys[number] or b"": number for number in written})
+
 
 @dataclass
 class Trace:

@@ -25,7 +25,7 @@ from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages
-from tvm_mutate.program import KernelCall, Program, take_program
+from tvm_mutate.program import Program, take_program
 
 _OWN, _MARKED = "mutant.so", "marked.so"
 OTHER_BITS = "the unmutated model gives other bits kernel by kernel than as a whole"
@@ -75,12 +75,10 @@ class SessionEvaluator:
         plain = {name: DeviceKernel(name, digest) for name, digest in prepared.library.digests.items()}
         running = {kernel.digest: kernel for kernel in plain.values()}
         self._builder = MutantBuilder(stages, program, plain, running, self._compile)
-        keys = self._builder.keys
-        written = [each for step in program.steps if isinstance(step, KernelCall) for each in step.results]
         self._unmutated = Unmutated(
             program,
             plain,
-            GoldenKeys(keys, {keys[number] or b"": number for number in written}),
+            GoldenKeys.of(program, self._builder.keys),
             _constant_keys(program, self._builder.constants),
             prepared.library.path,
             prepared.memory.path,

@@ -39,7 +39,9 @@ def _negate_output(module: tvm.IRModule, name: str, _parameters: Parameters) -> 
     output = relax.Var("negated", result.ty)
     body = relax.SeqExpr(_appended(function.body.blocks, relax.VarBinding(output, negated)), output)
     mutated = relax.Function(function.params, body, function.ret_ty, function.is_pure, function.attrs, function.span)
-    changed = tvm.IRModule({**module.functions, module.get_global_var(name): mutated}, attrs=module.attrs)
+    changed = tvm.IRModule(
+        {**module.functions, module.get_global_var(name): mutated}, attrs=module.attrs, global_infos=module.global_infos
+    )
     return relax.transform.Normalize()(changed)
 
 

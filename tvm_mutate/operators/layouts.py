@@ -17,7 +17,11 @@ def _convert(module: tvm.IRModule, name: str, parameters: Parameters) -> tvm.IRM
     converted = relax.transform.ConvertLayout(layouts)(module)[name]
     if tvm_ffi.structural_equal(converted, module[name]):
         return None
-    return tvm.IRModule({**module.functions, module.get_global_var(name): converted}, attrs=module.attrs)
+    return tvm.IRModule(
+        {**module.functions, module.get_global_var(name): converted},
+        attrs=module.attrs,
+        global_infos=module.global_infos,
+    )
 
 
 CONVERT_LAYOUT = Operator(
