@@ -100,6 +100,12 @@ def test_nothing_is_promised_of_a_kernel_that_may_touch_what_is_not_its_own(stat
     assert not accesses(statement).harm_nothing(2)
 
 
+@pytest.mark.parametrize("rows", [8, 3000])
+def test_nothing_is_promised_of_an_index_that_overflows_on_its_way(rows: int):
+    assert not accesses("B[vi * 1000000000 // 1000000000 % 8, vj] = A[0, vj]", rows).harm_nothing(2)
+    assert accesses("B[vi * 1000 // 1000 % 8, vj] = A[0, vj]", rows).harm_nothing(2)
+
+
 def test_nothing_is_promised_of_a_buffer_whose_elements_do_not_lie_one_behind_another():
     strided = KERNEL.replace('B: T.Buffer((8, 8), "float32")', 'B: T.Buffer((8, 8), "float32", strides=(16, 1))')
     function = tvm.script.from_source(strided.format(rows=8, columns=8, statement="B[vi, vj] = A[vi, vj]"))

@@ -12,8 +12,10 @@ from tvm.sym import Analyzer
 
 from tvm_mutate.passes.fact_walk import Fact
 
-# The analyzer computes bounds in int64 and takes for granted that these types do not overflow, as iterations do.
+# The analyzer computes bounds in int64, and takes for granted that no type overflows.
 _WIDE = ("int32", "int64")
+_MOST = 1 << 31
+_ARITHMETIC = (prim.Add, prim.Sub, prim.Mul, prim.Min, prim.Max, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 
 
 class IndexBounds:
@@ -48,7 +50,7 @@ class IndexBounds:
 
     def add_value(self, variable: Var, value: Any) -> None:
         """The variable has the value of the expression."""
-        if _is_plain(value):
+        if _is_plain(value) and self._fits(value):
             self._bind(variable, value)
 
     def add_condition(self, condition: Any, holds: bool) -> None:
@@ -61,10 +63,19 @@ class IndexBounds:
             self._is_certain = False
 
     def _is_below(self, index: Any, extent: int) -> bool:
-        if not _is_plain(index):
+        if not _is_plain(index) or not self._fits(index):
             return False
         bound = self._analyzer.const_int_bound(index)
         return bool(0 <= bound.min_value <= bound.max_value < extent)
+
+    def _fits(self, expression: Any) -> bool:
+        """Whether an expression, and all that it is made of, fit their types: what wraps around has no such bounds."""
+
+        def on_node(node: Any) -> tvm_ffi.VisitInterrupt | None:
+            bound = self._analyzer.const_int_bound(node)
+            return None if -_MOST <= bound.min_value <= bound.max_value < _MOST else tvm_ffi.VisitInterrupt()
+
+        return tvm_ffi.structural_walk(expression, [(_ARITHMETIC, on_node)]) is None
 
 
 def _is_plain(expression: Any) -> bool:

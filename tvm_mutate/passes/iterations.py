@@ -33,7 +33,8 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     prim.And: np.logical_and,
     prim.Or: np.logical_or,
 }
-_INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+_NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
+_INTEGERS = ("bool", "int64", *_NARROW)
 _TRUE_DIVISORS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 
 
@@ -154,7 +155,7 @@ class Iterations:
             operands = [self._evaluated(each, grid, known) for each in (expression.a, expression.b)]
             if kind in _TRUE_DIVISORS and not np.all(operands[1]):
                 raise UndecidedError(f"{expression} divides by zero")
-            return _BINARY[kind](*operands)
+            return _fitting(_BINARY[kind](*operands), expression)
         if kind is prim.Not:
             return np.logical_not(self._evaluated(expression.a, grid, known))
         if kind is prim.Cast and str(expression.ty.dtype) in _INTEGERS:
@@ -174,6 +175,14 @@ class Iterations:
                 raise UndecidedError(f"{variable} is no loop of constant extent")
             known[variable] = self._evaluated(self._values[variable], grid, known)
         return known[variable]
+
+
+def _fitting(numbers: Any, expression: Any) -> Any:
+    """The values of an expression; raises UndecidedError where its type does not hold them: it has none then."""
+    dtype = str(expression.ty.dtype)
+    if dtype in _NARROW and not np.all((numbers >= np.iinfo(dtype).min) & (numbers <= np.iinfo(dtype).max)):
+        raise UndecidedError(f"{expression} overflows")
+    return numbers
 
 
 def _choice(expression: Any) -> tuple[Any, ...] | None:
