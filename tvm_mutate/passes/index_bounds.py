@@ -15,7 +15,9 @@ from tvm_mutate.passes.fact_walk import Fact
 # The analyzer computes bounds in int64, and takes for granted that no type overflows.
 _WIDE = ("int32", "int64")
 _MOST = 1 << 31
-_ARITHMETIC = (prim.Add, prim.Sub, prim.Mul, prim.Min, prim.Max, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
+# What it is made of fits its type where these do: the others are no larger than what they are made of.
+_GROWING = (prim.Add, prim.Sub, prim.Mul)
+_DIVISIONS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 
 
 class IndexBounds:
@@ -50,7 +52,7 @@ class IndexBounds:
 
     def add_value(self, variable: Var, value: Any) -> None:
         """The variable has the value of the expression."""
-        if _is_plain(value) and self._fits(value):
+        if self._is_plain(value):
             self._bind(variable, value)
 
     def add_condition(self, condition: Any, holds: bool) -> None:
@@ -63,36 +65,28 @@ class IndexBounds:
             self._is_certain = False
 
     def _is_below(self, index: Any, extent: int) -> bool:
-        if not _is_plain(index) or not self._fits(index):
+        if not self._is_plain(index):
             return False
         bound = self._analyzer.const_int_bound(index)
         return bool(0 <= bound.min_value <= bound.max_value < extent)
 
-    def _fits(self, expression: Any) -> bool:
-        """Whether an expression, and all that it is made of, fit their types: what wraps around has no such bounds."""
+    def _is_plain(self, expression: Any) -> bool:
+        """Whether an expression is of a wide integer type, without casts, divisions by what may be 0, and overflow.
 
-        def on_node(node: Any) -> tvm_ffi.VisitInterrupt | None:
+        What wraps around has no such bounds.
+        """
+        if str(getattr(expression.ty, "dtype", None)) not in _WIDE:
+            return False
+        if type(expression) in (Var, prim.IntImm):
+            return True
+        ends = tvm_ffi.VisitInterrupt()
+
+        def on_division(node: Any) -> tvm_ffi.VisitInterrupt | None:
+            return None if isinstance(node.b, prim.IntImm) and node.b.value > 0 else ends
+
+        def on_growing(node: Any) -> tvm_ffi.VisitInterrupt | None:
             bound = self._analyzer.const_int_bound(node)
-            return None if -_MOST <= bound.min_value <= bound.max_value < _MOST else tvm_ffi.VisitInterrupt()
+            return None if -_MOST <= bound.min_value <= bound.max_value < _MOST else ends
 
-        return tvm_ffi.structural_walk(expression, [(_ARITHMETIC, on_node)]) is None
-
-
-def _is_plain(expression: Any) -> bool:
-    """Whether an expression is of a wide integer type, and made by no division by what may be 0, nor of casts."""
-    if str(getattr(expression.ty, "dtype", None)) not in _WIDE:
-        return False
-    if type(expression) in (Var, prim.IntImm):
-        return True
-
-    def on_division(node: Any) -> tvm_ffi.VisitInterrupt | None:
-        certain = isinstance(node.b, prim.IntImm) and node.b.value > 0
-        return None if certain else tvm_ffi.VisitInterrupt()
-
-    divisions = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
-    return (
-        tvm_ffi.structural_walk(
-            expression, [(prim.Cast, lambda _node: tvm_ffi.VisitInterrupt()), (divisions, on_division)]
-        )
-        is None
-    )
+        looks = [(prim.Cast, lambda _node: ends), (_DIVISIONS, on_division), (_GROWING, on_growing)]
+        return tvm_ffi.structural_walk(expression, looks) is None
