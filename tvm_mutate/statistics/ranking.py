@@ -105,8 +105,10 @@ class _RankedPair:
         taus = same.astype(np.float64)
         asked = ~same & ranks.any(axis=1) & others.any(axis=1)
         if asked.any():
+            # Row by row: the last scipy for Python 3.10 has no other way.
+            rows = zip(ranks[asked], others[asked], strict=True)
             # Rounded, for scipy's two square roots make -0.9999999999999999 of -1, and 0.9 as little equal to 0.9.
-            taus[asked] = np.round(stats.kendalltau(ranks[asked], others[asked], axis=1).statistic, 12)
+            taus[asked] = np.round([stats.kendalltau(*pair).statistic for pair in rows], 12)
         return self._where_ranked(taus)
 
     def rank_biased_overlap(self, p: float) -> np.ndarray:
