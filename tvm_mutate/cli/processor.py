@@ -9,7 +9,7 @@ from tvm.target import Target, codegen
 
 # Virtual machines hide some of these; code that a compiler makes on its own has none of them.
 _NEVER_GENERATED = re.compile(
-    "cl(demote|flushopt|wb|zero)|enqcmd|fsgsbase|hreset|invpcid|(wide)?kl|lwp|movdir64b|movdiri|mwaitx|pconfig|pku|"
+    "amx-.*|cl(demote|flushopt|wb|zero)|enqcmd|fsgsbase|hreset|invpcid|(wide)?kl|lwp|movdir64b|movdiri|mwaitx|pconfig|pku|"
     "prefetchi|ptwrite|rdpid|rdpru|rdrnd|rdseed|rtm|serialize|sgx|shstk|tsxldtrk|uintr|usermsr|waitpkg|wbnoinvd"
 )
 
