@@ -24,8 +24,10 @@ MANY = 1_000_000
 class Both:
     """The two evaluators of one model on one device."""
 
-    def __init__(self, target: str, folder: Path, golden_bytes: int = GOLDEN_BYTES, mutants: int = 0) -> None:
-        model = load_model(MODEL)
+    def __init__(
+        self, target: str, folder: Path, golden_bytes: int = GOLDEN_BYTES, mutants: int = 0, reference: str = MODEL
+    ) -> None:
+        model = load_model(reference)
         self.inputs = load_inputs("zoo://digits", model, limit=IMAGES).data
         self.stages = Stages(Fused(model.module), parse_target(target))
         self.rebuild = RebuildEvaluator(self.stages, self.inputs, parse_device(target), CATALOGUE)

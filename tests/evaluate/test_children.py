@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import Run, builder, content
-from tvm_mutate.evaluate.red_zones import WRITE
+from tvm_mutate.evaluate.red_zones import READ, WRITE
 from tvm_mutate.passes import Accesses
 
 from .conftest import CATALOGUE, SECONDS, Both
@@ -62,6 +63,21 @@ def test_a_mutant_comes_to_the_same_in_a_child_of_its_own(both: Both, monkeypatc
         if isinstance(own.value, Run):
             assert told(own.value) == told(ending.value), mutant
             assert both.scores_of(own.value).tobytes() == both.scores_of(ending.value).tobytes(), mutant
+
+
+def test_memory_that_was_never_written_is_the_same_whatever_ran_before(tmp_path: Path):
+    """Kernels take temporary buffers from a pool; what these mutants read there, others had left."""
+    both = Both("llvm", tmp_path, reference="zoo://mobilenetv2")
+    mutants = survey(both.stages, Specification(("tir.loop-start",), sites="each"), CATALOGUE).mutants
+    (mutant,) = [each for each in mutants if "@fused_fused_conv2d10_" in each and each.endswith("#0")]
+    for each in mutants[: mutants.index(mutant)]:
+        both.run(each)
+    found = both.run(mutant)
+    both.content.rest()
+    both.content._builder._finished.clear()
+    alone = both.run(mutant)
+    assert alone.undefined == found.undefined == (READ,)
+    assert alone.outputs.tobytes() == found.outputs.tobytes()
 
 
 def test_an_error_counts_only_where_nothing_ran_before(both: Both, monkeypatch: pytest.MonkeyPatch):

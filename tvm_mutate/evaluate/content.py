@@ -6,6 +6,7 @@ import gc
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,11 +130,16 @@ class ContentEvaluator:
         return self._children.run(lambda stage: self._run(stage, task), seconds, mutant_headroom())
 
     def _in_the_lasting_child(self, stage: Stage, task: _Task) -> Run | Unsuitable | None:
-        """What becomes of a mutant there; None of one that may do harm."""
-        try:
-            found = self._run(stage, task)
-        except MayDoHarmError:
-            return None
+        """What becomes of a mutant there; None of one that may do harm.
+
+        It runs in a thread of its own: TVM has a pool of temporary buffers for each thread, which is as empty then as in
+        a new child. What is never written there must not be what the mutant before has left.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                found = thread.submit(self._run, stage, task).result()
+            except MayDoHarmError:
+                return None
         self._remember(found)
         return found
 
