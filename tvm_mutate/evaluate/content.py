@@ -132,7 +132,7 @@ class ContentEvaluator:
     def _in_the_lasting_child(self, stage: Stage, task: _Task) -> Run | Unsuitable | None:
         """What becomes of a mutant there; None of one that may do harm.
 
-        It runs in a thread of its own: TVM has a pool of temporary buffers for each thread, which is as empty then as in
+        It runs in a thread of its own: TVM has a pool of temporary buffers for each thread, as empty then as in
         a new child. What is never written there must not be what the mutant before has left.
         """
         with ThreadPoolExecutor(1) as thread:
