@@ -1,6 +1,6 @@
 """The peak memory of a campaign's whole process tree beside the limit that it was given.
 
-Run from the repository's root with the `benchmarks` extra installed:
+Run from the repository's root:
 `python benchmarks/memory.py mobilenetv2.onnx=images/ --images 500 --mutants 200 --limit 4G`.
 Memory is the sum of the proportional set sizes (which count shared pages once), or of the resident set sizes where
 those cannot be read. Files in the temporary folder are on disk, unless that is a file system in memory.

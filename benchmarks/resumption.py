@@ -1,6 +1,6 @@
 """Campaigns that are killed again and again beside one that is left alone: the results have to be the same.
 
-Run from the repository's root with the `benchmarks` extra installed:
+Run from the repository's root:
 `python benchmarks/resumption.py zoo://alexnet --kills 50 --seed 1`.
 Each kill is a SIGKILL of the campaign's process group at a random moment of what is left of it, survey and unmutated
 builds included. The exit code is 1 if any mutant that is not named undefined differs, or if a process is left over.
