@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,14 @@ GRAPH = "graph.replace-activation{to=tanh}@main#0"
 # Reads and writes behind its buffers.
 HARMFUL = "tir.loop-extent{by=100}@fused_matmul2_add5#0"
 WRITING = "tir.loop-extent{by=1}@max_pool2d#5"
+
+
+@pytest.fixture(autouse=True)
+def no_child_outlives_its_test(both: Both) -> Iterator[None]:
+    """A child, and what is remembered of its mutants, has what a test put in the place of other things."""
+    yield
+    both.content.rest()
+    both.content._builder._finished.clear()
 
 
 def child(both: Both) -> int | None:
