@@ -133,7 +133,8 @@ class MutantBuilder(Generic[AnyKernel]):
         if harmless_only and not harmless.issuperset(changed):
             raise MayDoHarmError
         try:
-            mutated = self._compiled(program, known, compiled or {}, selections, applied, folder)
+            there = {name: kernel for name, kernel in (compiled or {}).items() if name in changed}
+            mutated = self._compiled(program, changed, known | there, selections, applied, folder)
         except MissingKernelError as error:
             return Unsuitable(str(error))
         built = time.monotonic() - started - looked
@@ -164,18 +165,15 @@ class MutantBuilder(Generic[AnyKernel]):
     def _compiled(
         self,
         program: Program,
-        known: Mapping[str, AnyKernel],
-        compiled: Mapping[str, AnyKernel],
+        changed: Mapping[str, PrimFunc],
+        there: Mapping[str, AnyKernel],
         selections: Selections,
         applied: list[Applied],
         folder: Path,
     ) -> Mutated[AnyKernel]:
-        """The program with a kernel for each call: those that are known, and the changed ones compiled in one go."""
-        functions = program.called()
-        kernels = dict(known)
-        changed = functions.keys() - known.keys()
-        kernels.update({name: compiled[name] for name in changed & compiled.keys()})
-        missing = {name: function for name, function in functions.items() if name not in kernels}
+        """The program with a kernel for each call: those that are ``there``, and the others compiled in one go."""
+        kernels = dict(there)
+        missing = {name: function for name, function in changed.items() if name not in there}
         if missing:
             with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
                 kernels.update(self._compile(missing, folder, tir_pipeline))

@@ -72,8 +72,7 @@ class Line:
         mutated = step.kernel in self._mutated.changed
         # What is not known although all that it is made of is golden: another kernel, other arguments or constants.
         fault = mutated or not any(each in self._computed for each in step.arguments if each not in self._inputs)
-        run = self._run_mutated if mutated else self._run_plain
-        contents = run(number, step, kernel, first)
+        contents = self._run_mutated(number, step, kernel, first) if mutated else self._run_plain(step, kernel)
         golden = [self._takes_golden_key(*each) for each in zip(step.results, contents, strict=True)]
         self.trace.note_call(step.kernel, fault, all(golden))
 
@@ -93,7 +92,7 @@ class Line:
             self._keep(result, tvm.runtime.from_dlpack(array), array)
         return found.keys
 
-    def _run_plain(self, _number: int, step: KernelCall, kernel: Kernel, _first: bool) -> list[Key]:
+    def _run_plain(self, step: KernelCall, kernel: Kernel) -> list[Key]:
         """The same of a kernel that is not mutated."""
         for result in step.results:
             if result not in self._buffers:
