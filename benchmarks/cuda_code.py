@@ -23,10 +23,10 @@ from measuring.cuda_compiler import cuda_compiler
 from measuring.device_code import FATES, REFUSED, Compiler, DeviceCode
 from measuring.output import begin, end, json_option, listed, say, table
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.errors import MutateError
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue

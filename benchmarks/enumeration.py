@@ -12,9 +12,9 @@ from typing import Any
 import click
 from measuring.output import begin, end, json_option, say, table
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import all_site_counts, survey, variants
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue

@@ -22,7 +22,7 @@ from measuring.campaigns import Finished, Subject, chosen, list_mutants, run_cam
 from measuring.comparison import UNDEFINED, row_differences
 from measuring.output import begin, end, json_option, listed, say, table
 
-from tvm_mutate.build import cuda_architecture
+from tvm_mutate.kernels import cuda_architecture
 
 BARRIERS = "tir.drop-barrier,tir.move-barrier,code.drop-barrier"
 VERDICTS = ("killed", "survived", "equivalent", "no coverage")

@@ -13,8 +13,8 @@ from measuring.campaigns import Subject
 from measuring.native import Compared, compare, native_selections
 from measuring.output import begin, end, json_option, listed, say, table
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.errors import MutateError
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library

@@ -25,12 +25,12 @@ import tvm
 from measuring.campaigns import Subject
 from measuring.output import begin, end, json_option, listed, say, table
 
-from tvm_mutate.build import Kernel, agrees, build_batch, parse_target
 from tvm_mutate.device import run_isolated
 from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.golden import run_steps
 from tvm_mutate.evaluate.red_zones import Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.kernels import Kernel, agrees, build_batch, parse_target
 from tvm_mutate.model import load_inputs, load_model
 from tvm_mutate.mutant import Sites, Slot, TirRule
 from tvm_mutate.native import NO_SITE, activate_site

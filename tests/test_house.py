@@ -18,7 +18,7 @@ FLOORS = (
     {"operators", "passes", "model", "oracle"},
     {"pipeline"},
     {"program", "activation"},
-    {"build", "autoload"},
+    {"kernels", "autoload"},
     {"device"},
     {"evaluate"},
     {"campaign"},

@@ -20,8 +20,8 @@ from measuring.device_code import (
 )
 from tvm.script import from_source
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Stages
 

@@ -6,7 +6,7 @@ import pytest
 from measuring import native
 from measuring.native import Compared, compare, native_selections
 
-from tvm_mutate.build import parse_target
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tvm_mutate.build import cuda_architecture
+from tvm_mutate.kernels import cuda_architecture
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.bisection import Bracket, find_bracket, largest
 from tvm_mutate.campaign.critical import CriticalSearch, CriticalSpecification, directions, parameter_of
@@ -20,6 +19,7 @@ from tvm_mutate.campaign.requests import CriticalRequest
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Magnitude, Mutation
 from tvm_mutate.operators import builtin_catalogue

@@ -16,7 +16,7 @@ from tvm_mutate.campaign.place import function_digest
 
 SURVEY = """
 import json, sys
-from tvm_mutate.build import parse_target
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.model import load_model

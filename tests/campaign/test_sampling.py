@@ -10,12 +10,12 @@ import tvm_ffi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Campaign, Specification
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.survey import check_specification, survey
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant, Mutation, Sites, Slot
 from tvm_mutate.mutant.sampling import sample_together

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tvm_mutate.build import cuda_architecture
+from tvm_mutate.kernels import cuda_architecture
 from tvm_mutate.zoo import zoo_model_path
 
 from .conftest import Tool, assert_refused

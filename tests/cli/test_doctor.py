@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from tvm.target import codegen
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.trust import CANARIES, Canary
 from tvm_mutate.cli import doctor as module
 from tvm_mutate.cli import processor
 from tvm_mutate.device import parse_device, why_no_session
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.native import NativeLibrary
 
 from .conftest import Ended, Tool

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import ContentEvaluator, Preparation, Prepared, RebuildEvaluator, Run, StopRule, prepare
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Fused, Stages

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import StopRule, Unsuitable
 from tvm_mutate.evaluate.golden import GoldenFile
 from tvm_mutate.evaluate.red_zones import READ, WRITE
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import parse_oracle

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate import KernelParting, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.parting import Call, Calls
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.pipeline import Fused, Stages

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tvm
 
-from tvm_mutate.build import build_batch, parse_target
 from tvm_mutate.evaluate.red_zones import READ, WRITE, Arena
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.kernels import build_batch, parse_target
 from tvm_mutate.program import ValueType
 
 VECTOR = ValueType((1024,), "float32")

@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from tvm_mutate import evaluate
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Ending, Remote, parse_device
@@ -29,6 +28,7 @@ from tvm_mutate.evaluate import (
 )
 from tvm_mutate.evaluate.device_arena import DeviceArena
 from tvm_mutate.evaluate.red_zones import CONVERSION, READ, WRITE
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.evaluate import Run, switched
 from tvm_mutate.evaluate.content import ContentEvaluator
 from tvm_mutate.evaluate.switched import LEAST_MUTANTS
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.native import native_library
 from tvm_mutate.passes import Selection, count_sites

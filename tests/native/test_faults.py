@@ -13,8 +13,8 @@ import tvm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.build import Kernel, build_batch, parse_target
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import Kernel, build_batch, parse_target
 from tvm_mutate.native import native_library
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tvm
 
-from tvm_mutate.build import Kernel, build_batch, parse_target
+from tvm_mutate.kernels import Kernel, build_batch, parse_target
 from tvm_mutate.mutant import Mutation, Sites
 from tvm_mutate.native import NO_SITE, activate_site, active_site, native_library, reach_count, reset_reach_counts
 from tvm_mutate.operators import builtin_catalogue

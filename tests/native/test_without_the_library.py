@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import tvm
 
-from tvm_mutate.build import build_batch, parse_target
 from tvm_mutate.cli import options
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import build_batch, parse_target
 from tvm_mutate.native import NativeLibrary, runtime
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tvm
 
-from tvm_mutate.build import generate, generated_text, parse_target
+from tvm_mutate.kernels import generate, generated_text, parse_target
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Applied, Selection, Site, find_code_sites, find_sites, mutant_passes

@@ -12,7 +12,7 @@ import tvm
 from mutated_kernels import CATALOGUE, CUDA, code, kernel, run, sites
 from tvm.support import nvcc
 
-from tvm_mutate.build import generated_text, parse_target
+from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot, TextRule
 from tvm_mutate.passes import Applied, Selection, Site, apply_to_code, count_code_sites, find_code_sites, mutant_passes

@@ -9,7 +9,7 @@ import pytest
 from mutated_kernels import COUNT, CUDA, SUM, code, kernel
 from tvm.support import nvcc
 
-from tvm_mutate.build import parse_target
+from tvm_mutate.kernels import parse_target
 
 pytestmark = pytest.mark.skipif(not shutil.which("nvcc"), reason="nvcc is not installed: no PTX to look at")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import tvm
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import Survey, survey
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import GraphRule, Mutant, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue

@@ -10,7 +10,7 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvm_mutate.build import build_batch, parse_target
+from tvm_mutate.kernels import build_batch, parse_target
 from tvm_mutate.passes import with_marked_conversions
 
 MARK = 85

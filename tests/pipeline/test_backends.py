@@ -12,7 +12,7 @@ import tvm
 from tvm.ir.instrument import PassTimingInstrument
 from tvm.script import from_source
 
-from tvm_mutate.build import generate, generated_text, parse_target
+from tvm_mutate.kernels import generate, generated_text, parse_target
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import mutant_passes, mutation_pass, selections_by_slot

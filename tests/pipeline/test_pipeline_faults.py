@@ -13,11 +13,11 @@ from tvm.ir.instrument import PassTimingInstrument
 from tvm.script import from_source
 from tvm.tirx import compilation_pipeline
 
-from tvm_mutate.build import generate, generated_text, parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.place import Places
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import generate, generated_text, parse_target
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, mutant_passes, selections_by_slot

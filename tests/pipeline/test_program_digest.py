@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 import tvm_mutate
-from tvm_mutate.build import parse_target
 from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import RebuildEvaluator
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Stages
 
 BUILD = """
 import os, pathlib, sys, tempfile
-from tvm_mutate.build import Program, parse_target
+from tvm_mutate.kernels import Program, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvm_mutate.build import parse_target
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import selections_by_slot

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.device import parse_device
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.server import emulation
 
 

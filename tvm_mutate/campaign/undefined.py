@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.discrepancies import is_discrepant
 from tvm_mutate.campaign.requests import UndefinedRequest
 from tvm_mutate.campaign.subject import Subject
 from tvm_mutate.device import Device
 from tvm_mutate.evaluate import UNDEFINED, UNKNOWN, Examination
+from tvm_mutate.kernels import parse_target
 
 Row = dict[str, Any]
 Place = tuple[str, str]  # a model and a mutant of it

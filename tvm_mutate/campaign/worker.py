@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.critical_site import CriticalSite
 from tvm_mutate.campaign.evaluators import WorkerEvaluators, WorkerSessions
 from tvm_mutate.campaign.recent import Recent
@@ -46,6 +45,7 @@ from tvm_mutate.evaluate import (
     prepare,
     prepare_session,
 )
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue

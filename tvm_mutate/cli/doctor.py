@@ -8,7 +8,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from tvm_mutate.build import generate, generated_text, missing_compiler, parse_target
 from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, make_reporter
 from tvm_mutate.campaign.environment import environment
 from tvm_mutate.campaign.preparation import prepare_subject
@@ -17,6 +16,7 @@ from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_optio
 from tvm_mutate.cli.processor import obstacle
 from tvm_mutate.device import Device, held_folder, parse_device, parse_devices, run_isolated, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
+from tvm_mutate.kernels import generate, generated_text, missing_compiler, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library

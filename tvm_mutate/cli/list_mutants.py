@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.options import selection_options, shape_option, shapes_of, specification_of
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.pipeline import Stages

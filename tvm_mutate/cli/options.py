@@ -10,7 +10,6 @@ from typing import Any, TypedDict
 
 import click
 
-from tvm_mutate.build import missing_compiler
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.memory import golden_bytes, parse_size
 from tvm_mutate.campaign.runner import LEAST_SECONDS
@@ -19,6 +18,7 @@ from tvm_mutate.campaign.survey import check_order, check_sites
 from tvm_mutate.campaign.undefined import NAMED
 from tvm_mutate.device import Device, parse_devices, why_no_session
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import missing_compiler
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
 from tvm_mutate.operators import load_catalogue

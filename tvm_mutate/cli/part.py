@@ -9,7 +9,6 @@ import click
 import numpy as np
 from tvm.target import Target
 
-from tvm_mutate.build import parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.options import (
@@ -24,6 +23,7 @@ from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate import MARGIN, Examination, Examiner, KernelParting, LocalSession, find_kernel_parting
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue

@@ -10,7 +10,6 @@ import click
 import tvm_ffi
 from rich.syntax import Syntax
 
-from tvm_mutate.build import generate, generated_text, host_text, parse_target
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.constant_text import constant_differences, script_with_constants
@@ -18,6 +17,7 @@ from tvm_mutate.cli.door import output_console
 from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import run_isolated
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import generate, generated_text, host_text, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.operators import load_catalogue

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import tvm
 
-from tvm_mutate.build import Toolchain, cuda_architecture, parse_target
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import Toolchain, cuda_architecture, parse_target
 
 LOCAL = "local"
 PATIENCE = 60.0

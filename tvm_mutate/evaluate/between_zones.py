@@ -10,10 +10,10 @@ import numpy as np
 import tvm
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import empty
 from tvm_mutate.evaluate.red_zones import Arena
 from tvm_mutate.evaluate.workspace import Workspace
+from tvm_mutate.kernels import Kernel
 from tvm_mutate.passes import Accesses
 from tvm_mutate.program import KernelCall, Program, View
 

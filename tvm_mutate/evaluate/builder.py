@@ -13,7 +13,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from tvm.ir import BaseFunc
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import KnownKernels, MissingKernelError
 from tvm_mutate.device import Stage
 from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
 from tvm_mutate.evaluate.lowering import lowered, unchanged
@@ -22,6 +21,7 @@ from tvm_mutate.evaluate.mutated import Mutated, Unsuitable
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.red_zones import KINDS
+from tvm_mutate.kernels import KnownKernels, MissingKernelError
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline

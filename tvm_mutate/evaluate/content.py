@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Kernel, build_batch
 from tvm_mutate.device import Children, Ending, LastingChild, Stage, mutant_headroom
 from tvm_mutate.evaluate.builder import Built, MayDoHarmError, MutantBuilder
 from tvm_mutate.evaluate.golden import GoldenFile, GoldenRow, run_steps
@@ -27,6 +26,7 @@ from tvm_mutate.evaluate.red_zones import WRITE
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.evaluate.switched import SwitchableKernels, Switched, is_conclusive
 from tvm_mutate.evaluate.workspace import Workspace
+from tvm_mutate.kernels import Kernel, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.native import activate_site
 from tvm_mutate.passes import selections_by_slot

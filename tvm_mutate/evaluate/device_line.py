@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tvm_mutate.build import SLOTS
 from tvm_mutate.evaluate.device_arena import DeviceArena
 from tvm_mutate.evaluate.device_memory import Block, DeviceMemory
 from tvm_mutate.evaluate.keys import Key
@@ -17,6 +16,7 @@ from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Trace, needed_steps
 from tvm_mutate.evaluate.rebuild import Progress
 from tvm_mutate.evaluate.red_zones import READ
 from tvm_mutate.evaluate.stopping import StopRule
+from tvm_mutate.kernels import SLOTS
 from tvm_mutate.program import KernelCall, View
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tvm
 
-from tvm_mutate.build import SCRATCH_WORDS, SLOTS, TOGETHER, MemoryKernels
+from tvm_mutate.kernels import SCRATCH_WORDS, SLOTS, TOGETHER, MemoryKernels
 from tvm_mutate.program import ValueType
 
 _WORD = 4

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from tvm.target import Target
 
-from tvm_mutate.build import KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.between_zones import UNDEF, MutatedProgram, Seen, run_between_zones
 from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.marking import is_structured, marked_functions
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
 from tvm_mutate.evaluate.red_zones import CONVERSION, KINDS, READ, WRITE
+from tvm_mutate.kernels import KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline

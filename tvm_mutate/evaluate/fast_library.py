@@ -9,7 +9,16 @@ import numpy as np
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Kernel, KernelStore, Library, agrees, build_library, contracts, fast_schedule, fast_target
+from tvm_mutate.kernels import (
+    Kernel,
+    KernelStore,
+    Library,
+    agrees,
+    build_library,
+    contracts,
+    fast_schedule,
+    fast_target,
+)
 from tvm_mutate.program import KernelCall, Program
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.keys import KEY_BYTES, Key, content_key
+from tvm_mutate.kernels import Kernel
 from tvm_mutate.program import KernelCall, Program, ValueType, View
 
 _ALIGNMENT = 64  # what TVM's kernels expect of their buffers

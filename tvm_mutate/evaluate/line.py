@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import tvm
 
-from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.golden import GoldenRow, empty, viewed
 from tvm_mutate.evaluate.keys import Key, content_key
 from tvm_mutate.evaluate.mutated import GoldenKeys, Mutated, Trace, needed_steps, take_call_keys
 from tvm_mutate.evaluate.red_zones import READ, Arena
 from tvm_mutate.evaluate.workspace import Workspace
+from tvm_mutate.kernels import Kernel
 from tvm_mutate.program import KernelCall, Program, ValueType, View
 
 

@@ -8,7 +8,7 @@ import tvm
 import tvm_ffi
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import module_of
+from tvm_mutate.kernels import module_of
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_to_door, mutated_tir_pipeline
 

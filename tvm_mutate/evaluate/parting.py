@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from tvm_mutate.build import Kernel, build_batch
 from tvm_mutate.device import Stage, mutant_headroom, run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate.golden import run_calls
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
+from tvm_mutate.kernels import Kernel, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Stages, mutated_tir_pipeline

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tvm_mutate.build import DEFAULT_TOOLCHAIN, Kernel, Library, Toolchain, build_library, user_kernel_store
 from tvm_mutate.device import Ending, Stage, run_isolated
 from tvm_mutate.evaluate.fast_library import fast_library
 from tvm_mutate.evaluate.golden import Golden, record_golden, run_steps
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
+from tvm_mutate.kernels import DEFAULT_TOOLCHAIN, Kernel, Library, Toolchain, build_library, user_kernel_store
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
 from tvm_mutate.program import take_program

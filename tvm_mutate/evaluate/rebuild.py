@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from tvm_mutate.build import Program, first_output
 from tvm_mutate.device import Device, Ending, Remote, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.proof import proof_of
 from tvm_mutate.evaluate.stopping import StopRule
+from tvm_mutate.kernels import Program, first_output
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import Applied, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline

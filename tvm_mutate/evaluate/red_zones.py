@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import tvm
 
-from tvm_mutate.build import Kernel
 from tvm_mutate.evaluate.keys import Key, content_key
 from tvm_mutate.evaluate.patterns import NEAR_BYTES, PATTERNS, is_filled
 from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.kernels import Kernel
 from tvm_mutate.program import KernelCall, Program, ValueType
 
 _ALIGNMENT = 64

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Library, build_library, memory_kernels, missing_compiler, user_kernel_store, write_library
 from tvm_mutate.device import Device, Ending, LastingSession, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
@@ -22,6 +21,14 @@ from tvm_mutate.evaluate.mutated import GoldenKeys, Unsuitable, with_course
 from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.red_zones import WRITE
 from tvm_mutate.evaluate.stopping import StopRule
+from tvm_mutate.kernels import (
+    Library,
+    build_library,
+    memory_kernels,
+    missing_compiler,
+    user_kernel_store,
+    write_library,
+)
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages

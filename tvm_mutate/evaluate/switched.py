@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from tvm_mutate.build import Kernel, Library, agrees, build_library, contracts, fast_target, user_kernel_store
 from tvm_mutate.device import Ending, run_isolated
 from tvm_mutate.evaluate.fast_library import first_calls
 from tvm_mutate.evaluate.rebuild import Run
+from tvm_mutate.kernels import Kernel, Library, agrees, build_library, contracts, fast_target, user_kernel_store
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Slot
 from tvm_mutate.native import most_sites, native_library
 from tvm_mutate.passes import Selection, switchable

@@ -13,9 +13,9 @@ import tvm_ffi
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.batch import Finished, Kernel, finish, module_of
-from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export, link
-from tvm_mutate.build.kernel_store import KernelStore
+from tvm_mutate.kernels.batch import Finished, Kernel, finish, module_of
+from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export, link
+from tvm_mutate.kernels.kernel_store import KernelStore
 from tvm_mutate.pipeline import PASS_CONFIG, generate
 
 # To be raised when files of kernels, or the digests of their code, come to be made otherwise.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tvm
 
-from tvm_mutate.build import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
+from tvm_mutate.kernels import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
 
 SCRIPT = """
 @T.prim_func(s_tir=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tvm_mutate.build.fast_access import Block
+from tvm_mutate.kernels.fast_access import Block
 
 # Of float32 in a 256-bit vector. Processors split 512-bit arithmetic or clock down, and AVX-512 without FMA is not to
 # be had from LLVM.

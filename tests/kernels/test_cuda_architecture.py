@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import tvm
 
-from tvm_mutate.build import cuda_architecture, parse_target
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import cuda_architecture, parse_target
 
 Install = Callable[..., Path]
 

@@ -15,9 +15,9 @@ import tvm_ffi
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.batch import module_of
-from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, HALF, CompileError, include_options, run_compiler
 from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels.batch import module_of
+from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, HALF, CompileError, include_options, run_compiler
 from tvm_mutate.passes import ENTRY_PREFIX
 from tvm_mutate.pipeline import generate
 
@@ -73,7 +73,7 @@ class SanitizedKernels:
     def _compiled(self, source: str) -> Path:
         folder = self._folder
         (folder / "kernels.c").write_text(source)
-        harness = files("tvm_mutate.build").joinpath(_HARNESS).read_text(encoding="utf-8")
+        harness = files("tvm_mutate.kernels").joinpath(_HARNESS).read_text(encoding="utf-8")
         entries = "".join(f"KERNEL({ENTRY_PREFIX}{name}, {name})\n" for name in self._names)
         (folder / "entries.h").write_text(entries)
         (folder / _HARNESS).write_text(harness)

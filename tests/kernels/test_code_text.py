@@ -10,9 +10,9 @@ import pytest
 import tvm
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import Kernel, build_batch, parse_target
-from tvm_mutate.build.code_text import kernels_with_undefined_values
 from tvm_mutate.device import parse_device
+from tvm_mutate.kernels import Kernel, build_batch, parse_target
+from tvm_mutate.kernels.code_text import kernels_with_undefined_values
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue

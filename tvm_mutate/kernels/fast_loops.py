@@ -7,9 +7,9 @@ from typing import Any
 
 from tvm import s_tir, tirx
 
-from tvm_mutate.build.fast_access import Block
-from tvm_mutate.build.fast_rewrite import flatten_pixels, name_of
-from tvm_mutate.build.fast_tiles import Tile, divisors, reduction_tile, vector_chain
+from tvm_mutate.kernels.fast_access import Block
+from tvm_mutate.kernels.fast_rewrite import flatten_pixels, name_of
+from tvm_mutate.kernels.fast_tiles import Tile, divisors, reduction_tile, vector_chain
 
 # What one pass over the channels reads should stay in the second-level cache.
 _CHUNK_BYTES = 256 * 1024

@@ -10,7 +10,7 @@ from pathlib import Path
 import tvm
 from tvm.target import Target
 
-from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, compile_c
+from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, compile_c
 from tvm_mutate.pipeline import generate
 
 _ADDRESS = re.compile(r'!"0x[0-9a-f]+"')

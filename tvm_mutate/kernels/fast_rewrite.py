@@ -11,8 +11,8 @@ from tvm import ir, s_tir, tirx
 from tvm.ir import prim
 from tvm.s_tir.stmt import SBlock
 
-from tvm_mutate.build.fast_access import Block
-from tvm_mutate.build.fast_tiles import LANES, vector_chain
+from tvm_mutate.kernels.fast_access import Block
+from tvm_mutate.kernels.fast_tiles import LANES, vector_chain
 
 # Widening a loop to whole vectors computes elements that are thrown away: not more than this share of it.
 _MOST_WASTE = 0.34

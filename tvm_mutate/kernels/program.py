@@ -15,8 +15,8 @@ from tvm.relax import vm_build
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export_with
-from tvm_mutate.build.kernels import Kernels, build_kernels
+from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export_with
+from tvm_mutate.kernels.kernels import Kernels, build_kernels
 from tvm_mutate.pipeline import kernels_of
 
 

@@ -12,15 +12,15 @@ import tvm
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build.c_compiler import ASSEMBLY, DEFAULT_TOOLCHAIN, Toolchain, compile_c
-from tvm_mutate.build.code_text import (
+from tvm_mutate.kernels.c_compiler import ASSEMBLY, DEFAULT_TOOLCHAIN, Toolchain, compile_c
+from tvm_mutate.kernels.code_text import (
     assembly_digests,
     device_digests,
     kernels_with_undefined_values,
     llvm_digests,
     source_digests,
 )
-from tvm_mutate.build.kernels import generated_text, host_text, text_digest
+from tvm_mutate.kernels.kernels import generated_text, host_text, text_digest
 from tvm_mutate.pipeline import generate
 
 

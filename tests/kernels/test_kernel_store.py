@@ -12,8 +12,8 @@ import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tvm_mutate.build import KernelStore, build_library, parse_target
-from tvm_mutate.build.library import library_key
+from tvm_mutate.kernels import KernelStore, build_library, parse_target
+from tvm_mutate.kernels.library import library_key
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
@@ -23,7 +23,7 @@ POOLED = (1, 24, 16, 16), (1, 24, 8, 8)
 WRITER = """
 import sys
 from pathlib import Path
-from tvm_mutate.build import KernelStore
+from tvm_mutate.kernels import KernelStore
 store = KernelStore(Path(sys.argv[1]))
 for number in range(40):
     content = f"{number}".encode() * 50_000
@@ -115,7 +115,7 @@ def test_a_library_without_a_c_compiler_is_kept_as_llvm_ir(kernels, tmp_path: Pa
 def test_the_key_of_a_library_is_the_same_in_every_process_and_tells_targets_apart(kernels):
     script = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from tests.build.test_kernel_store import kernels, library_key, parse_target\n"
+        "from tests.kernels.test_kernel_store import kernels, library_key, parse_target\n"
         "print(library_key(kernels.__wrapped__(), parse_target('llvm')))"
     )
     root = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ from tvm import relax, s_tir, tirx
 from tvm.script import tirx as T  # noqa: N812
 from tvm.target import Target
 
-from tvm_mutate.build.fast_check import perturbed
-from tvm_mutate.build.fast_kernels import agrees, contracts, fast_schedule, fast_target
-from tvm_mutate.build.kernels import generate
+from tvm_mutate.kernels.fast_check import perturbed
+from tvm_mutate.kernels.fast_kernels import agrees, contracts, fast_schedule, fast_target
+from tvm_mutate.kernels.kernels import generate
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages, kernels_of

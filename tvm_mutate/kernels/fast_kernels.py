@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tvm import s_tir, tirx
 
-from tvm_mutate.build.fast_access import Block
-from tvm_mutate.build.fast_check import agrees
-from tvm_mutate.build.fast_loops import schedule_elementwise, schedule_reduction
-from tvm_mutate.build.fast_rewrite import blocks_of, inline, name_of, widened, without_unit_reductions
-from tvm_mutate.build.fast_target import contracts, fast_target
+from tvm_mutate.kernels.fast_access import Block
+from tvm_mutate.kernels.fast_check import agrees
+from tvm_mutate.kernels.fast_loops import schedule_elementwise, schedule_reduction
+from tvm_mutate.kernels.fast_rewrite import blocks_of, inline, name_of, widened, without_unit_reductions
+from tvm_mutate.kernels.fast_target import contracts, fast_target
 
 __all__ = ["agrees", "contracts", "fast_schedule", "fast_target"]
 

@@ -8,7 +8,7 @@ import pytest
 import tvm
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.build import build_batch, build_kernels, generate, generated_text, host_text, module_of, parse_target
+from tvm_mutate.kernels import build_batch, build_kernels, generate, generated_text, host_text, module_of, parse_target
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import apply_mutations, selections_by_slot
 
