@@ -111,13 +111,13 @@ def test_rungs_are_in_the_order_in_which_a_fault_climbs_them():
     texts = ["applied", "compiled", "code differs", "reached", "infected", "propagated", "label changed"]
     assert [str(rung) for rung in sorted(Rung)] == texts
     assert [f"{rung:>13}" for rung in Rung] == [text.rjust(13) for text in texts]
-    assert [Rung.parse(text) for text in texts] == list(Rung)
+    assert [Rung(text) for text in texts] == list(Rung)
     assert Rung.REACHED < Rung.INFECTED
 
 
 def test_a_text_that_is_no_rung_is_refused():
-    with pytest.raises(ValueError, match="'killed' is not a rung; rungs are applied, compiled"):
-        Rung.parse("killed")
+    with pytest.raises(ValueError, match="'killed' is not a valid Rung"):
+        Rung("killed")
 
 
 @pytest.mark.parametrize(

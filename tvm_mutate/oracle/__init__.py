@@ -5,12 +5,13 @@ from tvm_mutate.oracle.judgement import Judgement, judge
 from tvm_mutate.oracle.labels import NO_LABEL, device_disagreement, top_labels
 from tvm_mutate.oracle.protocol import Oracle, is_noticed
 from tvm_mutate.oracle.registry import ORACLES, parse_oracle
-from tvm_mutate.oracle.vocabulary import Outcome, Rung, Verdict
+from tvm_mutate.oracle.vocabulary import Behaviour, Outcome, Rung, Verdict
 
 __all__ = [
     "NO_LABEL",
     "ORACLES",
     "RELATIVE_FLOOR",
+    "Behaviour",
     "Comparison",
     "Judgement",
     "Oracle",

@@ -1,38 +1,46 @@
-"""The fixed words of the oracle floor: rungs, outcomes and verdicts."""
+"""The fixed words of the oracle: rungs, outcomes, verdicts and behaviours."""
 
 from __future__ import annotations
 
 import enum
 
 
-class Rung(enum.IntEnum):
-    """How far a fault got, in order; its text is for example ``code differs``."""
+class Rung(str, enum.Enum):
+    """How far a fault got; later rungs are greater."""
 
-    APPLIED = 0
-    COMPILED = 1
-    CODE_DIFFERS = 2
-    REACHED = 3
-    INFECTED = 4
-    PROPAGATED = 5
-    LABEL_CHANGED = 6
+    APPLIED = "applied"
+    COMPILED = "compiled"
+    CODE_DIFFERS = "code differs"
+    REACHED = "reached"
+    INFECTED = "infected"
+    PROPAGATED = "propagated"
+    LABEL_CHANGED = "label changed"
 
     def __str__(self) -> str:
-        return self.name.lower().replace("_", " ")
+        return self.value
 
     def __format__(self, specification: str) -> str:
-        return format(str(self), specification)
+        return format(self.value, specification)
 
-    @classmethod
-    def parse(cls, text: str) -> Rung:
-        """The rung with this text; raises ValueError for any other."""
-        for rung in cls:
-            if str(rung) == text:
-                return rung
-        raise ValueError(f"{text!r} is not a rung; rungs are {', '.join(map(str, cls))}")
+    def __lt__(self, other: str) -> bool:
+        return _rank(self) < _rank(Rung(other))
+
+    def __gt__(self, other: str) -> bool:
+        return _rank(self) > _rank(Rung(other))
+
+    def __le__(self, other: str) -> bool:
+        return not self > other
+
+    def __ge__(self, other: str) -> bool:
+        return not self < other
+
+
+def _rank(rung: Rung) -> int:
+    return list(Rung).index(rung)
 
 
 class Outcome(str, enum.Enum):
-    """How the evaluation of a mutant itself ended, which is not yet a verdict."""
+    """How the evaluation of a mutant ended; the verdict on the mutant is another thing."""
 
     COMPLETED = "completed"
     COMPILE_ERROR = "compile error"
@@ -61,3 +69,14 @@ class Verdict(str, enum.Enum):
 
     def __format__(self, specification: str) -> str:
         return format(self.value, specification)
+
+
+class Behaviour(str, enum.Enum):
+    """Whether a mutant accesses memory outside its buffers."""
+
+    DEFINED = "defined"
+    UNDEFINED = "undefined"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value

@@ -1,0 +1,151 @@
+"""The files of results: ``results.json`` and ``suite.json``, their schemas, and how a file is written as a whole."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tvm_mutate.errors import UsageError
+from tvm_mutate.results.rows import SCHEMA_VERSION, Results
+from tvm_mutate.results.suite_rows import SuiteResults
+
+RESULTS_FILE, SUITE_FILE = "results.json", "suite.json"
+_SORTED_BY = {
+    "baselines": ("model", "device"),
+    "canaries": ("model", "device", "canary"),
+    "mutants": ("model", "device", "id"),
+    "absent": ("model", "device", "id"),
+    "discrepancies": ("model", "id", "devices"),
+    "agreements": ("model", "devices"),
+    "undefined": ("model", "id"),
+}
+
+
+def write_json(results: Results, folder: str | Path) -> Path:
+    """Writes ``results.json`` into the folder, one row a line, rows and names sorted; returns its path.
+
+    Equal results make equal files. Raises ValueError for results that the schema does not allow or that hold NaN,
+    and UsageError if the file cannot be written; an older file is untouched then.
+    """
+    mapping = results.to_mapping()
+    for name, keys in _SORTED_BY.items():
+        mapping[name] = sorted(mapping[name], key=operator.itemgetter(*keys))
+    return _write_checked(mapping, Results, Path(folder) / RESULTS_FILE, "a campaign")
+
+
+def write_suite_json(results: SuiteResults, folder: str | Path) -> Path:
+    """Writes ``suite.json`` into the folder, one row a line; raises as :func:`write_json` does."""
+    return _write_checked(msgspec.to_builtins(results), SuiteResults, Path(folder) / SUITE_FILE, "a suite")
+
+
+def read_json(path: str | Path) -> Results:
+    """The results in a ``results.json``, or in the folder that holds one.
+
+    Raises UsageError for a file that is missing, broken, or of another version of the schema.
+    """
+    file = Path(path) / RESULTS_FILE if Path(path).is_dir() else Path(path)
+    try:
+        mapping = msgspec.json.decode(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({error.strerror or error}); name a {RESULTS_FILE}") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is not JSON ({error}); was it written by tvm_mutate?") from None
+    if not isinstance(mapping, dict):
+        raise UsageError(f"{file} does not hold the results of a campaign: it is not a JSON object")
+    version = mapping.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise UsageError(f"{file} has version {version!r} of the results; this tvm_mutate reads {SCHEMA_VERSION} only")
+    if fault := find_fault(mapping):
+        raise UsageError(f"{file} does not hold the results of a campaign: {fault}")
+    return msgspec.convert(mapping, Results)
+
+
+def find_fault(mapping: Any, kind: type[Results] | type[SuiteResults] = Results) -> str | None:
+    """What is wrong with the content of a ``results.json`` or ``suite.json``, in one line; None if nothing is."""
+    try:
+        msgspec.convert(mapping, kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `")
+        place = place.removesuffix("`") or "$"
+        if "[...]" in place:  # msgspec does not say in which row
+            place = place.replace("[...]", f"[{_first_faulty(mapping, place, kind)}]", 1)
+        return f"{place}: {message}"
+    return None
+
+
+def results_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of ``results.json``."""
+    return _schema(Results, "results", SCHEMA_VERSION, "Results of a tvm_mutate campaign")
+
+
+def suite_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of ``suite.json``."""
+    return _schema(SuiteResults, "suite", 1, "Results of tvm_mutate on a test-suite")
+
+
+def write_whole(path: Path, parts: Iterable[str]) -> Path:
+    """Writes a text file in one step: after any error or interruption an older file of that name is as it was.
+
+    The folder is made if it is missing. Raises UsageError if the system does not let the file be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # A reason can quote text that is not valid Unicode: that text is escaped.
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)  # noqa: PTH105
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror or error})") from None
+    return path
+
+
+def json_lines(mapping: dict[str, Any]) -> Iterator[str]:
+    """The mapping as JSON text, with a line for every row; raises ValueError for NaN."""
+    before = "{\n"
+    for name, value in sorted(mapping.items()):
+        rows = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+        text = ("[\n" + ",\n".join(map(_compact, value)) + "\n]") if rows else _compact(value)
+        yield f"{before}{json.dumps(name)}: {text}"
+        before = ",\n"
+    yield "\n}\n"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)
+
+
+def _write_checked(mapping: dict[str, Any], kind: type[Results] | type[SuiteResults], path: Path, what: str) -> Path:
+    parts = list(json_lines(mapping))
+    if fault := find_fault(mapping, kind):
+        raise ValueError(f"these are not the results of {what}: {fault}")
+    return write_whole(path, parts)
+
+
+def _first_faulty(mapping: Any, place: str, kind: type[Results] | type[SuiteResults]) -> int:
+    """The number of the first row that msgspec refuses, in the list that ``place`` begins with."""
+    name = place.partition("[")[0].removeprefix("$.")
+    for number, row in enumerate(mapping[name]):
+        try:
+            msgspec.convert({**mapping, name: [row]}, kind)
+        except msgspec.ValidationError:
+            return number
+    raise AssertionError(f"no row of {name} is refused")
+
+
+def _schema(kind: type, name: str, version: int, title: str) -> dict[str, Any]:
+    (schema,), definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    top = definitions.pop(schema["$ref"].rpartition("/")[2])
+    identity = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:tvm-mutate:{name}:{version}"}
+    return {**identity, **top, "title": title, "$defs": definitions}

@@ -1,0 +1,276 @@
+"""The rows of a campaign's results, from the evaluator to every report; ``results.json`` and its schema follow them."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tvm_mutate.mutant import Category, Slot
+from tvm_mutate.oracle import Behaviour, Outcome, Rung, Verdict
+from tvm_mutate.results.score import Score, score_of
+from tvm_mutate.statistics import LatencyTest
+
+SCHEMA_VERSION: Literal[2] = 2
+
+Name = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Correlation = Annotated[float, Meta(ge=-1, le=1)]
+Labels = Annotated[tuple[int, ...], Meta(description="One class index an input, -1 for none.")]
+
+
+class EvaluationPath(str, enum.Enum):
+    """How a mutant was evaluated: kernel by kernel, the same with a kernel of many mutants, or as a whole model."""
+
+    CONTENT = "content"
+    SWITCHABLE = "switchable"
+    REBUILD = "rebuild"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of results."""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The versions, operating system and machine of a campaign; a file may hold more than is named here."""
+
+    versions: dict[str, str]
+    python: str = ""
+    platform: str = ""
+    machine: str = ""
+    processor: str = ""
+    cores: int | None = None
+
+
+class ModelRow(Row, frozen=True, kw_only=True):
+    """A model with its inputs."""
+
+    name: Name
+    reference: str
+    model_digest: str
+    inputs_digest: str
+    input_count: Annotated[int, Meta(ge=1)]
+    labels: Labels | None
+    shape: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class DeviceRow(Row, frozen=True, kw_only=True, omit_defaults=True):
+    """A device of a campaign; ``session`` is empty for a local device."""
+
+    name: Name
+    target: str
+    session: str = ""
+    compiler: str = ""
+    flags: tuple[str, ...] = ()
+
+
+class BaselineRow(Row, frozen=True, kw_only=True):
+    """The unmutated build of a model on a device.
+
+    ``noise_floor`` is the largest absolute difference between two runs. ``same_code`` says whether a second build had
+    the same code or, kernel by kernel, gave the same bits. ``golden`` is the number of inputs whose values are kept at
+    every step for evaluation by content, and None without it; ``golden_reason`` then says why.
+    """
+
+    model: Name
+    device: Name
+    digest: str
+    labels: Labels
+    accuracy: Share | None
+    build_seconds: Size
+    run_seconds: Size
+    noise_floor: Size
+    same_code: bool
+    golden: Count | None
+    golden_reason: str
+
+
+class CanaryRow(Row, frozen=True, kw_only=True):
+    """The verdict on a canary of a model on a device; ``ok`` if the verdict is the known one."""
+
+    device: Name
+    model: Name
+    canary: Name
+    id: Name
+    verdict: Verdict | None
+    ok: bool
+    reason: str
+
+
+class AbsentRow(Row, frozen=True, kw_only=True):
+    """A variant of an operator that has no mutant of the model on the device, and why."""
+
+    id: Name
+    model: Name
+    device: Name
+    reason: str
+
+
+class MutantRow(Row, frozen=True, kw_only=True):
+    """One mutant on one device; the figures are None if the mutant did not complete. The order is that of the CSV file.
+
+    ``verdict`` is None if the mutant says nothing of the oracle; ``rung`` is None if the mutant was not applied.
+    ``evaluation_reason`` says why a mutant was rebuilt although kernels should be run. ``kernel_seconds`` is the time
+    inside kernels that ran one by one. ``undefined`` lists accesses outside buffers or of memory never written, and is
+    None if nobody looked for them. ``code_digest`` is equal for mutants of one model, device and way of evaluation
+    with equal code; ``outputs_digest`` (128 bits of xxHash) is equal for equal scores. ``duplicate_of`` is the first
+    mutant with the same code. ``place_digest`` (SHA-256) is that of the unmutated functions that the mutant is for.
+    ``carried`` marks a row from an earlier campaign.
+    """
+
+    model: Name
+    device: Name
+    id: Name
+    operator: Name
+    category: Category
+    slot: Slot
+    outcome: Outcome
+    verdict: Verdict | None
+    rung: Rung | None
+    reason: str
+    sites: Count
+    functions: Count
+    inputs: Annotated[int, Meta(ge=1)]
+    bitwise_equal: Count | None = None
+    changed_labels: Count | None = None
+    dissimilarity: Share | None = None
+    accuracy: Share | None = None
+    golden_accuracy: Share | None = None
+    top_k_overlap: Share | None = None
+    max_abs_diff: Size | None = None
+    max_rel_diff: Size | None = None
+    nan_count: Count | None = None
+    inf_count: Count | None = None
+    kendall_tau: Correlation | None = None
+    rank_biased_overlap: Share | None = None
+    same_label_for_every_input: bool | None = None
+    build_seconds: Size
+    run_seconds: Size | None = None
+    evaluation: EvaluationPath = EvaluationPath.REBUILD
+    evaluation_reason: str = ""
+    kernel_runs: Count | None = None
+    kernel_seconds: Size | None = None
+    masked_by: tuple[str, ...] | None = None
+    undefined: tuple[str, ...] | None = None
+    code_digest: str | None = None
+    outputs_digest: str | None = None
+    proof: str | None = None
+    duplicate_of: str | None = None
+    place_digest: str | None = None
+    carried: bool = False
+    labels: Labels | None = None
+    latency: LatencyTest | None = None
+
+    @property
+    def is_compiler_fault(self) -> bool:
+        """Whether the mutant is a fault of the compiler itself: such mutants are counted apart and are in no score."""
+        return self.category is Category.COMPILER_PASSES
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the mutant changed the program; only then is there a rung."""
+        return self.rung is not None
+
+
+class DiscrepancyRow(Row, frozen=True, kw_only=True):
+    """How differently two devices label and compute a mutant; shares are None unless it completed on both.
+
+    ``beyond_share`` is the part of ``share`` on which the unmutated builds agree. ``max_abs_diff`` is the largest
+    finite difference between scores; ``floor`` that of the unmutated builds plus the noise of both devices;
+    ``beyond_floor`` the number of inputs with a score that differs by more. ``behaviour`` says whether the mutant
+    accesses memory outside its buffers, and is None without a discrepancy.
+    """
+
+    id: Name
+    model: Name
+    category: Category
+    devices: tuple[Name, Name]
+    share: Share | None = None
+    unmutated_share: Share
+    beyond_share: Share | None = None
+    outcomes: tuple[Outcome, Outcome]
+    max_abs_diff: Size | None = None
+    floor: Size | None = None
+    beyond_floor: Count | None = None
+    behaviour: Behaviour | None = None
+
+    @property
+    def is_discrepant(self) -> bool:
+        """Whether labels, scores or outcomes differ by more than those of the unmutated builds."""
+        ended = {*self.outcomes}
+        differently = len(ended) > 1 and ended.isdisjoint({Outcome.COMPILE_ERROR, Outcome.DEVICE_LOST})
+        return bool(differently or self.beyond_share or self.beyond_floor)
+
+
+class AgreementRow(Row, frozen=True, kw_only=True):
+    """How far the unmutated builds of a model agree between two devices; sizes are None if scores are not known.
+
+    ``bitwise_equal`` is the number of inputs whose scores have equal bits.
+    """
+
+    model: Name
+    devices: tuple[Name, Name]
+    inputs: Count
+    differing_labels: Count
+    differing_inputs: tuple[int, ...]
+    bitwise_equal: Count | None = None
+    max_abs_diff: Size | None = None
+    max_rel_diff: Size | None = None
+    floor: Size | None = None
+
+
+class AccessRow(Row, frozen=True, kw_only=True):
+    """An undefined access; ``expression`` is TVMScript or C, and empty if only the effect of the access was seen."""
+
+    kernel: Name
+    kind: Literal["read", "write", ""]
+    expression: str
+    evidence: Literal["indices", "red zones", "conversions", "AddressSanitizer", "code", "crash"]
+    detail: str
+
+
+class UndefinedRow(Row, frozen=True, kw_only=True):
+    """The accesses of one mutant, compiled for ``target``: what each way of looking found."""
+
+    id: Name
+    model: Name
+    target: Name
+    behaviour: Behaviour
+    kernels: tuple[str, ...]
+    accesses: tuple[AccessRow, ...]
+    indices: str
+    red_zones: str
+    sanitizer: str
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that a campaign found, as in ``results.json``."""
+
+    environment: Environment
+    models: tuple[ModelRow, ...]
+    devices: tuple[DeviceRow, ...]
+    baselines: tuple[BaselineRow, ...]
+    canaries: tuple[CanaryRow, ...]
+    mutants: tuple[MutantRow, ...]
+    absent: tuple[AbsentRow, ...]
+    discrepancies: tuple[DiscrepancyRow, ...]
+    agreements: tuple[AgreementRow, ...] = ()
+    undefined: tuple[UndefinedRow, ...] = ()
+    schema_version: Literal[2] = SCHEMA_VERSION
+
+    @property
+    def score(self) -> Score:
+        """The mutation score; faults of the compiler itself are not in it."""
+        return score_of(row.verdict for row in self.mutants if not row.is_compiler_fault)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The results as values that JSON can hold."""
+        mapping: dict[str, Any] = msgspec.to_builtins(self)
+        return mapping
