@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tvm_mutate.mutant import Category, Example, Mutation, Operator, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.operators.code_examples import llvm_kernel, source_kernel
+from tvm_mutate.operators.llvm_code import llvm_kernel
+from tvm_mutate.operators.source_code import source_kernel
 from tvm_mutate.passes import Selection, apply_to_code, find_code_sites, kernel_parts
 
 KINDS = ("llvm", "c", "cuda", "opencl")

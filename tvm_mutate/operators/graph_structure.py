@@ -1,0 +1,295 @@
+"""Graph Structure: layers that are dropped or repeated, operands that are lost, repeated or exchanged, and casts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import tvm_ffi
+from tvm import relax
+
+from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
+from tvm_mutate.operators.relax_calls import (
+    BATCH_NORM,
+    CONV2D,
+    MATMUL,
+    graph_examples,
+    is_constant,
+    same_type,
+    static_shape,
+    swapped,
+    with_argument,
+)
+
+_ADD, _CONCAT = "relax.add", "relax.concat"
+_IDEMPOTENT = ("relax.nn.relu", "relax.clip", "relax.abs")  # a second application changes nothing
+_KINDS = {
+    "normalisation": (
+        BATCH_NORM,
+        "relax.nn.layer_norm",
+        "relax.nn.group_norm",
+        "relax.nn.instance_norm",
+        "relax.nn.rms_norm",
+    ),
+    "pooling": ("relax.nn.max_pool2d", "relax.nn.avg_pool2d"),
+    "linear": (CONV2D, MATMUL),
+    "activation": (
+        *_IDEMPOTENT,
+        "relax.sigmoid",
+        "relax.tanh",
+        "relax.nn.leakyrelu",
+        "relax.nn.gelu",
+        "relax.nn.silu",
+        "relax.nn.softmax",
+        "relax.nn.log_softmax",
+    ),
+}
+_FIRST_OF_TWO = {"subtract": 0, "divide": 0, "power": 0, "where": 1}  # the first of the two exchanged operands
+_EXCHANGES = ("concat", *_FIRST_OF_TWO)
+_CAST_AFTER = {
+    "linear": (CONV2D, MATMUL),
+    "activation": ("relax.nn.relu", "relax.clip", "relax.sigmoid", "relax.tanh", "relax.nn.silu", "relax.nn.gelu"),
+}
+
+
+def _drop_layer(call: Any, parameters: Parameters) -> Any:
+    if call.op.name not in _KINDS[str(parameters["kind"])]:
+        return None
+    data = call.args[0]
+    if call.op.name == BATCH_NORM:
+        return relax.Tuple([data, call.args[3], call.args[4]])  # a batch normalisation also returns its statistics
+    return data if same_type(call, data) else None
+
+
+def _repeat_layer(call: Any, parameters: Parameters) -> Any:
+    if call.op.name not in _KINDS[str(parameters["kind"])] or call.op.name in _IDEMPOTENT:
+        return None
+    if call.op.name == BATCH_NORM:
+        return with_argument(call, 0, relax.TupleGetItem(call, 0))
+    return with_argument(call, 0, call) if same_type(call, call.args[0]) else None
+
+
+def _first_pair_of_one_type(values: Sequence[Any]) -> tuple[int, int] | None:
+    """The first two different values of one type, by index."""
+    for second, value in enumerate(values):
+        for first in range(second):
+            if same_type(values[first], value) and not values[first].same_as(value):
+                return first, second
+    return None
+
+
+def _joins_two_branches(call: Any) -> bool:
+    """Whether an addition joins the outputs of two layers, as in a residual connection; false for a bias."""
+    return all(same_type(operand, call) and not is_constant(operand) for operand in call.args)
+
+
+def _drop_operand(call: Any, parameters: Parameters) -> Any:
+    return call.args[0 if parameters["keep"] == "first" else 1] if _joins_two_branches(call) else None
+
+
+def _drop_bias(call: Any, _parameters: Parameters) -> Any:
+    for data, bias in (call.args, reversed(call.args)):
+        shape = static_shape(bias)
+        if shape is None or not same_type(data, call) or is_constant(data):
+            continue
+        along_one_axis = sum(extent > 1 for extent in shape) <= 1 and not same_type(bias, call)
+        if along_one_axis or (is_constant(bias) and prod(shape) == max(shape, default=1)):
+            return data
+    return None
+
+
+def _repeat_operand(call: Any, parameters: Parameters) -> Any:
+    if call.op.name != f"relax.{parameters['at']}":
+        return None
+    if call.op.name == _ADD:
+        one, other = call.args
+        return relax.op.add(one, one) if _joins_two_branches(call) and not one.same_as(other) else None
+    if not isinstance(call.args[0], relax.Tuple):
+        return None
+    parts = list(call.args[0].fields)
+    pair = _first_pair_of_one_type(parts)
+    if pair is None:
+        return None
+    parts[pair[1]] = parts[pair[0]]
+    return relax.op.concat(parts, int(call.attrs.axis))
+
+
+def _swap_operands(call: Any, parameters: Parameters) -> Any:
+    at = str(parameters["at"])
+    if call.op.name != f"relax.{at}":
+        return None
+    if at == "concat":
+        if not isinstance(call.args[0], relax.Tuple):
+            return None
+        parts = call.args[0].fields
+        pair = _first_pair_of_one_type(parts)
+        return relax.op.concat(swapped(parts, *pair), int(call.attrs.axis)) if pair else None
+    first = _FIRST_OF_TWO[at]
+    if call.args[first].same_as(call.args[first + 1]):
+        return None
+    return relax.Call(call.op, swapped(call.args, first, first + 1), call.attrs, call.ty_args)
+
+
+def _swap_parts(call: Any, _parameters: Parameters) -> Any:
+    kinds = list(call.ty.fields)
+    pairs = itertools.combinations(range(len(kinds)), 2)
+    pair = next((pair for pair in pairs if tvm_ffi.structural_equal(kinds[pair[0]], kinds[pair[1]])), None)
+    parts = [relax.TupleGetItem(call, index) for index in range(len(kinds))]
+    return relax.Tuple(swapped(parts, *pair)) if pair else None
+
+
+def _insert_cast(call: Any, parameters: Parameters) -> Any:
+    if call.op.name not in _CAST_AFTER[str(parameters["after"])] or str(call.ty.dtype) != "float32":
+        return None
+    return relax.op.astype(relax.op.astype(call, str(parameters["type"])), "float32")
+
+
+_operator = partial(Operator, slots=(Slot.GRAPH,), category=Category.GRAPH_STRUCTURE)
+_layer = partial(
+    _operator,
+    parameters=(Parameter("kind", "which layers, if output and data have the same type", choices=tuple(_KINDS)),),
+    variants=({"kind": "normalisation"}, {"kind": "pooling"}, {"kind": "linear"}),
+    # The default mutants of graph.replace-activation already remove relu and clip.
+    more_variants=({"kind": "activation"},),
+)
+
+OPERATORS = (
+    _layer(
+        name="graph.drop-layer",
+        fault="a frontend or a rewrite that loses a layer (incorrect graph transformation, Shen et al. 2021)",
+        description="removes a layer whose output has the type of its data; the data take the place of the output",
+        rule=GraphRule(tuple(op for ops in _KINDS.values() for op in ops), _drop_layer),
+        examples=graph_examples("""
+            x: (1, 4, 8, 8), w: (4, 4, 3, 3) -> (1, 4, 8, 8) | kind=linear
+            lv = R.nn.conv2d(x, w, padding=[1, 1, 1, 1]); R.nn.relu(lv)
+            lv = x; R.nn.relu(lv)
+            x: (1, 4, 8, 8), g: (4,), b: (4,), m: (4,), v: (4,) -> (1, 4, 8, 8) | kind=normalisation
+            lv = R.nn.batch_norm(x, g, b, m, v, axis=1); lv[0]
+            lv = (x, m, v); lv[0]
+        """),
+    ),
+    _layer(
+        name="graph.repeat-layer",
+        fault="a rewrite that keeps a layer beside its replacement (incorrect graph transformation, Shen et al. 2021)",
+        description="applies a layer once more to its own output, if output and data have the same type",
+        rule=GraphRule(tuple(op for ops in _KINDS.values() for op in ops), _repeat_layer),
+        examples=graph_examples("""
+            x: (1, 4, 8, 8) -> (1, 4, 8, 8) | kind=pooling
+            R.nn.avg_pool2d(x, pool_size=[3, 3], padding=[1, 1, 1, 1])
+            lv = R.nn.avg_pool2d(x, pool_size=[3, 3], padding=[1, 1, 1, 1]); \
+            R.nn.avg_pool2d(lv, pool_size=[3, 3], padding=[1, 1, 1, 1])
+            x: (1, 4, 8, 8), g: (4,), b: (4,), m: (4,), v: (4,) -> (1, 4, 8, 8) | kind=normalisation
+            lv = R.nn.batch_norm(x, g, b, m, v, axis=1); lv[0]
+            lv = R.nn.batch_norm(x, g, b, m, v, axis=1); lv1 = lv[0]; \
+            lv2 = R.nn.batch_norm(lv1, g, b, m, v, axis=1); lv2[0]
+        """),
+    ),
+    _operator(
+        name="graph.drop-operand",
+        fault="a residual connection or its main branch is lost (incorrect graph transformation, Shen et al. 2021)",
+        description="removes one operand of an addition that joins two branches of the network",
+        rule=GraphRule((_ADD,), _drop_operand),
+        parameters=(Parameter("keep", "the operand that remains", choices=("first", "second")),),
+        variants=({"keep": "first"}, {"keep": "second"}),
+        examples=graph_examples("""
+            x: (2, 3) -> (2, 3) | keep=second
+            lv = R.nn.relu(x); R.add(x, lv)
+            lv = R.nn.relu(x); lv
+            x: (2, 3), y: (2, 3), b: (3,) -> (2, 3) | keep=first
+            lv = R.add(x, y); R.add(lv, b)
+            lv = x; R.add(lv, b)
+        """),
+    ),
+    _operator(
+        name="graph.drop-bias",
+        category=Category.CONSTANTS,
+        fault="a frontend that ignores an optional bias (incorrect frontend conversion, Shen et al. 2021)",
+        description="removes the addition of a bias: a tensor with one value for each channel, or one value for all",
+        rule=GraphRule((_ADD,), _drop_bias),
+        examples=graph_examples("""
+            x: (2, 3), b: (3,) -> (2, 3)
+            R.add(x, b)
+            x
+            x: (1, 4, 8, 8), w: (4, 4, 1, 1), b: (1, 4, 1, 1) -> (1, 4, 8, 8)
+            lv = R.nn.conv2d(x, w); R.add(b, lv)
+            lv = R.nn.conv2d(x, w); lv
+        """),
+    ),
+    _operator(
+        name="graph.repeat-operand",
+        fault="a value that is read in place of another value of the same shape, for example because two values share "
+        "storage by mistake (plausible in StaticPlanBlockMemory and in common subexpression elimination)",
+        description="reads one operand twice, if two operands of an addition or concatenation have the same type",
+        rule=GraphRule((_ADD, _CONCAT), _repeat_operand),
+        parameters=(Parameter("at", "the nodes whose operand is repeated", choices=("add", "concat")),),
+        variants=({"at": "add"}, {"at": "concat"}),
+        examples=graph_examples("""
+            x: (2, 3), y: (2, 3) -> (2, 3) | at=add
+            R.add(x, y)
+            R.add(x, x)
+            x: (2, 1), y: (2, 3), z: (2, 3) -> (2, 7) | at=concat
+            R.concat((x, y, z), axis=1)
+            R.concat((x, y, y), axis=1)
+        """),
+    ),
+    _operator(
+        name="graph.swap-operands",
+        fault="operands that are passed in the wrong order (incorrect code logic, Shen et al. 2021)",
+        description="exchanges the two operands of a difference, quotient, power or where, or the first two operands "
+        "of the same type in a concatenation",
+        rule=GraphRule(tuple(f"relax.{name}" for name in _EXCHANGES), _swap_operands),
+        parameters=(Parameter("at", "the nodes whose operands are exchanged", choices=_EXCHANGES),),
+        variants=tuple({"at": name} for name in _EXCHANGES),
+        examples=graph_examples("""
+            x: (2, 3), y: (3,) -> (2, 3) | at=subtract
+            R.subtract(x, y)
+            R.subtract(y, x)
+            x: (2, 3), y: (2, 1), z: (2, 3) -> (2, 7) | at=concat
+            R.concat((x, y, z), axis=1)
+            R.concat((z, y, x), axis=1)
+            x: (2, 3), y: (2, 3) -> (2, 3) | at=where
+            lv = R.less(x, y); R.where(lv, x, y)
+            lv = R.less(x, y); R.where(lv, y, x)
+        """),
+    ),
+    _operator(
+        name="graph.swap-parts",
+        fault="outputs of a node that are numbered in the wrong order (incorrect code logic, Shen et al. 2021)",
+        description="exchanges the first two parts of a split that have the same type",
+        rule=GraphRule(("relax.split",), _swap_parts),
+        examples=graph_examples("""
+            x: (2, 6) -> (2, 3)
+            lv = R.split(x, indices_or_sections=2, axis=1); lv[0]
+            lv = R.split(x, indices_or_sections=2, axis=1); lv1 = lv[1]; lv2 = lv[0]; lv3 = (lv1, lv2); lv3[0]
+            x: (2, 5) -> (2, 2)
+            lv = R.split(x, indices_or_sections=[1, 3], axis=1); lv[2]
+            lv = R.split(x, indices_or_sections=[1, 3], axis=1); lv1 = lv[0]; lv2 = lv[2]; lv3 = lv[1]; \
+            lv4 = (lv1, lv2, lv3); lv4[2]
+        """),
+    ),
+    _operator(
+        name="graph.insert-cast",
+        fault="a value that mixed precision leaves in a narrower type (type problems, the most frequent class of "
+        "Shen et al. 2021)",
+        description="converts the float32 output of a layer to another type and back",
+        rule=GraphRule(tuple(op for ops in _CAST_AFTER.values() for op in ops), _insert_cast),
+        parameters=(
+            # Not bfloat16: TVM computes bfloat16 in float32 inside a kernel, so that no precision is lost.
+            Parameter("type", "the type to which values are converted", "float16", ("float16", "int32")),
+            Parameter("after", "convolutions and matrix products, or activations", "linear", tuple(_CAST_AFTER)),
+        ),
+        variants=({"type": "float16"}, {"type": "int32", "after": "activation"}),
+        more_variants=({"type": "float16", "after": "activation"}, {"type": "int32"}),
+        examples=graph_examples("""
+            x: (2, 3), w: (3, 4) -> (2, 4)
+            R.matmul(x, w)
+            lv = R.matmul(x, w); lv1 = R.astype(lv, dtype="float16"); R.astype(lv1, dtype="float32")
+            x: (2, 3) -> (2, 3) | type=int32 after=activation
+            R.nn.relu(x)
+            lv = R.nn.relu(x); lv1 = R.astype(lv, dtype="int32"); R.astype(lv1, dtype="float32")
+        """),
+    ),
+)

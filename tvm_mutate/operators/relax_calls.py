@@ -1,0 +1,119 @@
+"""Relax calls and their types, for the rules of graph operators, and the examples of graph operators. No family."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import relax
+from tvm.ir import GenericConst
+from tvm.ir.prim import IntImm
+
+from tvm_mutate.mutant import Example, Value
+
+BATCH_NORM, CONV2D, MATMUL = "relax.nn.batch_norm", "relax.nn.conv2d", "relax.matmul"
+
+_SHAPE = re.compile(r"\([\d, ]*\)")
+_MODULE = """
+@I.ir_module
+class Module:
+    @R.function
+    def main({inputs}) -> {result}:
+        with R.dataflow():
+            {lines}
+            R.output(gv)
+        return gv
+"""
+
+
+def with_argument(call: Any, index: int, argument: Any) -> Any:
+    """The call with another argument at the index."""
+    arguments = [*call.args[:index], argument, *call.args[index + 1 :]]
+    return relax.Call(call.op, arguments, call.attrs, call.ty_args)
+
+
+def with_attributes(call: Any, **changes: Any) -> Any:
+    """The call with some of its attributes changed."""
+    kind = type(call.attrs).__tvm_ffi_type_info__
+    attributes = {field.name: getattr(call.attrs, field.name) for field in kind.fields}
+    changed = tvm.ir.make_node(kind.type_key, **{**attributes, **changes})
+    return relax.Call(call.op, call.args, changed, call.ty_args)
+
+
+def with_function(module: tvm.IRModule, name: str, function: relax.Function) -> tvm.IRModule:
+    """The module with another function of this name."""
+    functions = {**module.functions, module.get_global_var(name): function}
+    return tvm.IRModule(functions, attrs=module.attrs, global_infos=module.global_infos)
+
+
+def swapped(values: Any, first: int, second: int) -> list[Any]:
+    """The values with two of them exchanged."""
+    values = list(values)
+    values[first], values[second] = values[second], values[first]
+    return values
+
+
+def same_type(one: Any, other: Any) -> bool:
+    """Whether two expressions have the same type, so that one can replace the other."""
+    return bool(tvm_ffi.structural_equal(one.ty, other.ty))
+
+
+def is_constant(expression: Any) -> bool:
+    """Whether an expression is a constant tensor of the model: weights, biases, statistics."""
+    return isinstance(expression, GenericConst)
+
+
+def is_float_tensor(kind: Any) -> bool:
+    """Whether a type is a tensor of floating-point numbers of any width."""
+    return isinstance(kind, relax.TensorType) and "float" in str(kind.dtype)
+
+
+def static_shape(expression: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor with constant dimensions; None for anything else."""
+    kind = expression.ty
+    if not isinstance(kind, relax.TensorType) or not isinstance(kind.shape, relax.ShapeExpr):
+        return None
+    dimensions = kind.shape.values
+    if not all(isinstance(dimension, IntImm) for dimension in dimensions):
+        return None
+    return tuple(int(dimension) for dimension in dimensions)
+
+
+def integers(values: Any) -> list[int]:
+    """The integers of an attribute as a list of Python integers."""
+    return [int(value) for value in values]
+
+
+def graph_examples(text: str) -> tuple[Example, ...]:
+    """Examples on float32 tensors, three lines each: the signature, the code before and the code after.
+
+    Parameters and sites follow the signature, as in ``x: (2, 3) -> (2, 3) | to=relu sites=1``. Semicolons separate
+    statements; the last statement is the result.
+    """
+    lines = [" ".join(line.split()) for line in text.strip().splitlines()]
+    return tuple(_example(*lines[start : start + 3]) for start in range(0, len(lines), 3))
+
+
+def _example(head: str, before: str, after: str) -> Example:
+    signature, _, settings = head.partition(" | ")
+    inputs, result = _SHAPE.sub(lambda shape: f'R.Tensor({shape[0]}, "float32")', signature).split(" -> ")
+    parameters = dict(setting.split("=") for setting in settings.split())
+    sites = parameters.pop("sites", "*")
+
+    def script(code: str) -> str:
+        *statements, last = code.split("; ")
+        lines = "\n            ".join([*statements, f"gv = {last}"])
+        return _MODULE.format(inputs=inputs, result=result, lines=lines)
+
+    return Example(script(before), script(after), {name: _value(text) for name, text in parameters.items()}, sites)
+
+
+def _value(text: str) -> Value:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
