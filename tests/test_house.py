@@ -20,7 +20,7 @@ LAYERS = (
     {"operators", "passes", "model", "oracle"},
     {"results"},
     {"pipeline"},
-    {"program", "activation"},
+    {"activation"},
     {"kernels", "autoload"},
     {"device"},
     {"evaluate"},

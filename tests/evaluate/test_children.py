@@ -33,7 +33,7 @@ def no_child_outlives_its_test(both: Both) -> Iterator[None]:
 
 def child(both: Both) -> int | None:
     """The process of the child that lasts, if there is one."""
-    lasting = both.content._lasting._child
+    lasting = both.content._shared_child._child
     return None if lasting is None else lasting._process
 
 
@@ -61,10 +61,10 @@ def test_others_have_a_child_of_their_own_and_leave_the_one_that_lasts_alone(bot
     assert child(both) == before
 
 
-def test_a_mutant_comes_to_the_same_in_a_child_of_its_own(both: Both, monkeypatch: pytest.MonkeyPatch):
+def test_a_mutant_comes_to_the_same_run_in_own_child(both: Both, monkeypatch: pytest.MonkeyPatch):
     mutants = survey(both.stages, Specification(sites="sample:14", seed=8), CATALOGUE).mutants
     shared = [both.content.evaluate(CATALOGUE.parse(each), SECONDS, both.unmutated.digest) for each in mutants]
-    monkeypatch.setattr(type(both.content), "_evaluate", lambda self, *asked: self._in_a_child_of_its_own(*asked))
+    monkeypatch.setattr(type(both.content), "_evaluate", lambda self, *asked: self._run_in_own_child(*asked))
     both.content._builder._finished.clear()
     for mutant, ending in zip(mutants, shared, strict=True):
         own = both.content.evaluate(CATALOGUE.parse(mutant), SECONDS, both.unmutated.digest)

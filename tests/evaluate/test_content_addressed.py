@@ -9,14 +9,13 @@ import pytest
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import StopRule, Unsuitable
-from tvm_mutate.evaluate.golden import GoldenFile
+from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, take_program
 from tvm_mutate.evaluate.red_zones import READ, WRITE
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.pipeline import Stages
-from tvm_mutate.program import KernelCall, NotStraightLineError, take_program
 from tvm_mutate.zoo import ZOO_NAMES
 
 from .conftest import CATALOGUE, IMAGES, SECONDS, Both
@@ -167,7 +166,7 @@ def test_a_mutant_cannot_change_the_golden_values(both: Both):
     before = Path(golden.path).read_bytes()
     both.run("tir.loop-extent{by=100000}@fused_matmul2_add5#0")
     assert Path(golden.path).read_bytes() == before
-    row = GoldenFile(golden, both.content.program).rows[0]
+    row = golden.rows(both.content.program, both.inputs)[0]
     next(iter(row.arrays.values()))[...] = 7
     assert Path(golden.path).read_bytes() == before
     assert all((array != 7).any() for array in both.content.golden_row(0).arrays.values())

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tvm
 
-from tvm_mutate.evaluate.red_zones import READ, WRITE, Arena
-from tvm_mutate.evaluate.workspace import Workspace, temporary_sizes
+from tvm_mutate.evaluate.host import HostArena, HostValue
+from tvm_mutate.evaluate.program import ValueType
+from tvm_mutate.evaluate.red_zones import READ, WRITE
+from tvm_mutate.evaluate.temporaries import Temporaries, temporary_sizes
 from tvm_mutate.kernels import build_batch, parse_target
-from tvm_mutate.program import ValueType
 
 VECTOR = ValueType((1024,), "float32")
 KERNEL = """
@@ -33,13 +34,13 @@ def outcome(folder: Path, extent: int, first: str, second: str, harmless: bool =
     script = KERNEL.format(extent=extent, first=first, second=second, temporary=TEMPORARY.format(size=1024))
     function = tvm.script.from_source(script)
     kernel = build_batch({"kernel": function}, parse_target("llvm"), folder)["kernel"]
-    arena = Arena([VECTOR], [VECTOR], Workspace(), temporary_sizes(function), harmless)
-    ones = tvm.runtime.tensor(np.ones(1024, "float32"))
-    found = arena.run(kernel, [ones], thoroughly=True)
-    values = found.results[0].copy()
-    again = arena.run(kernel, [ones], thoroughly=False)
-    assert again.results[0].tobytes() == values.tobytes()
-    return values, found.undefined
+    arena = HostArena([VECTOR], [VECTOR], Temporaries(), temporary_sizes(function), harmless)
+    ones = HostValue(tvm.runtime.tensor(np.ones(1024, "float32")))
+    results, undefined = arena.run(kernel.run, [ones], thoroughly=True)
+    values = results[0].array.copy()
+    again, _ = arena.run(kernel.run, [ones], thoroughly=False)
+    assert again[0].array.tobytes() == values.tobytes()
+    return values, undefined
 
 
 @pytest.mark.parametrize("harmless", [False, True])

@@ -26,8 +26,8 @@ from tvm_mutate.evaluate import (
     prepare,
     prepare_session,
 )
-from tvm_mutate.evaluate.device_arena import DeviceArena
 from tvm_mutate.evaluate.red_zones import CONVERSION, READ, WRITE
+from tvm_mutate.evaluate.session_memory import SessionArena
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
@@ -233,13 +233,13 @@ def test_conversions_to_integers_that_numbers_do_not_fit_into_are_named(local: O
 def test_a_mutant_that_writes_over_golden_values_is_found_out_and_the_next_is_unharmed(
     local: OnDevice, monkeypatch: pytest.MonkeyPatch
 ):
-    run = DeviceArena.run
+    run = SessionArena.run
 
-    def trespassing(arena, function, arguments, **options):
+    def trespassing(arena, function, arguments, *options):
         arguments[0].words.copyfrom(np.zeros(arguments[0].words.shape, "uint32"))
-        return run(arena, function, arguments, **options)
+        return run(arena, function, arguments, *options)
 
-    monkeypatch.setattr(DeviceArena, "run", trespassing)
+    monkeypatch.setattr(SessionArena, "run", trespassing)
     assert WRITE in local.run("tir.hostile-write-beyond@matmul#*").undefined
     assert not local.evaluator.session.is_open
     monkeypatch.undo()

@@ -11,6 +11,7 @@ import tvm
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import parse_device
+from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.kernels import Kernel, build_batch, parse_target
 from tvm_mutate.kernels.code_text import kernels_with_undefined_values
 from tvm_mutate.model import load_model
@@ -18,7 +19,6 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import apply_mutations, selections_by_slot
 from tvm_mutate.pipeline import Stages
-from tvm_mutate.program import take_program
 
 CATALOGUE = builtin_catalogue()
 CLANG = pytest.param('{"kind":"c","compiler":"clang"}', marks=pytest.mark.skipif(not which("clang"), reason="no clang"))

@@ -12,12 +12,12 @@ import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.kernels import KernelStore, build_library, parse_target
 from tvm_mutate.kernels.library import library_key
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
-from tvm_mutate.program import take_program
 
 POOLED = (1, 24, 16, 16), (1, 24, 8, 8)
 WRITER = """

@@ -189,8 +189,7 @@ def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dic
     if run is not None:
         outputs = digest_of_outputs(np.load(baseline.outputs) if run.outputs is None else run.outputs)
     return {
-        # A switchable kernel has the code of many mutants, and so tells nothing of this one's.
-        "code_digest": (run.digest or None) if run and not run.switched else None,
+        "code_digest": (run.digest or None) if run else None,
         "outputs_digest": outputs,
         "proof": row["reason"] if row["verdict"] == "equivalent" else None,
         "duplicate_of": None,

@@ -178,11 +178,9 @@ class Worker:
                 ending = there.evaluate(mutant, request.seconds, baseline.digest, stop)
             else:
                 content = self._content_evaluator(request, baseline.golden)
-                companions = request.companions.mutants if request.companions else ()
-                ending = content.evaluate(mutant, request.seconds, baseline.digest, stop, companions)
+                ending = content.evaluate(mutant, request.seconds, baseline.digest, stop)
             if not isinstance(ending.value, Unsuitable):
-                switched = isinstance(ending.value, Run) and ending.value.switched
-                return ending, EvaluationPath("switchable" if switched else "content")
+                return ending, EvaluationPath("content")
             reason = ending.value.reason
         forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
         rebuilding = self._evaluator(request.subject, request.device)

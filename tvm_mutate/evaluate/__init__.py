@@ -1,11 +1,11 @@
 """Evaluation: what a mutant's build computes on the inputs."""
 
 from tvm_mutate.evaluate.content import ContentEvaluator
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
 from tvm_mutate.evaluate.examination import DEFINED, UNDEFINED, UNKNOWN, Examination, Examiner, UndefinedAccess
-from tvm_mutate.evaluate.mutated import Unsuitable
 from tvm_mutate.evaluate.parting import MARGIN, KernelParting, KernelSession, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, RebuildEvaluator, Run
+from tvm_mutate.evaluate.rebuild import RebuildEvaluator
 from tvm_mutate.evaluate.session import PreparedSession, SessionEvaluator, SessionPreparation, prepare_session
 from tvm_mutate.evaluate.stopping import StopRule
 

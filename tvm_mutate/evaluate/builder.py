@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
+import tvm
+import tvm_ffi
 from tvm.ir import BaseFunc
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Stage
-from tvm_mutate.evaluate.keys import ConstantKeys, value_keys
-from tvm_mutate.evaluate.lowering import lowered, unchanged
-from tvm_mutate.evaluate.marking import is_structured, marked_functions
-from tvm_mutate.evaluate.mutated import Mutated, Unsuitable
-from tvm_mutate.evaluate.proof import proof_of
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
+from tvm_mutate.evaluate.keys import AnyKernel, ConstantKeys, MutatedProgram, value_keys
+from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, Program, take_program
 from tvm_mutate.evaluate.red_zones import KINDS
-from tvm_mutate.kernels import KnownKernels, MissingKernelError
+from tvm_mutate.kernels import KnownKernels, MissingKernelError, module_of
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Accesses, Applied, find_outside
-from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
-from tvm_mutate.program import KernelCall, NotStraightLineError, Program, take_program
+from tvm_mutate.passes import Accesses, Applied, find_outside, prove_equivalent, with_marked_conversions
+from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_to_door, mutated_tir_pipeline
 
 # Mutants of one kernel come one after another, and so do duplicates.
 _REMEMBERED = 256
 
 
-class CodeDigest(Protocol):
-    """A compiled kernel, as far as keys need it."""
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of its generated code."""
-        ...
-
-
-AnyKernel = TypeVar("AnyKernel", bound=CodeDigest)
 # Compiles kernels, by name, in a folder and by a TIR pipeline.
 Compile = Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, AnyKernel]]
+_STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class Built(Generic[AnyKernel]):
     those that convert numbers to integers, as functions that mark what does not fit.
     """
 
-    mutated: Mutated[AnyKernel]
+    mutated: MutatedProgram[AnyKernel]
     run: Run
     harmless: frozenset[str]
     marked: Mapping[str, PrimFunc]
@@ -101,10 +90,9 @@ class MutantBuilder(Generic[AnyKernel]):
         stage: Stage,
         same_code: str,
         folder: Path,
-        compiled: Mapping[str, AnyKernel] | None = None,
         harmless_only: bool = False,
     ) -> Run | Unsuitable | Built[AnyKernel]:
-        """The mutant ready to be run, or what it comes to without; ``compiled`` are kernels of its that are there.
+        """The mutant ready to run, or what is known of it without a run: prove, compile, classify.
 
         The digest of a run whose code is that of the unmutated model is ``same_code``. With ``harmless_only``
         MayDoHarmError is raised, and nothing compiled, for a mutant that is not proved to do none.
@@ -133,8 +121,7 @@ class MutantBuilder(Generic[AnyKernel]):
         if harmless_only and not harmless.issuperset(changed):
             raise MayDoHarmError
         try:
-            there = {name: kernel for name, kernel in (compiled or {}).items() if name in changed}
-            mutated = self._compiled(program, changed, known | there, selections, applied, folder)
+            mutated = self._compiled(program, changed, known, selections, applied, folder)
         except MissingKernelError as error:
             return Unsuitable(str(error))
         built = time.monotonic() - started - looked
@@ -170,7 +157,7 @@ class MutantBuilder(Generic[AnyKernel]):
         selections: Selections,
         applied: list[Applied],
         folder: Path,
-    ) -> Mutated[AnyKernel]:
+    ) -> MutatedProgram[AnyKernel]:
         """The program with a kernel for each call: those that are ``there``, and the others compiled in one go."""
         kernels = dict(there)
         missing = {name: function for name, function in changed.items() if name not in there}
@@ -183,7 +170,7 @@ class MutantBuilder(Generic[AnyKernel]):
         running = {name: kernels[name] if name in differing else self._running[digests[name]] for name in kernels}
         # A mutant's own constants are forgotten with it.
         keys = value_keys(program, digests, ConstantKeys(self.constants))
-        return Mutated(program, running, differing, tuple(keys))
+        return MutatedProgram(program, running, differing, tuple(keys))
 
     def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, AnyKernel]:
         """Those of a mutant's kernels that are compiled already, by name."""
@@ -193,13 +180,13 @@ class MutantBuilder(Generic[AnyKernel]):
         if Slot.PIPELINE in selections:
             known: Mapping[str, Any] = self._known.kernels
             same = {name: functions[name] for name in otherwise & kernels.keys() if kernels[name] is known.get(name)}
-            otherwise -= unchanged(self._lowered, lowered(same, self.stages, selections)) if same else set()
+            otherwise -= _unchanged(self._lowered, _lowered(same, self.stages, selections)) if same else set()
         return {name: kernel for name, kernel in kernels.items() if name not in otherwise}
 
     @cached_property
     def _lowered(self) -> dict[str, BaseFunc]:
         """The unmutated kernels as code is generated from them."""
-        return lowered(self._known.functions, self.stages, {})
+        return _lowered(self._known.functions, self.stages, {})
 
 
 def _accesses(changed: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Accesses]:
@@ -218,3 +205,51 @@ def _harmless(program: Program, accesses: Mapping[str, Accesses]) -> frozenset[s
     """The kernels that are proved to stay in their buffers, and to write to their results alone."""
     calls = [step for step in program.steps if isinstance(step, KernelCall) and step.kernel in accesses]
     return frozenset(step.kernel for step in calls if accesses[step.kernel].harm_nothing(len(step.arguments)))
+
+
+def is_structured(selections: Selections) -> bool:
+    """Whether all mutations act in structured kernels or before them: what is proved of these kernels is what runs."""
+    return set(selections) <= _STRUCTURED
+
+
+def marked_functions(changed: Mapping[str, PrimFunc], selections: Selections) -> dict[str, PrimFunc]:
+    """Those of the changed kernels that convert numbers to integers, with marks as by ``with_marked_conversions``.
+
+    None if a mutation comes after structured kernels: the marked kernel would lack it.
+    """
+    if not is_structured(selections):
+        return {}
+    found = {name: with_marked_conversions(function) for name, function in changed.items()}
+    return {name: function for name, function in found.items() if function is not None}
+
+
+def proof_of(stages: Stages, selections: Selections, applied: Sequence[Applied]) -> str | None:
+    """The proof that mutations in the slot ``kernel`` change nothing that is computed, as a sentence; else None.
+
+    ``applied`` is what the mutations did: if nothing changed, there is nothing to prove.
+    """
+    if set(selections) != {Slot.KERNEL}:
+        return None
+    module, proofs = stages.at(Slot.KERNEL), []
+    for name in dict.fromkeys(each.function for each in applied if each.changed):
+        matching = [each for each in selections[Slot.KERNEL] if each.mutation.matches(name)]
+        function = module[name]
+        proofs.append(prove_equivalent(function, name, matching) if isinstance(function, PrimFunc) else None)
+    return proofs[0] if proofs and None not in proofs else None
+
+
+def _lowered(functions: Mapping[str, PrimFunc], stages: Stages, selections: Selections) -> dict[str, BaseFunc]:
+    """Structured kernels as code is generated from them, by name, with the mutations of the TIR pipeline applied."""
+    with (
+        tvm.transform.PassContext(config=PASS_CONFIG),
+        mutated_tir_pipeline(selections, stages.target) as tir_pipeline,
+    ):
+        module = lower_to_door(module_of(functions), stages.target, Slot.CODEGEN, tir_pipeline)
+    return {variable.name_hint: function for variable, function in module.functions.items()}
+
+
+def _unchanged(before: Mapping[str, BaseFunc], after: Mapping[str, BaseFunc]) -> frozenset[str]:
+    """The kernels that are lowered to the same IR; none if a kernel has become several functions."""
+    if not after.keys() <= before.keys():
+        return frozenset()
+    return frozenset(name for name, function in after.items() if tvm_ffi.structural_equal(before[name], function))

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from tvm.target import Target
+from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
-from tvm_mutate.evaluate.between_zones import UNDEF, MutatedProgram, Seen, run_between_zones
-from tvm_mutate.evaluate.fast_library import first_calls
-from tvm_mutate.evaluate.marking import is_structured, marked_functions
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
+from tvm_mutate.evaluate.builder import is_structured, marked_functions
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
+from tvm_mutate.evaluate.host import HostMemory, start_values
+from tvm_mutate.evaluate.program import NotStraightLineError, Program, View, take_program
 from tvm_mutate.evaluate.red_zones import CONVERSION, KINDS, READ, WRITE
-from tvm_mutate.kernels import KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
+from tvm_mutate.kernels import Kernel, KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import find_outside, selections_by_slot
+from tvm_mutate.passes import Accesses, find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
-from tvm_mutate.program import NotStraightLineError, take_program
 
+UNDEF = "use of a value that is undefined (undef in LLVM IR)"
 DEFINED, UNDEFINED, UNKNOWN = "defined", "undefined", "unknown"
 INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSanitizer", "code", "crash"
 CONVERSIONS = "conversions"
@@ -61,6 +62,26 @@ class Examination:
     indices: str = ""
     red_zones: str = ""
     sanitizer: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What running a mutant between red zones has shown so far; ``running`` is the kernel that is being run."""
+
+    changed: tuple[str, ...] = ()
+    indices: Mapping[str, Accesses] = field(default_factory=dict)
+    zones: Mapping[str, set[str]] = field(default_factory=dict)
+    running: str = ""
+    obstacle: str = ""
+
+
+@dataclass(frozen=True)
+class ExaminedProgram:
+    """A mutated program, the functions of those of its kernels that changed, and the kernels of the others."""
+
+    program: Program
+    changed: Mapping[str, PrimFunc]
+    known: Mapping[str, Kernel]
 
 
 class Examiner:
@@ -104,7 +125,7 @@ class Examiner:
                 _ = kernel.run
         return KnownKernels(functions, kernels)
 
-    def _mutated(self, selections: Selections) -> MutatedProgram:
+    def _mutated(self, selections: Selections) -> ExaminedProgram:
         """The mutated program, and which of its kernels are others than the unmutated model's."""
         program = take_program(self._stages.mutated(selections, []))
         functions = program.called()
@@ -115,7 +136,7 @@ class Examiner:
             and not self._stages.is_lowered_otherwise(name, selections)
         }
         changed = {name: function for name, function in functions.items() if name not in known}
-        return MutatedProgram(program, changed, known)
+        return ExaminedProgram(program, changed, known)
 
     def _between(self, selections: Selections, stage: Stage, folder: Path) -> Seen:
         """Runs the mutated program on the first input, its changed kernels between red zones."""
@@ -137,7 +158,7 @@ class Examiner:
                 kernels |= build_batch(mutated.changed, self._stages.target, folder / "build", tir_pipeline)
         converting = marked_functions(mutated.changed, selections)
         marked = build_batch(converting, self._stages.target, folder / "marked") if converting else {}
-        return run_between_zones(
+        return _run_between_zones(
             mutated, kernels, marked, self._inputs[0], folder, lambda now: stage(RUNNING, now), seen
         )
 
@@ -155,7 +176,7 @@ class Examiner:
                 raise SanitizerMissingError("no kernel came to be run")
             with mutated_tir_pipeline(selections, Target("c")) as tir_pipeline:
                 sanitized = SanitizedKernels(functions, folder / "sanitized", tir_pipeline)
-            calls = {step.kernel: step for step in reversed(first_calls(mutated.program))}
+            calls = {step.kernel: step for step in mutated.program.first_calls()}
             for name in functions:
                 types = [mutated.program.types[each] for each in calls[name].results]
                 with np.load(folder / f"{name}.npz") as arguments:
@@ -167,6 +188,45 @@ class Examiner:
             return found, f"not looked at: {error}"
         guilty = len({each.kernel for each in found})
         return found, f"outside in {guilty} of {len(functions)} kernels" if guilty else "nothing outside"
+
+
+def _run_between_zones(
+    mutated: ExaminedProgram,
+    kernels: Mapping[str, Kernel],
+    marked: Mapping[str, Kernel],
+    data: np.ndarray,
+    folder: Path,
+    tell: Callable[[Seen], None],
+    seen: Seen,
+) -> Seen:
+    """What running a program on ``data`` (one input, without its batch axis) shows of its changed kernels.
+
+    ``marked`` are those of them that mark conversions that do not fit. ``tell`` gets what was seen so far before each
+    changed kernel runs; the arguments of the kernels' first calls go to ``folder``.
+    """
+    program, memory = mutated.program, HostMemory()
+    values = start_values(program, data)
+    for step in program.steps:
+        if isinstance(step, View):
+            values[step.result] = memory.view(values[step.argument], program.types[step.result])
+            continue
+        arguments, kernel = [values[each] for each in step.arguments], kernels[step.kernel]
+        results = [memory.empty(program.types[each]) for each in step.results]
+        if step.kernel not in mutated.changed:
+            memory.call(kernel.run, arguments, results)
+        else:
+            if not (folder / f"{step.kernel}.npz").exists():
+                np.savez(folder / f"{step.kernel}.npz", *(each.array for each in arguments))
+            tell(replace(seen, running=step.kernel))
+            mark = marked[step.kernel].run if step.kernel in marked else None
+            arena = memory.arena(step, program, harmless=False)
+            found, undefined = arena.run(kernel.run, arguments, thoroughly=True, marked=mark)
+            for result, value in zip(results, found, strict=True):
+                result.array[...] = value.array
+            undefined |= {UNDEF} if kernel.undefined_values else set()
+            seen = replace(seen, zones={**seen.zones, step.kernel: seen.zones.get(step.kernel, set()) | undefined})
+        values.update(zip(step.results, results, strict=True))
+    return seen
 
 
 def _suspects(seen: Seen) -> list[str]:

@@ -13,13 +13,14 @@ import numpy as np
 
 from tvm_mutate.device import Stage, mutant_headroom, run_isolated
 from tvm_mutate.errors import UsageError
-from tvm_mutate.evaluate.golden import run_calls
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
+from tvm_mutate.evaluate.host import HostMemory, start_values
+from tvm_mutate.evaluate.program import take_program
+from tvm_mutate.evaluate.program_run import run_calls
 from tvm_mutate.kernels import Kernel, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Stages, mutated_tir_pipeline
-from tvm_mutate.program import take_program
 from tvm_mutate.statistics import absolute_differences
 
 MARGIN = 4.0
@@ -82,9 +83,10 @@ class LocalSession:
         functions = program.called()
         with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
             kernels: Mapping[str, Kernel] = build_batch(functions, self._stages.target, folder / "build", tir_pipeline)
-        for number, (step, results) in enumerate(run_calls(program, kernels, data)):
+        functions, values = {name: kernel.run for name, kernel in kernels.items()}, start_values(program, data)
+        for number, step in enumerate(run_calls(program, functions, HostMemory(), values)):
             partial = folder / "partial.npz"
-            np.savez(partial, *results, kernel=np.array(step.kernel))
+            np.savez(partial, *(values[each].array for each in step.results), kernel=np.array(step.kernel))
             partial.rename(folder / f"{number}.npz")  # whole, or not there
             stage(RUNNING)
 

@@ -8,15 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tvm.target import Target
+from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Ending, Stage, run_isolated
-from tvm_mutate.evaluate.fast_library import fast_library
-from tvm_mutate.evaluate.golden import Golden, record_golden, run_steps
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING
-from tvm_mutate.kernels import DEFAULT_TOOLCHAIN, Kernel, Library, Toolchain, build_library, user_kernel_store
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
+from tvm_mutate.evaluate.host import GoldenValues, HostMemory, record_golden, run_on_host
+from tvm_mutate.evaluate.program import KernelCall, Program, take_program
+from tvm_mutate.kernels import (
+    DEFAULT_TOOLCHAIN,
+    Kernel,
+    KernelStore,
+    Library,
+    Toolchain,
+    agrees,
+    build_library,
+    contracts,
+    fast_schedule,
+    fast_target,
+    user_kernel_store,
+)
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
-from tvm_mutate.program import take_program
 
 # Making a fast kernel and checking it takes about this long; shorter campaigns do better with plain ones.
 _SECONDS_A_FAST_KERNEL = 0.2
@@ -33,7 +46,7 @@ class Prepared:
     text.
     """
 
-    golden: Golden
+    golden: GoldenValues
     plain: Library
     fast: Library | None
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
@@ -79,11 +92,11 @@ def _prepared(
     kernels = plain.load()
     stage(RUNNING)
     started = time.perf_counter()
-    values = run_steps(program, kernels, inputs[0])
+    values = run_on_host(program, kernels, inputs[0], HostMemory())
     run_seconds = (time.perf_counter() - started) * len(inputs)
     fast = None
     if wanted.fast_kernels and not wanted.toolchain.flags and _pays(run_seconds, wanted.mutants, len(functions)):
-        fast = fast_library(program, stages.target, kernels, values, folder / "fast", store)
+        fast = _fast_library(program, stages.target, kernels, values, folder / "fast", store)
     for library in (fast, None) if fast else (None,):
         golden, rows = record_golden(program, merged(kernels, library), inputs, wanted.path, wanted.limit_bytes)
         if rows.tobytes() == outputs.tobytes():
@@ -98,3 +111,49 @@ def merged(plain: Mapping[str, Kernel], fast: Library | None) -> dict[str, Kerne
 
 def _pays(run_seconds: float, mutants: int, kernels: int) -> bool:
     return run_seconds * mutants * _SHARE_BEHIND_A_FAULT > kernels * _SECONDS_A_FAST_KERNEL
+
+
+def _fast_library(
+    program: Program,
+    target: Target,
+    plain: Mapping[str, Kernel],
+    values: Mapping[int, np.ndarray],
+    folder: Path,
+    store: KernelStore,
+) -> Library | None:
+    """The library of those kernels of a program that have a better schedule with the same bits; None without any.
+
+    Each is checked against the plain kernel on the arguments of its first call, which ``values`` has by number, and
+    on perturbed ones. Raises nothing for a schedule that TVM does not compile: then there is no library.
+    """
+    native = fast_target(target)
+    if native is None:
+        return None
+    scheduled = _scheduled(program, contracts(target))
+    if not scheduled:
+        return None
+    try:
+        library = build_library(scheduled, native, folder, store)
+    except Exception:  # what TVM's C++ threw: the plain kernels are there
+        return None
+    loaded = library.load()
+    good = {
+        step.kernel
+        for step in program.first_calls()
+        if step.kernel in loaded and _agree(plain[step.kernel], loaded[step.kernel], step, program, values)
+    }
+    return Library(library.path, {name: digest for name, digest in library.digests.items() if name in good})
+
+
+def _scheduled(program: Program, contraction: bool) -> dict[str, PrimFunc]:
+    found = {
+        step.kernel: fast_schedule(program.kernels[step.kernel], contraction=contraction)
+        for step in program.first_calls()
+        if len(step.results) == 1
+    }
+    return {name: function for name, function in found.items() if function is not None}
+
+
+def _agree(plain: Kernel, fast: Kernel, step: KernelCall, program: Program, values: Mapping[int, np.ndarray]) -> bool:
+    kind = program.types[step.results[0]]
+    return agrees(plain.run, fast.run, [values[number] for number in step.arguments], kind.shape, kind.dtype)

@@ -5,66 +5,19 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tvm
 
 from tvm_mutate.device import Device, Ending, Remote, RemoteTasks, Stage, mutant_headroom, run_isolated
-from tvm_mutate.evaluate.proof import proof_of
+from tvm_mutate.evaluate.builder import proof_of
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.kernels import Program, first_output
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
-from tvm_mutate.passes import Applied, selections_by_slot
+from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
-
-COMPILING = "compile"
-RUNNING = "run"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one build of a model gave: its code's digest, the scores, and the times in seconds.
-
-    ``outputs`` has shape [inputs, classes] and is None where the code was that of the unmutated build, so that
-    nothing had to run. ``run_seconds`` has one entry an input. The rest is known only where single kernels ran:
-    whether a mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), at which kernels the
-    fault died, which of its accesses were undefined, how many kernels ran, and for how long. ``proof`` says why the
-    mutant cannot differ, where that is proved; ``repeated`` are the scores of a second run of the unmutated build;
-    ``switched`` says whether the mutated kernel was a switchable one.
-    """
-
-    applied: tuple[Applied, ...]
-    digest: str
-    build_seconds: float
-    outputs: np.ndarray | None = None
-    run_seconds: tuple[float, ...] = ()
-    reached: bool | None = None
-    infected: bool | None = None
-    masked_by: tuple[str, ...] = ()
-    undefined: tuple[str, ...] | None = None
-    kernel_runs: int | None = None
-    kernel_seconds: float | None = None
-    proof: str | None = None
-    repeated: np.ndarray | None = None
-    switched: bool = False
-
-    @property
-    def sites(self) -> int:
-        """How many sites were rewritten in functions that came out structurally different."""
-        return sum(len(each.sites) for each in self.applied if each.changed)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is known of a mutant while it is evaluated, should nothing more come: what was applied so far.
-
-    ``undefined`` are accesses that are known to be undefined before they are run; None where that was not looked at.
-    """
-
-    applied: tuple[Applied, ...]
-    undefined: tuple[str, ...] | None = None
 
 
 class RebuildEvaluator:

@@ -1,4 +1,4 @@
-"""Content-addressed evaluation on a device that is not this process: remote ones and GPUs, whose values stay there."""
+"""Content-addressed evaluation over a session on a device: remote devices and GPUs, whose values stay there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tvm
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.device import Device, Ending, LastingSession, RemoteTasks, Stage, mutant_headroom, run_isolated
+from tvm_mutate.device import (
+    Device,
+    Ending,
+    LastingSession,
+    Place,
+    RemoteTasks,
+    Stage,
+    mutant_headroom,
+    run_isolated,
+)
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
-from tvm_mutate.evaluate.device_line import DeviceKernel, DeviceTask
-from tvm_mutate.evaluate.device_session import Course, DeviceSession, Scores, ScoresRequest, Unmutated
-from tvm_mutate.evaluate.keys import ConstantKeys, Key
-from tvm_mutate.evaluate.mutated import GoldenKeys, Unsuitable, with_course
-from tvm_mutate.evaluate.rebuild import COMPILING, RUNNING, Progress, Run
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
+from tvm_mutate.evaluate.keys import GoldenKeys, Key, MutatedProgram
+from tvm_mutate.evaluate.memory import Function
+from tvm_mutate.evaluate.program import Program, take_program
+from tvm_mutate.evaluate.program_run import InputsRun, ProgramRun, run_calls
 from tvm_mutate.evaluate.red_zones import WRITE
+from tvm_mutate.evaluate.session_memory import Block, SessionMemory, SessionRow, byte_count
 from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.kernels import (
     Library,
@@ -32,10 +43,192 @@ from tvm_mutate.kernels import (
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages
-from tvm_mutate.program import Program, take_program
 
-_OWN, _MARKED = "mutant.so", "marked.so"
+PREPARING = "prepare"
 OTHER_BITS = "the unmutated model gives other bits kernel by kernel than as a whole"
+_OWN, _MARKED = "mutant.so", "marked.so"
+
+
+@dataclass(frozen=True)
+class SessionKernel:
+    """A kernel in a library: its name there, the digest of its code, and whether the library is the mutant's own.
+
+    ``undefined_values`` says whether its code is known to use values that were never written.
+    """
+
+    name: str
+    digest: str
+    is_own: bool = False
+    undefined_values: bool = False
+
+
+@dataclass(frozen=True)
+class SessionTask:
+    """A mutant to run in a session; its program is without kernels and constants.
+
+    ``constants`` are the keys of its constants by number, ``new`` the content of those that the unmutated program does
+    not have. ``harmless`` are the changed kernels that are proved to stay inside their buffers. ``library`` is the path
+    of the changed kernels, if there are any, and ``marked_library`` that of the kernels in ``marked``, which mark
+    conversions that do not fit.
+    """
+
+    mutated: MutatedProgram[SessionKernel]
+    constants: Mapping[int, Key]
+    new: Mapping[Key, np.ndarray]
+    harmless: frozenset[str]
+    is_rewired: bool
+    library: str | None
+    marked_library: str | None
+    marked: frozenset[str]
+    stop: StopRule | None
+    progress: Progress
+
+    @property
+    def may_do_harm(self) -> bool:
+        """Whether a changed kernel may write outside its buffers."""
+        return not self.harmless.issuperset(self.mutated.changed)
+
+
+@dataclass(frozen=True)
+class Unmutated:
+    """What a session needs of the unmutated program, which the session's process inherits.
+
+    ``library`` and ``memory_library`` are the paths of its kernels and of the kernels on memory; ``constants`` are the
+    keys of its constants by number; golden values may take ``limit_bytes`` of memory on the device.
+    """
+
+    program: Program
+    kernels: Mapping[str, SessionKernel]
+    keys: GoldenKeys
+    constants: Mapping[int, Key]
+    library: str
+    memory_library: str
+    inputs: np.ndarray
+    limit_bytes: int
+    is_asynchronous: bool
+
+
+@dataclass(frozen=True)
+class ScoresRequest:
+    """Asks for the scores of the unmutated program, kernel by kernel, on all inputs."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores, shape [inputs, classes], and for how many inputs golden values stay on the device."""
+
+    rows: np.ndarray
+    stored: int
+
+
+@dataclass(frozen=True)
+class SessionAnswer:
+    """What a mutant did, and whether the golden values and weights on the device are what they were before."""
+
+    run: InputsRun
+    is_intact: bool
+
+
+class SessionServer:
+    """Answers requests in the process that holds a session; golden values and weights stay on the device."""
+
+    def __init__(self, stage: Stage, place: Place, unmutated: Unmutated) -> None:
+        self._place, self._unmutated = place, unmutated
+        device = place.open()
+        stage(PREPARING)
+        self._memory = SessionMemory(device, place.load(Path(unmutated.memory_library)), unmutated.is_asynchronous)
+        stage(PREPARING)
+        self._library = place.load(Path(unmutated.library))
+        self._functions: dict[str, Function] = {
+            name: self._library[kernel.name] for name, kernel in unmutated.kernels.items()
+        }
+        self._constants: dict[Key, Block] = {}
+        for number, key in unmutated.constants.items():
+            if key not in self._constants:
+                self._constants[key] = self._memory.upload(unmutated.program.constants[number].numpy())
+                stage(PREPARING)
+        self._rows: dict[int, SessionRow] = {}
+        self._kept: list[Block] = list(self._constants.values())
+        self._sums = self._memory.checksums(self._kept)
+        self._room = unmutated.limit_bytes
+
+    def answer(self, stage: Stage, request: ScoresRequest | SessionTask) -> Scores | SessionAnswer:
+        """The answer to a request."""
+        return self._scores(stage) if isinstance(request, ScoresRequest) else self._run(stage, request)
+
+    def _scores(self, stage: Stage) -> Scores:
+        rows, (output, *_) = [], self._unmutated.program.outputs
+        golden = self._unmutated.keys
+        for position in range(len(self._unmutated.inputs)):
+            row = self._row(position)
+            stage(PREPARING)
+            value = row.value(golden.numbers[golden.keys[output] or b""], self._unmutated.program.types[output])
+            rows.append(self._memory.read(value).reshape(-1))
+        return Scores(np.stack(rows), len(self._rows))
+
+    def _run(self, stage: Stage, task: SessionTask) -> SessionAnswer:
+        if 0 not in self._rows:
+            stage(PREPARING)
+        first = self._row(0)
+        # From here on the mutant is to blame for what happens, also while further golden values are computed.
+        stage(RUNNING, task.progress)
+        run = self._program_run(task).run(
+            lambda position: self._row(position) if position else first,
+            len(self._unmutated.inputs),
+            task.stop,
+            lambda: stage(RUNNING),
+        )
+        intact = not task.may_do_harm or self._memory.checksums(self._kept) == self._sums
+        return SessionAnswer(run, intact)
+
+    def _program_run(self, task: SessionTask) -> ProgramRun[Block]:
+        own = self._place.load(Path(task.library)) if task.library else None
+        new = {key: self._memory.upload(array) for key, array in task.new.items()}
+        constants = {number: new[key] if key in new else self._constants[key] for number, key in task.constants.items()}
+        functions = {name: self._function(kernel, own) for name, kernel in task.mutated.kernels.items()}
+        library = self._place.load(Path(task.marked_library)) if task.marked_library else {}
+        marked = {name: library[name] for name in task.marked}
+        return ProgramRun(
+            task.mutated,
+            self._unmutated.keys,
+            self._memory,
+            functions.__getitem__,
+            marked,
+            constants,
+            task.harmless,
+            task.is_rewired,
+        )
+
+    def _function(self, kernel: SessionKernel, own: tvm.runtime.Module | None) -> Function:
+        if not kernel.is_own:
+            return self._functions[kernel.name]
+        assert own is not None
+        function: Function = own[kernel.name]
+        return function
+
+    def _row(self, position: int) -> SessionRow:
+        """An input and its golden values: from the device, or computed now and kept if there is room."""
+        if position in self._rows:
+            return self._rows[position]
+        row = self._computed(self._unmutated.inputs[position])
+        blocks = list(row.blocks.values())
+        if byte_count(blocks) <= self._room:
+            self._room -= byte_count(blocks)
+            self._rows[position] = row
+            self._kept += blocks
+            self._sums += self._memory.checksums(blocks)
+        else:
+            self._room = 0  # the first inputs are those that are kept
+        return row
+
+    def _computed(self, data: np.ndarray) -> SessionRow:
+        program = self._unmutated.program
+        values = {number: self._constants[key] for number, key in self._unmutated.constants.items()}
+        kept = {number: self._memory.upload(data[np.newaxis]) for number in program.inputs}
+        values |= kept
+        for call in run_calls(program, self._functions, self._memory, values):
+            kept.update({number: values[number] for number in call.results})
+        return SessionRow(self._memory, program, kept)
 
 
 @dataclass(frozen=True)
@@ -79,14 +272,14 @@ class SessionEvaluator:
     ) -> None:
         self.stages, self.device, self.catalogue = stages, device, catalogue
         program = take_program(stages.at(Slot.KERNEL))
-        plain = {name: DeviceKernel(name, digest) for name, digest in prepared.library.digests.items()}
+        plain = {name: SessionKernel(name, digest) for name, digest in prepared.library.digests.items()}
         running = {kernel.digest: kernel for kernel in plain.values()}
         self._builder = MutantBuilder(stages, program, plain, running, self._compile)
         self._unmutated = Unmutated(
             program,
             plain,
             GoldenKeys.of(program, self._builder.keys),
-            _constant_keys(program, self._builder.constants),
+            self._builder.constants.of_program(program),
             prepared.library.path,
             prepared.memory.path,
             inputs,
@@ -95,7 +288,7 @@ class SessionEvaluator:
         )
         self.session = LastingSession(
             device,
-            lambda stage, place: DeviceSession(stage, place, self._unmutated).answer,
+            lambda stage, place: SessionServer(stage, place, self._unmutated).answer,
             RUNNING,
             tasks or RemoteTasks(),
             _headroom(device, prepared.limit_bytes),
@@ -120,9 +313,9 @@ class SessionEvaluator:
             if not isinstance(built.value, _Ready):
                 return built
             task, run = built.value.task, built.value.run
-            ending = self.session.ask(task, seconds, harmful=bool(task.guarded))
+            ending = self.session.ask(task, seconds, harmful=task.may_do_harm)
         ending = replace(ending, seconds=built.seconds + ending.seconds, note=ending.note or task.progress)
-        if isinstance(ending.value, Course):
+        if isinstance(ending.value, SessionAnswer):
             ending = replace(ending, value=self._finished(run, ending.value))
         self.session.close_if_wanted()
         return ending
@@ -131,12 +324,12 @@ class SessionEvaluator:
         """Gives the session back; the next mutant opens another."""
         self.session.close()
 
-    def _finished(self, run: Run, course: Course) -> Run:
-        if not course.is_intact:
-            # It wrote over what all mutants are compared with: nobody else may meet that.
+    def _finished(self, run: Run, answer: SessionAnswer) -> Run:
+        if not answer.is_intact:
+            # The mutant wrote over golden values or weights: no other mutant may run in that session.
             self.session.close()
-            course.trace.undefined.add(WRITE)
-        run = with_course(run, course.rows, course.seconds, course.trace)
+            answer.run.trace.undefined.add(WRITE)
+        run = run.completed(answer.run)
         self._builder.remember(run)
         return run
 
@@ -149,14 +342,14 @@ class SessionEvaluator:
         program = built.mutated.program
         rewired = self._builder.is_rewired(selections, built.run.applied)
         known = set(self._unmutated.constants.values())
-        constants = _constant_keys(program, self._builder.constants)
+        constants = self._builder.constants.of_program(program)
         if built.marked:
             write_library(built.marked, self.stages.target, folder / _MARKED, self.device.toolchain)
-        task = DeviceTask(
+        task = SessionTask(
             replace(built.mutated, program=replace(program, kernels={}, constants={})),
             constants,
             {key: program.constants[number].numpy() for number, key in constants.items() if key not in known},
-            built.mutated.changed - built.harmless,
+            built.harmless,
             rewired,
             str(folder / _OWN) if any(kernel.is_own for kernel in built.mutated.kernels.values()) else None,
             str(folder / _MARKED) if built.marked else None,
@@ -166,10 +359,10 @@ class SessionEvaluator:
         )
         return _Ready(task, built.run)
 
-    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, DeviceKernel]:
+    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, SessionKernel]:
         finished = write_library(functions, self.stages.target, folder / _OWN, self.device.toolchain, tir_pipeline)
         return {
-            name: DeviceKernel(name, digest, is_own=True, undefined_values=name in finished.undefined_values)
+            name: SessionKernel(name, digest, is_own=True, undefined_values=name in finished.undefined_values)
             for name, digest in finished.digests.items()
         }
 
@@ -178,7 +371,7 @@ class SessionEvaluator:
 class _Ready:
     """A mutant that is built, and what it is to become a run with."""
 
-    task: DeviceTask
+    task: SessionTask
     run: Run
 
 
@@ -223,10 +416,6 @@ def _compiled(stages: Stages, device: Device, wanted: SessionPreparation, stage:
     # By themselves: what else is in a module moves the code of its kernels.
     memory = build_library(memory_kernels(stages.target), stages.target, wanted.folder / "memory", store, tools)
     return PreparedSession(library, memory, wanted.limit_bytes)
-
-
-def _constant_keys(program: Program, constants: ConstantKeys) -> dict[int, Key]:
-    return {number: constants.of(tensor) for number, tensor in program.constants.items()}
 
 
 def _headroom(device: Device, limit_bytes: int) -> int | None:

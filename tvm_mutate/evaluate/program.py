@@ -69,6 +69,14 @@ class Program:
         """The kernels that its steps call, by name, in the order of their first calls."""
         return {step.kernel: self.kernels[step.kernel] for step in self.steps if isinstance(step, KernelCall)}
 
+    def first_calls(self) -> list[KernelCall]:
+        """The first call of each kernel, in order."""
+        calls: dict[str, KernelCall] = {}
+        for step in self.steps:
+            if isinstance(step, KernelCall):
+                calls.setdefault(step.kernel, step)
+        return list(calls.values())
+
     def writers(self) -> dict[int, int]:
         """For each value that a step writes, the number of that step."""
         found: dict[int, int] = {}

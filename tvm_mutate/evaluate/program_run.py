@@ -1,0 +1,176 @@
+"""Runs a program on the memory of a device: of a mutant, only the values whose keys are not golden."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic
+
+import numpy as np
+
+from tvm_mutate.evaluate.keys import CodeDigest, GoldenKeys, Key, MutatedProgram, call_key, needed_steps
+from tvm_mutate.evaluate.memory import Arena, Function, GoldenRow, Memory, Value
+from tvm_mutate.evaluate.program import KernelCall, Program, View
+from tvm_mutate.evaluate.red_zones import READ
+from tvm_mutate.evaluate.stopping import StopRule
+
+
+def run_calls(
+    program: Program, functions: Mapping[str, Function], memory: Memory[Value], values: dict[int, Value]
+) -> Iterator[KernelCall]:
+    """Runs an unmutated program; each kernel call is given when it is done.
+
+    ``values`` holds the inputs and constants by number, and gets the value of every step.
+    """
+    for step in program.steps:
+        if isinstance(step, View):
+            values[step.result] = memory.view(values[step.argument], program.types[step.result])
+        else:
+            results = [memory.empty(program.types[number]) for number in step.results]
+            memory.call(functions[step.kernel], [values[number] for number in step.arguments], results)
+            values.update(zip(step.results, results, strict=True))
+            yield step
+
+
+@dataclass
+class Trace:
+    """What one mutant did, over all inputs so far; ``kernel_seconds`` is the time inside kernels."""
+
+    reached: bool = False
+    infected: bool = False
+    masked_by: set[str] = field(default_factory=set)
+    undefined: set[str] = field(default_factory=set)
+    kernel_runs: int = 0
+    kernel_seconds: float = 0.0
+
+    def note_call(self, kernel: str, fault: bool, same: bool) -> None:
+        """Counts a kernel call: whether the fault acts in it, and whether its results are golden."""
+        self.kernel_runs += 1
+        self.reached |= fault
+        self.infected |= fault and not same
+        if self.infected and not fault and same:
+            self.masked_by.add(kernel)
+
+
+@dataclass(frozen=True)
+class InputsRun:
+    """The scores (each of shape [classes]) and the seconds of each input that was run, and the mutant's trace."""
+
+    rows: tuple[np.ndarray, ...]
+    seconds: tuple[float, ...]
+    trace: Trace
+
+
+class ProgramRun(Generic[Value]):
+    """Runs one mutated program, input by input, on one memory; buffers are allocated once.
+
+    ``function_of`` gives its kernels by name; ``marked`` those of the changed kernels that mark conversions that do not
+    fit; ``constants`` its constants by number; ``harmless`` the changed kernels that are proved to stay inside their
+    buffers. ``is_rewired`` says whether its values may have other numbers than those of the unmutated program.
+    """
+
+    def __init__(
+        self,
+        mutated: MutatedProgram[CodeDigest],
+        golden: GoldenKeys,
+        memory: Memory[Value],
+        function_of: Callable[[str], Function],
+        marked: Mapping[str, Function],
+        constants: Mapping[int, Value],
+        harmless: frozenset[str],
+        is_rewired: bool,
+    ) -> None:
+        self._mutated, self._golden, self._memory = mutated, golden, memory
+        self._function_of, self._marked, self._harmless, self._is_rewired = function_of, marked, harmless, is_rewired
+        self._program = mutated.program
+        self._constants = dict(constants)
+        for step in self._program.steps:  # views of constants remain where TVM did not fold them
+            if isinstance(step, View) and step.argument in self._constants:
+                kind = self._program.types[step.result]
+                self._constants[step.result] = memory.view(self._constants[step.argument], kind)
+        self._steps = needed_steps(self._program, mutated.keys, golden)
+        self._arenas: dict[int, Arena[Value]] = {}
+        self._buffers: dict[int, Value] = {}
+        self._trace = Trace()
+
+    def run(
+        self,
+        row_of: Callable[[int], GoldenRow[Value]],
+        inputs: int,
+        stop: StopRule | None,
+        sign_of_life: Callable[[], object],
+    ) -> InputsRun:
+        """Runs the inputs in order, until ``stop`` is satisfied; ``row_of`` gives the golden values of an input."""
+        rows: list[np.ndarray] = []
+        seconds: list[float] = []
+        for position in range(inputs):
+            row = row_of(position)
+            started = time.perf_counter()
+            rows.append(self._scores(row, thoroughly=position == 0))
+            seconds.append(time.perf_counter() - started)
+            sign_of_life()
+            if stop is not None and stop.is_settled(rows):
+                break
+        return InputsRun(tuple(rows), tuple(seconds), self._trace)
+
+    def _scores(self, row: GoldenRow[Value], thoroughly: bool) -> np.ndarray:
+        """The scores of one input, shape [classes]."""
+        keys: list[Key | None] = list(self._mutated.keys)
+        computed: dict[int, Value] = {}
+        types, inputs = self._program.types, {number: row.input(number) for number in self._program.inputs}
+
+        def value_of(number: int) -> Value:
+            for known in (computed, self._constants, inputs):
+                if number in known:
+                    return known[number]
+            return row.value(self._golden.numbers[keys[number] or b""], types[number])
+
+        for position, step in self._steps:
+            if isinstance(step, View):
+                keys[step.result] = keys[step.argument]
+                for known in (computed, inputs):
+                    if step.argument in known:
+                        known[step.result] = self._memory.view(known[step.argument], types[step.result])
+                continue
+            digest, arguments = self._mutated.kernels[step.kernel].digest, [keys[each] for each in step.arguments]
+            keys_by_code = {number: call_key(digest, arguments, at) for at, number in enumerate(step.results)}
+            for number, key in keys_by_code.items():
+                keys[number] = key
+            if all(key in self._golden.numbers for key in keys_by_code.values()):
+                continue
+            is_changed = step.kernel in self._mutated.changed
+            # All arguments are golden but the key is unknown: the kernel, its arguments or its constants are others.
+            is_fault = is_changed or not any(each in computed for each in step.arguments)
+            given = [value_of(number) for number in step.arguments]
+            results = self._changed(position, step, given, thoroughly) if is_changed else self._unchanged(step, given)
+            same = True
+            for number, value in zip(step.results, results, strict=True):
+                golden_number = row.find(value, number, self._is_rewired)
+                if golden_number is None:
+                    computed[number] = value
+                    same = False
+                else:
+                    keys[number] = self._golden.keys[golden_number]
+            self._trace.note_call(step.kernel, is_fault, same)
+        return self._memory.read(value_of(self._program.outputs[0])).reshape(-1).copy()
+
+    def _changed(self, position: int, step: KernelCall, arguments: list[Value], thoroughly: bool) -> list[Value]:
+        if position not in self._arenas:
+            harmless = step.kernel in self._harmless
+            self._arenas[position] = self._memory.arena(step, self._program, harmless)
+        arena = self._arenas[position]
+        before = arena.kernel_seconds
+        marked = self._marked.get(step.kernel) if thoroughly else None
+        results, undefined = arena.run(self._function_of(step.kernel), arguments, thoroughly, marked)
+        self._trace.kernel_seconds += arena.kernel_seconds - before
+        self._trace.undefined |= undefined | ({READ} if self._mutated.kernels[step.kernel].undefined_values else set())
+        return results
+
+    def _unchanged(self, step: KernelCall, arguments: list[Value]) -> list[Value]:
+        for number in step.results:
+            if number not in self._buffers:
+                self._buffers[number] = self._memory.empty(self._program.types[number])
+        results = [self._buffers[number] for number in step.results]
+        self._trace.kernel_seconds += self._memory.call(self._function_of(step.kernel), arguments, results)
+        return results
