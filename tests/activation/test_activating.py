@@ -130,7 +130,7 @@ def test_a_pipeline_of_the_users_own_is_not_seen_and_the_activation_says_so():
     own = tvm.transform.Sequential([relax.transform.LegalizeOps()])
     with activate(GRAPH) as activation:
         own(network())
-    assert "NEVER applied, a Relax pipeline of one's own is not seen" in activation.say()
+    assert "NEVER applied; a Relax pipeline that the user puts together is not seen" in activation.say()
 
 
 def test_a_fault_in_the_list_of_passes_is_in_pipelines_that_are_looked_up(kernels):

@@ -16,6 +16,7 @@ from tvm.tirx import compilation_pipeline
 
 from tests.activation.conftest import doubling
 from tvm_mutate.activation import Build, caught_builds, kernel_digest
+from tvm_mutate.mutant import Slot
 
 
 @dataclass
@@ -23,19 +24,10 @@ class Recording:
     seen: list[tuple[str, int, list[str]]] = field(default_factory=list)
     builds: list[Build] = field(default_factory=list)
 
-    def _record(self, stage: str, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        self.seen.append((stage, build.number, sorted(each.name_hint for each in module.functions)))
+    def __call__(self, slot: Slot, build: Build, module: tvm.IRModule) -> tvm.IRModule:
+        self.builds += [build] if slot is Slot.KERNEL else []
+        self.seen.append((str(slot), build.number, sorted(each.name_hint for each in module.functions)))
         return module
-
-    def kernel(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        self.builds.append(build)
-        return self._record("kernel", build, module)
-
-    def lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        return self._record("lowered", build, module)
-
-    def codegen(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        return self._record("codegen", build, module)
 
 
 def stages(recording: Recording) -> list[str]:
@@ -174,21 +166,20 @@ def test_host_and_device_functions_belong_to_one_build():
     ]
 
 
-def test_what_the_catcher_returns_is_what_is_built(kernels):
-    class Tripled(Recording):
-        def kernel(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-            tripled = tvm_ffi.structural_map(
-                module["main"], [(tirx.FloatImm, lambda node: tirx.FloatImm("float32", 3.0))]
-            )
-            return tvm.IRModule({"main": tripled})
+def test_what_the_hook_returns_is_what_is_built(kernels):
+    def tripled(slot: Slot, _build: Build, module: tvm.IRModule) -> tvm.IRModule:
+        if slot is not Slot.KERNEL:
+            return module
+        three = [(tirx.FloatImm, lambda node: tirx.FloatImm("float32", 3.0))]
+        return tvm.IRModule({"main": tvm_ffi.structural_map(module["main"], three)})
 
     given, result = (tvm.runtime.tensor(np.ones(16, "float32")) for _ in range(2))
-    with caught_builds(Tripled()):
+    with caught_builds(tripled):
         tvm.compile(kernels, target="llvm")(given, result)
     assert (result.numpy() == 6).all()
 
 
-def test_contexts_nest_and_both_catchers_see_every_build(kernels):
+def test_contexts_nest_and_both_hooks_see_every_build(kernels):
     outer, inner = Recording(), Recording()
     with caught_builds(outer):
         with caught_builds(inner):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.entry_points import environment_with_entry_points
-from tvm_mutate.activation.recording import FolderRecording
+from tvm_mutate.activation import LoggedBuilds
 from tvm_mutate.mutant import Slot
 
 MUTANT = "tir.drop-store@main#*"
@@ -36,7 +36,7 @@ def test_a_process_is_mutated_and_says_so_in_two_lines(tmp_path: Path):
     finished = python(TELL, tmp_path, TVM_MUTATE=MUTANT)
     assert (finished.returncode, finished.stdout) == (0, "[-1.0]\n")
     assert finished.stderr.splitlines() == [
-        f"tvm_mutate: mutant {MUTANT} is active in all that this process builds",
+        f"tvm_mutate: mutant {MUTANT} is active in all builds of this process",
         f"tvm_mutate: mutant {MUTANT} was applied (builds changed: 1 of 1)",
     ]
 
@@ -70,7 +70,7 @@ print(PopenPoolExecutor(max_workers=1).submit(build).result())
 def test_processes_of_tvms_popen_pool_are_mutated_and_tell_of_it(tmp_path: Path):
     finished = python(POOL, tmp_path, TVM_MUTATE=MUTANT, TVM_MUTATE_RECORD=str(tmp_path / "record"))
     assert (finished.returncode, finished.stdout) == (0, "[-1.0]\n"), finished.stderr
-    assert FolderRecording.read(tmp_path / "record").applied
+    assert LoggedBuilds.read(tmp_path / "record").applied
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_processes_of_tvms_popen_pool_are_mutated_and_tell_of_it(tmp_path: Path)
     [
         ({"TVM_MUTATE": "tir.drop-stor@*#*"}, "did you mean 'tir.drop-store'?"),
         ({"TVM_MUTATE": "nonsense"}, "does not parse"),
-        ({"TVM_MUTATE": MUTANT, "TVM_MUTATE_BUILD": "first"}, "TVM_MUTATE_BUILD=first is no number"),
+        ({"TVM_MUTATE": MUTANT, "TVM_MUTATE_BUILD": "first"}, "TVM_MUTATE_BUILD=first is not a build number"),
     ],
 )
 def test_what_cannot_be_activated_ends_the_process_with_a_sentence(
@@ -126,7 +126,7 @@ def test_the_package_offers_activate_by_itself():
 def test_a_recording_has_the_modules_of_each_slot_and_no_line_on_stderr(tmp_path: Path):
     finished = python(f"{TELL}print(stored())", tmp_path, TVM_MUTATE_RECORD=str(tmp_path / "record"))
     assert (finished.stdout, finished.stderr) == ("[3.0]\n[3.0]\n", "")
-    recording = FolderRecording.read(tmp_path / "record")
+    recording = LoggedBuilds.read(tmp_path / "record")
     assert (recording.builds, recording.relax_pipelines, recording.applied) == (2, 0, False)
     assert {each.slot for each in recording.modules} == {Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN}
     assert all("main" in {at.name_hint for at in each.module().functions} for each in recording.modules)

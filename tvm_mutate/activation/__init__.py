@@ -1,7 +1,16 @@
-"""Builds that someone else starts, caught where TVM looks up its pipelines: nothing of theirs is edited."""
+"""Mutates and records builds that other programs start, where TVM looks up its pipelines."""
 
-from tvm_mutate.activation.activate import Activation, activate
-from tvm_mutate.activation.builds import Build, Catcher, kernel_digest
-from tvm_mutate.activation.catching import caught_builds
+from tvm_mutate.activation.catching import Build, caught_builds, kernel_digest
+from tvm_mutate.activation.mutating import Activation, activate, comes_from_kernel
+from tvm_mutate.activation.recording import BuildLog, LoggedBuilds
 
-__all__ = ["Activation", "Build", "Catcher", "activate", "caught_builds", "kernel_digest"]
+__all__ = [
+    "Activation",
+    "Build",
+    "BuildLog",
+    "LoggedBuilds",
+    "activate",
+    "caught_builds",
+    "comes_from_kernel",
+    "kernel_digest",
+]

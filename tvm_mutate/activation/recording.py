@@ -1,4 +1,4 @@
-"""What the processes of a command build, in a folder that all of them write to: read to know what can be mutated."""
+"""Records what the processes of a command build, in a folder that all of them write to."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from typing import Any
 
 import tvm
 
-from tvm_mutate.activation.builds import Build
-from tvm_mutate.activation.catching import caught_builds
-from tvm_mutate.activation.relax_pipelines import caught_relax_pipelines
+from tvm_mutate.activation.catching import Build, caught_builds, caught_relax_pipelines
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Applied
@@ -24,11 +22,11 @@ _LINES = "lines.jsonl"
 _MODULES = "modules"
 
 
-class FolderRecorder:
-    """Writes what a process builds, or what was mutated in it, to a folder; a catcher.
+class BuildLog:
+    """Writes the builds of a process, and the mutations applied in it, to a folder.
 
-    A line is written at once: what a process did that ends badly is there. Raises UsageError where the folder cannot
-    be written.
+    Each line is written at once, so the log of a process that crashes is complete. Raises UsageError if the folder
+    cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,30 +34,23 @@ class FolderRecorder:
         try:
             (folder / _MODULES).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder} cannot be written to ({error.strerror})") from None
+            raise UsageError(f"cannot write to the folder {folder} ({error.strerror})") from None
 
-    def kernel(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """Records the module that a TIR pipeline is given."""
-        return self._record(Slot.KERNEL, build, module)
-
-    def lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """Records the module after the pipeline's body."""
-        return self._record(Slot.LOWERED, build, module)
-
-    def codegen(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """Records the module after a finalizer."""
-        return self._record(Slot.CODEGEN, build, module)
-
-    def graph(self, module: tvm.IRModule) -> tvm.IRModule:
-        """Records that a Relax pipeline was run; models may be large, and are not kept."""
-        self._write({"slot": str(Slot.GRAPH)})
-        return module
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Records the builds and the Relax pipelines of the process while the context lasts."""
+        with caught_builds(self._build), caught_relax_pipelines(self._graph):
+            yield
 
     def applied(self, applied: Sequence[Applied]) -> None:
-        """Records that a mutant was applied."""
+        """Records that mutations were applied."""
         self._write({"applied": [str(each.mutation) for each in applied]})
 
-    def _record(self, slot: Slot, build: Build, module: tvm.IRModule) -> tvm.IRModule:
+    def _graph(self, module: tvm.IRModule) -> tvm.IRModule:
+        self._write({"slot": str(Slot.GRAPH)})  # without the module, which may be large
+        return module
+
+    def _build(self, slot: Slot, build: Build, module: tvm.IRModule) -> tvm.IRModule:
         content = tvm.ir.save_json(module)
         name = hashlib.sha256(content.encode()).hexdigest()
         path = self._folder / _MODULES / f"{name}.json"
@@ -67,28 +58,21 @@ class FolderRecorder:
             temporary = path.with_suffix(f".{os.getpid()}")
             temporary.write_text(content)
             temporary.replace(path)
-        digests = dict(build.digests)
-        self._write({"slot": str(slot), "process": os.getpid(), "build": build.number, "digests": digests, "at": name})
+        numbers = {"process": os.getpid(), "build": build.number}
+        self._write({"slot": str(slot), **numbers, "digests": build.digests, "at": name})
         return module
 
     def _write(self, line: Mapping[str, Any]) -> None:
         descriptor = os.open(self._folder / _LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(descriptor, (json.dumps(line) + "\n").encode())  # in one piece, beside those of other processes
+            os.write(descriptor, (json.dumps(line) + "\n").encode())  # one call: other processes append, too
         finally:
             os.close(descriptor)
 
 
-@contextlib.contextmanager
-def recorded_builds(recorder: FolderRecorder) -> Iterator[None]:
-    """While this lasts, the builds and Relax pipelines of the process are recorded."""
-    with caught_builds(recorder), caught_relax_pipelines(recorder.graph):
-        yield
-
-
 @dataclass(frozen=True)
-class RecordedModule:
-    """A module as it was in a slot of some build, with the digests of the kernels of that build by function name."""
+class LoggedModule:
+    """A module in a slot of a build, with the digests of the kernels of the build by function name."""
 
     slot: Slot
     digests: Mapping[str, str]
@@ -100,20 +84,21 @@ class RecordedModule:
 
 
 @dataclass(frozen=True)
-class FolderRecording:
-    """What a folder has of a command: its modules, each once, and how many builds and Relax pipelines there were."""
+class LoggedBuilds:
+    """What a command built: the different modules, the number of builds and Relax pipelines, and if a mutant acted."""
 
-    modules: tuple[RecordedModule, ...]
+    modules: tuple[LoggedModule, ...]
     builds: int
     relax_pipelines: int
     applied: bool
 
     @classmethod
-    def read(cls, folder: Path) -> FolderRecording:
-        """What is in the folder; nothing was built where there is nothing."""
-        lines = [json.loads(line) for line in _lines(folder)]
+    def read(cls, folder: Path) -> LoggedBuilds:
+        """The content of a folder that processes wrote with :class:`BuildLog`; no builds if no process wrote to it."""
+        path = folder / _LINES
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         modules = {
-            (line["slot"], line["at"]): RecordedModule(
+            (line["slot"], line["at"]): LoggedModule(
                 Slot(line["slot"]), line["digests"], folder / _MODULES / f"{line['at']}.json"
             )
             for line in lines
@@ -126,8 +111,3 @@ class FolderRecording:
             slots.count(str(Slot.GRAPH)),
             any("applied" in line for line in lines),
         )
-
-
-def _lines(folder: Path) -> list[str]:
-    path = folder / _LINES
-    return path.read_text().splitlines() if path.exists() else []

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tvm_mutate.activation.recording import FolderRecording
+from tvm_mutate.activation import LoggedBuilds
 from tvm_mutate.campaign.environment import package_versions
 from tvm_mutate.campaign.progress import Reporter
 from tvm_mutate.errors import UntrustedError, UsageError
@@ -110,7 +110,7 @@ class CommandSession:
             self._journal.reused,
         )
 
-    def _checked(self, baseline: CommandRun) -> FolderRecording:
+    def _checked(self, baseline: CommandRun) -> LoggedBuilds:
         if baseline.kind is not Kind.PASSED:
             raise UntrustedError(f"the command fails without any mutant ({baseline.reason})")
         if not baseline.recording.builds:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvm_mutate.activation.place import is_of
-from tvm_mutate.activation.recording import FolderRecording
+from tvm_mutate.activation import LoggedBuilds, comes_from_kernel
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, FunctionRule, GraphRule, Mutation, Sites, Slot, TirRule
 from tvm_mutate.mutant.sampling import sample_sites
@@ -28,7 +27,7 @@ class Planned:
 
 
 def plan_command(
-    words: Sequence[str], recording: FolderRecording, sites: str, seed: int, catalogue: Catalogue
+    words: Sequence[str], recording: LoggedBuilds, sites: str, seed: int, catalogue: Catalogue
 ) -> list[Planned]:
     """The mutants of the operators that the words mean, in what the recorded command builds.
 
@@ -57,7 +56,7 @@ def plan_command(
     return _sampled([*single, *of_passes], sites, seed)
 
 
-def _places(selections: Sequence[Selection], recording: FolderRecording) -> Mapping[tuple[Mutation, str, str], int]:
+def _places(selections: Sequence[Selection], recording: LoggedBuilds) -> Mapping[tuple[Mutation, str, str], int]:
     """How many sites each mutation has in each function of each kernel, the kernels by digest; in a fixed order."""
     counts: dict[tuple[Mutation, str, str], int] = {}
     by_slot: dict[Slot, list[Selection]] = {}
@@ -75,7 +74,7 @@ def _places(selections: Sequence[Selection], recording: FolderRecording) -> Mapp
 
 
 def _kernels(name: str, digests: Mapping[str, str]) -> Iterator[str]:
-    yield from (digest for kernel, digest in digests.items() if is_of(name, kernel))
+    yield from (digest for kernel, digest in digests.items() if comes_from_kernel(name, kernel))
 
 
 def _sampled(planned: Sequence[Planned], sites: str, seed: int) -> list[Planned]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tvm_mutate.activation.recording import FolderRecording
+from tvm_mutate.activation import LoggedBuilds
 from tvm_mutate.autoload import BUILD, KERNEL, MUTANT, RECORD
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
@@ -35,7 +35,7 @@ class CommandRun:
     kind: Kind
     reason: str
     seconds: float
-    recording: FolderRecording
+    recording: LoggedBuilds
 
 
 class Command:
@@ -74,7 +74,7 @@ class Command:
                 raise CampaignInterruptedError("interrupted")
             kind, reason = _judged(code, taken)
             told = f"{reason}{_last_line(output.fileno())}"
-            yield CommandRun(kind, told, taken, FolderRecording.read(Path(folder)))
+            yield CommandRun(kind, told, taken, LoggedBuilds.read(Path(folder)))
 
     def stop(self) -> None:
         """Kills what runs, and lets nothing be started any more."""

@@ -29,7 +29,6 @@ class BuiltKernel:
     digest: str
     name: str
     build: int
-    target: str
     code: str = ""
 
 
@@ -104,15 +103,15 @@ class Recorder:
             slot: [each for each in selections if each.slot is slot] for slot in (Slot.KERNEL, Slot.LOWERED)
         }
 
-    def kernel(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """Notes the kernels of the build."""
-        for name, digest in build.digests.items():
-            self.built[build.number, name] = BuiltKernel(digest, name, build.number, build.target)
-            self._note(digest, Slot.KERNEL, module, name)
-        return module
+    def __call__(self, slot: Slot, build: Build, module: tvm.IRModule) -> tvm.IRModule:
+        """Notes the kernels of the build, and instruments them when they are lowered."""
+        if slot is Slot.KERNEL:
+            for name, digest in build.digests.items():
+                self.built[build.number, name] = BuiltKernel(digest, name, build.number)
+                self._note(digest, Slot.KERNEL, module, name)
+        return self._lowered(build, module) if slot is Slot.LOWERED else module
 
-    def lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """Notes what the kernels have become, and has them tell when they run."""
+    def _lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
         telling: dict[Any, Any] = {}
         for variable, function in module.functions.items():
             digest = build.digests.get(variable.name_hint)
@@ -125,10 +124,6 @@ class Recorder:
             if told is not None:
                 telling[variable] = told
         return with_functions(module, telling)
-
-    def codegen(self, _build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """The module as it is."""
-        return module
 
     def _told(self, function: tirx.PrimFunc, digest: str) -> tirx.PrimFunc | None:
         if self._calls is None:
