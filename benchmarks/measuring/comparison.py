@@ -96,7 +96,7 @@ def _compare(found: Exactness, fast: Row, rebuilt: Row) -> None:
     for name, differing in (("verdict", found.verdicts), ("outcome", found.outcomes)):
         if fast[name] != rebuilt[name]:
             differing.append(f"{mutant}: {fast[name]} -> {rebuilt[name]} ({kind})")
-    by_content = fast["evaluation"] in ("content", "switchable")
+    by_content = fast["evaluation"] == "content"
     found.by_content += by_content
     if not by_content:
         reason = without_numbers(fast["evaluation_reason"] or f"no reason: {fast['outcome']}")

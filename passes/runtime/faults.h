@@ -6,7 +6,8 @@
 
 #include <cstdint>
 
-// Plain C of integers only, as in sites.h: floating-point values go in and out as their bits.
+// Plain C with integers only: the C code that TVM generates declares these functions without their arguments, so that
+// floats would be passed as doubles. Floating-point values go in and out as their bits.
 extern "C" {
 
 // Begins to count executions anew. Kernels with a fault at one execution call it when they begin.

@@ -26,7 +26,6 @@ SCRIPTS = (
     "pipeline_faults",
     "resumption",
     "suite_score",
-    "switchable",
     "throughput",
     "workers",
 )

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import tvm
 
-from tvm_mutate.cli import options
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import build_batch, parse_target
-from tvm_mutate.native import NativeLibrary, runtime
+from tvm_mutate.native import NativeLibrary, library
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations
 
@@ -26,7 +25,7 @@ def main(A: T.Buffer((4,), "float32"), B: T.Buffer((4,), "float32")):
 
 
 def test_a_kernel_that_calls_the_runtime_is_not_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(runtime, "native_library", lambda: ABSENT)
+    monkeypatch.setattr(library, "native_library", lambda: ABSENT)
     catalogue = builtin_catalogue()
     module = tvm.IRModule({"main": tvm.script.from_source(ADDITION)})
     for text in ("tir.round-toward-zero@main#0", "tir.flip-bit-once@main#0"):
@@ -37,12 +36,3 @@ def test_a_kernel_that_calls_the_runtime_is_not_built(monkeypatch: pytest.Monkey
             UsageError, match="calls the run-time support of mutated kernels, and the native library was not"
         ):
             build_batch({"main": mutated["main"]}, parse_target("llvm"), tmp_path)
-
-
-def test_a_campaign_with_switchable_kernels_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(options, "native_library", lambda: ABSENT)
-    given = {"operators": "default", "slots": "", "shard": None, "switchable": True}
-    with pytest.raises(
-        UsageError, match="--switchable needs the native library of tvm_mutate: the native library was not"
-    ):
-        options.specification_of(given)

@@ -66,7 +66,7 @@ class Baseline:
 class EvaluationPath:
     """How a mutant was evaluated, and why by rebuild if single kernels were to be run.
 
-    ``evaluation`` is ``content``, ``switchable`` (by content, with a kernel compiled for many mutants) or ``rebuild``.
+    ``evaluation`` is ``content`` or ``rebuild``.
     """
 
     evaluation: str = "rebuild"

@@ -40,18 +40,11 @@ class BaselineRequest:
 
 
 @dataclass(frozen=True)
-class Companions:
-    """The ids of the mutants of one kernel that a campaign has yet to evaluate."""
-
-    mutants: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class MutantRequest:
     """Asks for the row of one mutant.
 
-    ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``companions`` its
-    kernel may be compiled once for all of these. With ``scores`` the row has the mutant's under :data:`SCORES`, too.
+    ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``scores`` the
+    row has the mutant's under :data:`SCORES`, too.
     """
 
     subject: Subject
@@ -62,7 +55,6 @@ class MutantRequest:
     seconds: float
     until: str = ""
     precision: float | None = None
-    companions: Companions | None = None
     scores: bool = False
 
 

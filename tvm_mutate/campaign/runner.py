@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from tvm_mutate.campaign.baselines import Baselines
 from tvm_mutate.campaign.between import Between, compare_devices
-from tvm_mutate.campaign.companions import companions_of, kernel_of
 from tvm_mutate.campaign.earlier import Earlier
 from tvm_mutate.campaign.engine import Engine, EngineFactory, Job, WorkerDeathError
 from tvm_mutate.campaign.environment import environment, package_versions
@@ -236,13 +235,11 @@ class Campaign:
         ]
         until, precision = self.specification.until, self.specification.precision
         waiting = [each for each in wanted if (each[0].name, each[1].name, each[2]) not in known]
-        companions = companions_of(waiting) if self.specification.switchable else {}
         requests = [
             replace(
                 self._request(subject, device, mutant, baselines.of(subject, device)),
                 until=until,
                 precision=precision,
-                companions=companions.get((subject.name, device.name, kernel_of(mutant))),
                 scores=len(self.devices) > 1,  # to compare them with
             )
             for subject, device, mutant in waiting

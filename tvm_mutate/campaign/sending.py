@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvm_mutate.campaign.record import Baseline
-from tvm_mutate.campaign.requests import Companions
 from tvm_mutate.campaign.subject import Subject
 
-# These have an entry for every input or for every mutant of a kernel, and many requests have the same ones.
-_SHARED = (Subject, Baseline, Companions)
+# These have an entry for every input, and many requests have the same ones.
+_SHARED = (Subject, Baseline)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Specification:
     all these the ``shard`` k of n. With ``rebuild`` the whole model is
     built and run for every mutant; without ``fast_kernels`` kernels are run in their own schedules only. A mutant's
     inputs end early where ``until`` is ``killed`` and the oracle has noticed one, and where the 95 % interval of its
-    dissimilarity is narrower than ``precision``. With ``switchable`` a kernel is compiled once for many of its mutants.
+    dissimilarity is narrower than ``precision``.
     """
 
     operators: tuple[str, ...] = ("default",)
@@ -58,7 +58,6 @@ class Specification:
     until: str = ""
     precision: float | None = None
     fast_kernels: bool = True
-    switchable: bool = False
 
 
 @dataclass(frozen=True)

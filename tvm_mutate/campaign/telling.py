@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm_mutate.campaign.companions import kernel_of
 from tvm_mutate.campaign.requests import MutantRequest, Request, UndefinedRequest
 from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.mutant import Mutant
 
 _CRASHES = ("crash", "timeout", "exception")
 
@@ -18,7 +18,9 @@ def pair_of(request: Request) -> Pair:
 
 def group_of(request: Request) -> str:
     """The kernel that a mutant changes first: mutants of one kernel share what is compiled and calculated for it."""
-    return kernel_of(request.mutant) if isinstance(request, MutantRequest | UndefinedRequest) else ""
+    if not isinstance(request, MutantRequest | UndefinedRequest):
+        return ""
+    return Mutant.parse(request.mutant).mutations[0].function
 
 
 def described(request: Request) -> str:

@@ -20,7 +20,6 @@ from tvm_mutate.device import Device, parse_devices, why_no_session
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import missing_compiler
 from tvm_mutate.mutant import Slot
-from tvm_mutate.native import native_library
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import ORACLES, parse_oracle
 
@@ -102,7 +101,6 @@ def campaign_options(command: Command) -> Command:
     iterate = (
         "Output folder of an earlier campaign: what was killed or equivalent there and is unchanged is carried over."
     )
-    switchable = "Compile a kernel once for many of its mutants of single sites, and switch them on one by one."
     precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
     named = "Of which mutants to find out whether they access memory outside their buffers."
     memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
@@ -112,7 +110,6 @@ def campaign_options(command: Command) -> Command:
         click.option(
             "--no-fast-kernels", is_flag=True, help="Run kernels in their own schedules only, which is slower."
         ),
-        click.option("--switchable", is_flag=True, help=switchable),
         click.option(
             "--until", type=click.Choice(["killed"]), help="Stop a mutant at the first input that is noticed."
         ),
@@ -194,9 +191,6 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         if slot not in {each.value for each in Slot}:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(each.value for each in Slot)}")
     parse_oracle(oracle)
-    switchable = options.get("switchable", False)
-    if switchable and not native_library():
-        raise UsageError(f"--switchable needs the native library of tvm_mutate: {native_library().obstacle}")
     shard, sites, order = options["shard"], _sites_of(options), options["order"]
     check_order(order, sites)
     return Specification(
@@ -213,7 +207,6 @@ def specification_of(options: dict[str, Any], oracle: str = Specification.oracle
         until=options.get("until") or "",
         precision=options.get("precision"),
         fast_kernels=not options.get("no_fast_kernels", False),
-        switchable=switchable,
     )
 
 

@@ -76,6 +76,13 @@ def load_library(path: Path) -> NativeLibrary:
     return NativeLibrary(path, built_for)
 
 
+def require_runtime() -> None:
+    """Loads the run-time support of mutated kernels; raises UsageError with the reason if the library is missing."""
+    library = native_library()
+    if not library:
+        raise UsageError(f"this fault calls the run-time support of mutated kernels, and {library.obstacle}")
+
+
 def _release(version: str) -> tuple[str, ...]:
     """Major, minor and patch: what comes after them in a version leaves the binary interface as it is."""
     return tuple(version.split(".")[:3])

@@ -29,7 +29,6 @@ from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
 from tvm_mutate.passes.outside import Accesses, OutsideAccess, find_outside
 from tvm_mutate.passes.prologue import CALLS_RUNTIME
 from tvm_mutate.passes.selection import Selection, Site
-from tvm_mutate.passes.switch import Switchable, switchable
 from tvm_mutate.passes.tir_rewriter import COMPUTE_SCOPE
 
 __all__ = [
@@ -45,7 +44,6 @@ __all__ = [
     "Recorder",
     "Selection",
     "Site",
-    "Switchable",
     "apply_mutations",
     "apply_to_code",
     "code_pass",
@@ -64,7 +62,6 @@ __all__ = [
     "selections_by_slot",
     "site_positions",
     "slot_passes",
-    "switchable",
     "take_effect_together",
     "unified_difference",
     "with_functions",

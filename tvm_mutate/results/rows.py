@@ -24,10 +24,9 @@ Labels = Annotated[tuple[int, ...], Meta(description="One class index an input, 
 
 
 class EvaluationPath(str, enum.Enum):
-    """How a mutant was evaluated: kernel by kernel, the same with a kernel of many mutants, or as a whole model."""
+    """How a mutant was evaluated: kernel by kernel, or as a whole model."""
 
     CONTENT = "content"
-    SWITCHABLE = "switchable"
     REBUILD = "rebuild"
 
     def __str__(self) -> str:
