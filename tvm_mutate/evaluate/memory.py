@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -11,8 +11,8 @@ from tvm_mutate.evaluate.program import KernelCall, Program, ValueType
 
 # A value in the memory of a device: an input, a constant, or the result of a kernel.
 Value = TypeVar("Value")
-# A compiled kernel: called with its arguments and its results, as the memory of its device passes them.
-Function = Callable[..., Any]
+# A compiled kernel in the form that the memory of its device calls; on this machine a function of tensors.
+Function = Any
 
 
 class GoldenRow(Protocol[Value]):

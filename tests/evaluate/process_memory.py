@@ -1,0 +1,155 @@
+"""A device of a new kind in 150 lines: values and kernels are in another process, behind a pipe."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import tvm
+
+from tvm_mutate.evaluate.program import KernelCall, Program, ValueType
+from tvm_mutate.evaluate.red_zones import CONVERSION, PATTERNS, READ
+
+
+@dataclass(frozen=True)
+class ProcessKernel:
+    """A kernel in a library file, with the digest of its code."""
+
+    path: str
+    name: str
+    digest: str
+    undefined_values: bool = False
+
+
+@dataclass(frozen=True)
+class ProcessValue:
+    """A value by its number in the other process, and the type under which a kernel gets the value."""
+
+    number: int
+    kind: ValueType
+
+
+def serve(connection: Connection) -> None:
+    """Does what is asked, in the other process, until the pipe is closed."""
+    values: dict[int, np.ndarray] = {}
+    modules: dict[str, Any] = {}
+
+    def typed(number: int, kind: ValueType) -> np.ndarray:
+        return values[number].view(kind.dtype).reshape(kind.shape)
+
+    def call(path: str, name: str, given: Sequence[tuple[int, ValueType]]) -> None:
+        if path not in modules:
+            modules[path] = tvm.runtime.load_module(path)
+        modules[path][name](*(tvm.runtime.from_dlpack(typed(*each)) for each in given))
+
+    def write(number: int, content: bytes) -> None:
+        values[number] = aligned(len(content))
+        values[number][...] = np.frombuffer(content, np.uint8)
+
+    def same(first: int, second: int) -> bool:
+        return values[first].tobytes() == values[second].tobytes()
+
+    def aligned(count: int) -> np.ndarray:
+        memory = np.empty(count + 64, np.uint8)
+        return memory[-memory.ctypes.data % 64 :][:count]
+
+    verbs = {"call": call, "write": write, "same": same, "read": lambda number: values[number].tobytes()}
+    while True:
+        try:
+            verb, arguments = connection.recv()
+        except EOFError:
+            return
+        connection.send(verbs[verb](*arguments))
+
+
+class ProcessMemory:
+    """The memory of the other process."""
+
+    def __init__(self) -> None:
+        context = get_context("fork")
+        self._connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self._numbers: Iterator[int] = itertools.count()
+
+    def ask(self, verb: str, *arguments: Any) -> Any:
+        self._connection.send((verb, arguments))
+        return self._connection.recv()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self._connection.close()
+
+    def upload(self, array: np.ndarray) -> ProcessValue:
+        value = ProcessValue(next(self._numbers), ValueType(tuple(array.shape), str(array.dtype)))
+        self.ask("write", value.number, np.ascontiguousarray(array).tobytes())
+        return value
+
+    def view(self, value: ProcessValue, kind: ValueType) -> ProcessValue:
+        return ProcessValue(value.number, kind)
+
+    def empty(self, kind: ValueType) -> ProcessValue:
+        return self.upload(np.zeros(kind.shape, kind.dtype))
+
+    def call(self, function: ProcessKernel, arguments: list[ProcessValue], results: list[ProcessValue]) -> float:
+        started = time.perf_counter()
+        given = [(each.number, each.kind) for each in (*arguments, *results)]
+        self.ask("call", function.path, function.name, given)
+        return time.perf_counter() - started
+
+    def arena(self, call: KernelCall, program: Program, harmless: bool) -> ProcessArena:
+        return ProcessArena(self, [program.types[each] for each in call.results])
+
+    def read(self, value: ProcessValue) -> np.ndarray:
+        content = np.frombuffer(self.ask("read", value.number), np.uint8)
+        return content.view(value.kind.dtype).reshape(value.kind.shape)
+
+
+class ProcessArena:
+    """Results that start as a pattern: what a kernel never writes is known. There are no bands around buffers."""
+
+    def __init__(self, memory: ProcessMemory, results: Sequence[ValueType]) -> None:
+        self._memory, self._kinds, self.kernel_seconds = memory, results, 0.0
+
+    def run(
+        self, function: ProcessKernel, arguments: Sequence[ProcessValue], thoroughly: bool, marked: Any = None
+    ) -> tuple[list[ProcessValue], set[str]]:
+        results, undefined = self._run(function, arguments, PATTERNS[0]), set()
+        again = [(each, function, READ) for each in PATTERNS[1:]] if thoroughly else []
+        again += [(PATTERNS[0], marked, CONVERSION)] if marked else []
+        for pattern, other, kind in again:
+            for one, two in zip(results, self._run(other, arguments, pattern), strict=True):
+                undefined |= set() if self._memory.ask("same", one.number, two.number) else {kind}
+        return results, undefined
+
+    def _run(self, function: ProcessKernel, arguments: Sequence[ProcessValue], pattern: int) -> list[ProcessValue]:
+        results = [self._memory.empty(kind) for kind in self._kinds]
+        for value in results:
+            self._memory.ask("write", value.number, bytes([pattern]) * value.kind.byte_count)
+        self.kernel_seconds += self._memory.call(function, arguments, results)
+        return results
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One input and its golden values in the other process."""
+
+    memory: ProcessMemory
+    values: Mapping[int, ProcessValue]
+
+    def input(self, number: int) -> ProcessValue:
+        return self.values[number]
+
+    def value(self, number: int, kind: ValueType) -> ProcessValue:
+        return self.memory.view(self.values[number], kind)
+
+    def find(self, value: ProcessValue, number: int, is_rewired: bool) -> int | None:
+        return number if self.memory.ask("same", value.number, self.values[number].number) else None
