@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.rows_by_hand import without
 from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.runner import CANARIES
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UntrustedError, UsageError
+from tvm_mutate.results import MutantRow
 
 from .conftest import INPUTS, NETWORK, campaign
 
@@ -34,33 +36,33 @@ MUTANTS = (
 TIMED = ("build_seconds", "run_seconds", "kernel_seconds", "latency")
 
 
-def timeless(rows) -> list[dict]:
-    return [{key: value for key, value in row.items() if key not in TIMED} for row in rows]
+def timeless(rows) -> list[MutantRow]:
+    return [without(row, TIMED) for row in rows]
 
 
 def test_a_campaign_judges_killed_survived_and_equivalent_and_trusts_its_canaries(subject: Subject, tmp_path: Path):
     results = campaign(subject, tmp_path / "out", *MUTANTS, devices=("llvm", "c")).run()
-    verdicts = {(row["id"], row["device"]): row["verdict"] for row in results.mutants}
+    verdicts = {(row.id, row.device): row.verdict for row in results.mutants}
     for device in ("llvm", "c"):
         assert verdicts[MUTANTS[0], device] == "killed"
         assert verdicts[MUTANTS[1], device] == "survived"
         assert verdicts[MUTANTS[2], device] == "equivalent"
-    assert [(canary["canary"], canary["device"], canary["verdict"], canary["ok"]) for canary in results.canaries] == [
+    assert [(canary.canary, canary.device, canary.verdict, canary.ok) for canary in results.canaries] == [
         ("no-op", "llvm", "survived", True),
         ("sure kill", "llvm", "killed", True),
         ("no-op", "c", "survived", True),
         ("sure kill", "c", "killed", True),
     ]
-    assert all(row["sites"] >= 1 and row["functions"] >= 1 for row in results.mutants)
-    assert all(row["inputs"] == INPUTS for row in results.mutants)
-    assert all(baseline["noise_floor"] == 0.0 and baseline["same_code"] for baseline in results.baselines)
+    assert all(row.sites >= 1 and row.functions >= 1 for row in results.mutants)
+    assert all(row.inputs == INPUTS for row in results.mutants)
+    assert all(baseline.noise_floor == 0.0 and baseline.same_code for baseline in results.baselines)
 
 
 def test_a_mutant_whose_code_did_not_change_is_equivalent_and_was_not_run(subject: Subject, tmp_path: Path):
     (row,) = campaign(subject, tmp_path / "out", MUTANTS[2]).run().mutants
-    assert (row["verdict"], row["rung"], row["reason"]) == ("equivalent", "compiled", "same generated code")
-    assert row["run_seconds"] == 0
-    assert row["max_abs_diff"] == 0
+    assert (row.verdict, row.rung, row.reason) == ("equivalent", "compiled", "same generated code")
+    assert row.run_seconds == 0
+    assert row.max_abs_diff == 0
 
 
 def test_a_mutant_that_changes_only_weights_is_not_taken_for_the_unmutated_model(subject: Subject, tmp_path: Path):
@@ -69,33 +71,33 @@ def test_a_mutant_that_changes_only_weights_is_not_taken_for_the_unmutated_model
         campaign(subject, tmp_path / str(rebuild), transposed, specification={"rebuild": rebuild}).run().mutants[0]
         for rebuild in (False, True)
     )
-    assert (by_content["evaluation"], rebuilt["evaluation"]) == ("content", "rebuild"), by_content
+    assert (by_content.evaluation, rebuilt.evaluation) == ("content", "rebuild"), by_content
     for row in (by_content, rebuilt):
-        assert row["outcome"] == "completed", row["reason"]
-        assert row["max_abs_diff"] > 0.1
-        assert row["verdict"] != "equivalent"
-    assert by_content["max_abs_diff"] == rebuilt["max_abs_diff"]
+        assert row.outcome == "completed", row.reason
+        assert row.max_abs_diff > 0.1
+        assert row.verdict != "equivalent"
+    assert by_content.max_abs_diff == rebuilt.max_abs_diff
 
 
 def test_discrepancies_pair_every_two_devices_with_the_unmutated_share(subject: Subject, tmp_path: Path):
     results = campaign(subject, tmp_path / "out", MUTANTS[0], devices=("llvm", "c")).run()
     (discrepancy,) = results.discrepancies
-    assert discrepancy["devices"] == ["llvm", "c"]
-    assert discrepancy["unmutated_share"] == 0.0
-    labels = [row["labels"] for row in results.mutants]
-    assert discrepancy["share"] == np.mean(np.array(labels[0]) != np.array(labels[1]))
+    assert discrepancy.devices == ("llvm", "c")
+    assert discrepancy.unmutated_share == 0.0
+    labels = [row.labels for row in results.mutants]
+    assert discrepancy.share == np.mean(np.array(labels[0]) != np.array(labels[1]))
 
 
 def test_the_same_campaign_twice_gives_the_same_rows_in_the_same_order(subject: Subject, tmp_path: Path):
     specification = Specification(operators=("tir.*",), sites="sample:6", seed=3)
     device = parse_device("llvm")
     runs = [Campaign([subject], [device], specification, tmp_path / name, workers=2).run() for name in ("one", "two")]
-    ids = [[row["id"] for row in run.mutants] for run in runs]
+    ids = [[row.id for row in run.mutants] for run in runs]
     assert ids[0] == ids[1]
     assert len(ids[0]) == len(set(ids[0])) == 6
-    assert [row["verdict"] for row in runs[0].mutants] == [row["verdict"] for row in runs[1].mutants]
+    assert [row.verdict for row in runs[0].mutants] == [row.verdict for row in runs[1].mutants]
     other = replace(specification, seed=4)
-    assert [row["id"] for row in Campaign([subject], [device], other, tmp_path / "three").run().mutants] != ids[0]
+    assert [row.id for row in Campaign([subject], [device], other, tmp_path / "three").run().mutants] != ids[0]
 
 
 def test_rows_that_are_in_the_journal_are_not_evaluated_again(
@@ -234,9 +236,9 @@ def test_each_site_alone_and_all_sites_at_once_are_counted_alike(subject: Subjec
         Campaign([subject], [device], Specification(("tir.swap-compare",), sites=sites), tmp_path / sites).run()
         for sites in ("all", "each")
     )
-    assert sum(row["sites"] for row in every.mutants) == len(each.mutants)
-    assert all(row["sites"] == 1 for row in each.mutants)
-    assert {json.dumps(row["id"]) for row in every.absent} == {json.dumps(row["id"]) for row in each.absent}
+    assert sum(row.sites for row in every.mutants) == len(each.mutants)
+    assert all(row.sites == 1 for row in each.mutants)
+    assert {json.dumps(row.id) for row in every.absent} == {json.dumps(row.id) for row in each.absent}
 
 
 def test_workers_do_not_outlive_a_killed_campaign(subject: Subject, tmp_path: Path):

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.bisection import Bracket, find_bracket, largest
 from tvm_mutate.campaign.critical import CriticalSearch, CriticalSpecification, directions, parameter_of
-from tvm_mutate.campaign.critical_site import CriticalSite
+from tvm_mutate.campaign.critical_site import CriticalRow, CriticalSite
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.campaign.requests import CriticalRequest
@@ -25,6 +26,7 @@ from tvm_mutate.mutant import Magnitude, Mutation
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, find_sites
 from tvm_mutate.pipeline import Stages
+from tvm_mutate.results import MutantRow
 
 CATALOGUE = builtin_catalogue()
 SIZED = [name for name, operator in CATALOGUE.items() if any(each.magnitude for each in operator.parameters)]
@@ -77,7 +79,7 @@ def test_a_size_has_a_value_on_its_side_of_the_neutral_one(size: float, upwards:
     assert sizes.value(2 * size, True) > sizes.value(size, True) > sizes.value(size, False)
 
 
-def searched(subject: Subject, output: Path, operator: str, **chosen) -> list[dict]:
+def searched(subject: Subject, output: Path, operator: str, **chosen) -> list[CriticalRow]:
     parameter = parameter_of(CATALOGUE[operator], None).name
     specification = CriticalSpecification((operator,), until="killed", parameter=parameter, **chosen)
     return CriticalSearch([subject], [parse_device("llvm")], specification, output, workers=1).conduct().rows
@@ -88,26 +90,26 @@ def test_the_critical_step_is_the_one_that_trying_all_steps_finds(tmp_path: Path
     rows = searched(subject, tmp_path / "found", "tir.shift-load-index", sites="sample:3", most=float(MOST), seed=1)
     assert len(rows) == 3
     tried_all = {
-        row["id"]: [f"tir.shift-load-index{{by={-by}}}@{row['id'].partition('@')[2]}" for by in range(1, MOST + 1)]
+        row.id: [f"tir.shift-load-index{{by={-by}}}@{row.id.partition('@')[2]}" for by in range(1, MOST + 1)]
         for row in rows
     }
     ids = [CATALOGUE.parse(mutant) for mutants in tried_all.values() for mutant in mutants]
     specification = Specification(mutants=tuple(map(str, ids)), until="killed")
     every = Campaign([subject], [parse_device("llvm")], specification, tmp_path / "all", workers=1).run().mutants
-    killed = {row["id"]: row["verdict"] == "killed" for row in every}
+    killed = {row.id: row.verdict == "killed" for row in every}
     found = 0
     for row in rows:
-        by_step = [killed[str(CATALOGUE.parse(mutant))] for mutant in tried_all[row["id"]]]
-        for one in row["tried"]:
-            assert (one["verdict"] == "killed") == by_step[-one["value"] - 1]
-        if row["critical"] is None:
+        by_step = [killed[str(CATALOGUE.parse(mutant))] for mutant in tried_all[row.id]]
+        for one in row.tried:
+            assert (one.verdict == "killed") == by_step[-one.value - 1]
+        if row.critical is None:
             assert not by_step[MOST - 1]
             continue
-        assert by_step[-row["critical"] - 1]
-        assert row["critical"] == -1 or not by_step[-row["critical"] - 2]
-        assert row["survived"] == (None if row["critical"] == -1 else row["critical"] + 1)
+        assert by_step[-row.critical - 1]
+        assert row.critical == -1 or not by_step[-row.critical - 2]
+        assert row.survived == (None if row.critical == -1 else row.critical + 1)
         if by_step == sorted(by_step):
-            assert by_step.index(True) == -row["critical"] - 1
+            assert by_step.index(True) == -row.critical - 1
             found += 1
     assert found
 
@@ -118,17 +120,17 @@ def test_a_search_that_is_repeated_tries_nothing_again_and_tells_the_same(subjec
     )
     assert first == again
     for row in first:
-        assert row["evaluations"] == len(row["tried"]) <= 10
-        verdicts = [(one["size"], one["verdict"]) for one in row["tried"]]
-        if row["critical"] is None:  # the scores themselves: all of them rise alike
-            assert (row["function"], verdicts) == ("matmul", [(2**40, "survived"), (1, "survived")])
+        assert row.evaluations == len(row.tried) <= 10
+        verdicts = [(one.size, one.verdict) for one in row.tried]
+        if row.critical is None:  # the scores themselves: all of them rise alike
+            assert (row.function, verdicts) == ("matmul", [(2**40, "survived"), (1, "survived")])
         else:
-            assert dict(verdicts)[row["critical_size"]] == "killed"
-            assert row["survived"] * 1.5 >= row["critical"] > row["survived"]
-    assert {row["function"] for row in first if row["critical"] is not None} == {"fused_conv2d_relu"}
+            assert dict(verdicts)[row.critical_size] == "killed"
+            assert row.survived * 1.5 >= row.critical > row.survived
+    assert {row.function for row in first if row.critical is not None} == {"fused_conv2d_relu"}
 
 
-def site(mutant: str, stages: Stages, judge: Callable[[str], dict]) -> CriticalSite:
+def site(mutant: str, stages: Stages, judge: Callable[[str], MutantRow]) -> CriticalSite:
     baseline = Baseline(Pair("alexnet", "llvm"), "", "", (), None, 0.0, (), 0.0, True)
     unused = Subject("alexnet", "", "", "", "", 0)
     operator = CATALOGUE[CATALOGUE.parse(mutant).mutations[0].operator]
@@ -149,12 +151,12 @@ def test_every_size_is_tried_at_the_same_loop_though_shorter_loops_are_no_sites_
     for ordinal, loop in loops(anywhere).items():
         tried: list[Mutation] = []
 
-        def judge(mutant: str, tried: list[Mutation] = tried) -> dict:
+        def judge(mutant: str, tried: list[Mutation] = tried) -> MutantRow:
             tried.append(CATALOGUE.parse(mutant).mutations[0])
-            return {"id": mutant, "verdict": "killed" if len(tried) % 2 else "survived"}
+            return mutant_row(id=mutant, verdict="killed" if len(tried) % 2 else "survived")
 
         row = site(f"tir.loop-extent@{function}#{ordinal}", stages, judge).row()
-        extent = 1 - row["largest"]
+        extent = 1 - row.largest
         assert f"({extent})" in loop or f"{extent}," in loop or f", {extent}" in loop, (loop, extent)
         for mutation in tried:
             at = mutation.at(function, anywhere.sites)

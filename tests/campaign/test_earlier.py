@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.earlier import Earlier
 from tvm_mutate.campaign.journal import Journal
@@ -16,6 +18,7 @@ from tvm_mutate.campaign.subject import Plan
 from tvm_mutate.campaign.survey import Survey
 from tvm_mutate.device import Device
 from tvm_mutate.errors import UsageError
+from tvm_mutate.results import MutantRow
 
 from .conftest import NETWORK, campaign
 
@@ -34,11 +37,11 @@ def plan_of(**changes) -> Plan:
     return replace(plan, **changes)
 
 
-def row(mutant: str, verdict: str | None = "killed", device: str = "llvm", **more) -> dict:
-    return {"model": "m", "device": device, "id": mutant, "verdict": verdict, "place_digest": "p", **more}
+def row(mutant: str, verdict: str | None = "killed", device: str = "llvm", **more) -> MutantRow:
+    return mutant_row(device=device, id=mutant, verdict=verdict, **{"place_digest": "p", **more})
 
 
-def earlier(folder: Path, *rows: dict, now: Plan | None = None) -> Earlier:
+def earlier(folder: Path, *rows: MutantRow, now: Plan | None = None) -> Earlier:
     plan = plan_of()
     journal = Journal(folder, plan.digest(), plan.mapping())
     for each in rows:
@@ -51,14 +54,14 @@ def test_killed_and_equivalent_rows_of_an_unchanged_place_are_carried_and_marked
     rows = [row("a"), row("b", "equivalent"), row("c", "survived"), row("d", None), row("e", place_digest="old")]
     survey = Survey(tuple("abcdef"), {}, dict.fromkeys("abcdef", "p"))
     carried = earlier(tmp_path / "out", *rows).carried(SUBJECT, DEVICE, survey)
-    assert carried == {"a": {**row("a"), "carried": True}, "b": {**row("b", "equivalent"), "carried": True}}
+    assert carried == {"a": row("a", carried=True), "b": row("b", "equivalent", carried=True)}
 
 
 def test_rows_are_found_by_target_whatever_the_device_is_called(tmp_path: Path):
     found = earlier(tmp_path / "out", row("a", device="other"))
     survey = Survey(("a",), {}, {"a": "p"})
     assert found.carried(SUBJECT, DEVICE, survey) == {}
-    assert found.carried(SUBJECT, Device("mine", "c"), survey)["a"]["device"] == "mine"
+    assert found.carried(SUBJECT, Device("mine", "c"), survey)["a"].device == "mine"
 
 
 def test_nothing_is_carried_for_other_inputs(tmp_path: Path):
@@ -83,7 +86,7 @@ def test_a_campaign_that_judged_otherwise_is_an_obstacle_that_is_told(tmp_path: 
 
 
 def evaluated(results) -> set[str]:
-    return {row["id"] for row in results.mutants if not row["carried"]}
+    return {row.id for row in results.mutants if not row.carried}
 
 
 def test_a_second_campaign_evaluates_survivors_and_changed_kernels_only(tmp_path: Path):
@@ -101,18 +104,18 @@ def test_a_second_campaign_evaluates_survivors_and_changed_kernels_only(tmp_path
         if columns == 5:
             results = campaign(subjects[0], tmp_path / "out5", *mutants, **bitwise).run()
             again = campaign(subjects[0], tmp_path / "again", *mutants, iterate=tmp_path / "out5", **bitwise).run()
-    first = {row["id"]: row for row in results.mutants}
-    assert {mutant: row["verdict"] for mutant, row in first.items()} == {
+    first = {row.id: row for row in results.mutants}
+    assert {mutant: row.verdict for mutant, row in first.items()} == {
         KILLED: "killed", SURVIVED: "survived", EQUIVALENT: "equivalent", OF_CONVOLUTION: "killed"
     }  # fmt: skip
-    assert not any(row["carried"] for row in first.values())
+    assert not any(row.carried for row in first.values())
     assert evaluated(again) == {SURVIVED}
     for row in again.mutants:
-        if row["carried"]:
-            assert {**row, "carried": False} == first[row["id"]]
+        if row.carried:
+            assert msgspec.structs.replace(row, carried=False) == first[row.id]
     changed = campaign(subjects[1], tmp_path / "changed", *mutants, iterate=tmp_path / "out5", **bitwise).run()
     assert evaluated(changed) == {KILLED, SURVIVED, EQUIVALENT}
-    assert [row["id"] for row in changed.mutants] == list(mutants)
+    assert [row.id for row in changed.mutants] == list(mutants)
     resumed = campaign(subjects[1], tmp_path / "changed", *mutants, **bitwise).run()
     assert resumed.mutants == changed.mutants
 

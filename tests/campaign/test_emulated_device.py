@@ -25,14 +25,14 @@ def test_kernels_run_crash_and_hang_on_the_other_architecture_as_on_this_one(
     arm = f"arm=rpc://{device_servers.tracker}/{device_servers.key}?patience=120&target={quote(TARGET)}"
     mutants = (KILLED, CRASH, HANG, SURVIVED)
     results = campaign(subject, tmp_path / "out", *mutants, devices=("llvm", arm), least_seconds=4.0).run()
-    found = {(row["device"], row["id"]): (row["outcome"], row["verdict"]) for row in results.mutants}
+    found = {(row.device, row.id): (row.outcome, row.verdict) for row in results.mutants}
     for device in ("llvm", "arm"):
         assert found[device, KILLED] == ("completed", "killed")
         assert found[device, CRASH] == ("crash", "killed")
         assert found[device, HANG] == ("timeout", "killed")
         assert found[device, SURVIVED] == ("completed", "survived")
     here, there = results.baselines
-    assert here["labels"] == there["labels"]
-    assert here["digest"] != there["digest"]
-    assert there["noise_floor"] == 0.0
+    assert here.labels == there.labels
+    assert here.digest != there.digest
+    assert there.noise_floor == 0.0
     assert server.poll() is None

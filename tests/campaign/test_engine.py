@@ -9,12 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from tests.rows_by_hand import mutant_row, without
 from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
-from tvm_mutate.campaign.results import mark_duplicates
+from tvm_mutate.campaign.record import mark_duplicates
+from tvm_mutate.campaign.requests import MutantAnswer
 from tvm_mutate.campaign.survey import Survey
 from tvm_mutate.campaign.worker import BaselineRequest, MutantRequest, SurveyRequest, Worker
 from tvm_mutate.device import parse_device
+from tvm_mutate.results import MutantRow
 
 from .conftest import campaign
 
@@ -45,8 +50,8 @@ class OneThread:
         self._executor.shutdown()
 
 
-def timeless(rows: Iterable[dict]) -> list[dict]:
-    return [{key: value for key, value in row.items() if key not in TIMED} for row in rows]
+def timeless(rows: Iterable[MutantRow]) -> list[MutantRow]:
+    return [without(row, TIMED) for row in rows]
 
 
 def test_another_engine_takes_the_place_of_the_worker_processes(subject: Subject, tmp_path: Path):
@@ -79,7 +84,7 @@ class Quick(OneThread):
     """Answers at once: thousands of mutants, whose rows are copies of a real one."""
 
     count = 4000
-    row: dict[str, Any] | None = None
+    row: MutantRow | None = None
 
     def answer(self, request: Any) -> Any:
         if isinstance(request, SurveyRequest):
@@ -90,8 +95,8 @@ class Quick(OneThread):
         if request.mutant.endswith("#7"):
             raise WorkerDeathError("the worker process died with exit code -9")
         if self.row is None:
-            self.row = self._worker.answer(replace(request, mutant=MUTANTS[0]))
-        return {**self.row, "id": request.mutant}
+            self.row = self._worker.answer(replace(request, mutant=MUTANTS[0])).row
+        return MutantAnswer(msgspec.structs.replace(self.row, id=request.mutant))
 
 
 def test_a_row_costs_the_campaign_itself_less_than_two_milliseconds(subject: Subject, tmp_path: Path):
@@ -108,15 +113,14 @@ def test_a_row_costs_the_campaign_itself_less_than_two_milliseconds(subject: Sub
     quick = Campaign([subject], [parse_device("llvm")], specification, tmp_path / "out", engine=Timing)
     results = quick.run()
     assert (time.thread_time() - started[0]) / Quick.count < 0.002
-    assert [row["id"] for row in results.mutants] == [f"tir.store-through@kernel#{n}" for n in range(Quick.count)]
-    (lost,) = [row for row in results.mutants if row["outcome"] == "crash"]
-    assert lost["id"].endswith("#7") and "died with exit code -9" in lost["reason"]
-    assert {row["place_digest"] for row in results.mutants} == {"place"}
+    assert [row.id for row in results.mutants] == [f"tir.store-through@kernel#{n}" for n in range(Quick.count)]
+    (lost,) = [row for row in results.mutants if row.outcome == "crash"]
+    assert lost.id.endswith("#7") and "died with exit code -9" in lost.reason
+    assert {row.place_digest for row in results.mutants} == {"place"}
 
 
-def row(mutant: str, digest: str | None = "same", **more: Any) -> dict[str, Any]:
-    base = {"model": "m", "device": "d", "evaluation": "content", "outcome": "completed", "verdict": "killed"}
-    return {**base, "id": mutant, "code_digest": digest, "duplicate_of": None, **more}
+def row(mutant: str, digest: str | None = "same", **more: Any) -> MutantRow:
+    return mutant_row(**{"evaluation": "content", "id": mutant, "code_digest": digest, **more})
 
 
 def test_a_duplicate_is_the_later_of_two_rows_with_one_code_on_one_model_and_device():
@@ -133,5 +137,5 @@ def test_a_duplicate_is_the_later_of_two_rows_with_one_code_on_one_model_and_dev
         row("j", device="e"),
         row("k"),
     ]
-    found = {each["id"]: each["duplicate_of"] for each in mark_duplicates(rows)}
+    found = {each.id: each.duplicate_of for each in mark_duplicates(rows)}
     assert {mutant: of for mutant, of in found.items() if of} == {"i": "a", "j": "b", "k": "a"}

@@ -23,32 +23,31 @@ def test_four_hostile_mutants_are_four_outcomes_of_one_finished_campaign(
     results = campaign(
         subject, tmp_path / "out", *hostile, HARMLESS, KILLED, devices=(device,), least_seconds=LIMIT
     ).run()
-    rows = {row["id"]: row for row in results.mutants}
+    rows = {row.id: row for row in results.mutants}
     assert list(rows) == [*hostile, HARMLESS, KILLED]
     crash, hang, not_compile, beyond = (rows[mutant] for mutant in hostile)
-    assert (crash["outcome"], crash["verdict"]) == ("crash", "killed")
-    assert "SIGSEGV" in crash["reason"]
-    assert (hang["outcome"], hang["verdict"]) == ("timeout", "killed")
-    assert hang["reason"].endswith(": no end within the time limit")  # no measured number: it is the same every time
-    assert (not_compile["outcome"], not_compile["verdict"]) == ("compile error", None)
-    assert beyond["outcome"] in ("completed", "crash")
+    assert (crash.outcome, crash.verdict) == ("crash", "killed")
+    assert "SIGSEGV" in crash.reason
+    assert (hang.outcome, hang.verdict) == ("timeout", "killed")
+    assert hang.reason.endswith(": no end within the time limit")  # no measured number: it is the same every time
+    assert (not_compile.outcome, not_compile.verdict) == ("compile error", None)
+    assert beyond.outcome in ("completed", "crash")
     # What came after the worst of them is judged as if alone.
     alone = campaign(subject, tmp_path / "alone", HARMLESS, KILLED, devices=(device,)).run()
     for row in alone.mutants:
-        after = rows[row["id"]]
-        assert {key: after[key] for key in ("verdict", "labels", "max_abs_diff", "changed_labels")} == {
-            key: row[key] for key in ("verdict", "labels", "max_abs_diff", "changed_labels")
-        }
-    assert all(canary["ok"] for canary in results.canaries)
+        after = rows[row.id]
+        for name in ("verdict", "labels", "max_abs_diff", "changed_labels"):
+            assert getattr(after, name) == getattr(row, name)
+    assert all(canary.ok for canary in results.canaries)
 
 
 def test_a_crash_says_how_far_it_got_and_which_sites_were_applied(
     subject: Subject, tmp_path: Path, hostile_package: None
 ):
     (row,) = campaign(subject, tmp_path / "out", "tir.hostile-crash@*#*").run().mutants
-    assert row["rung"] == "reached"
-    assert row["sites"] > 0
-    assert row["dissimilarity"] is None
+    assert row.rung == "reached"
+    assert row.sites > 0
+    assert row.dissimilarity is None
 
 
 @pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
@@ -58,6 +57,6 @@ def test_a_mutant_that_takes_memory_without_end_is_an_outcome_of_its_own(
     greedy = "tir.hostile-take-memory@*#*"
     options = {"specification": {"rebuild": rebuild}}
     row, other = campaign(subject, tmp_path / "out", greedy, KILLED, **options).run().mutants
-    assert (row["outcome"], row["verdict"]) == ("compile error", None)  # it was in the compiler that it did so
-    assert "Unable to allocate" in row["reason"]
+    assert (row.outcome, row.verdict) == ("compile error", None)  # it was in the compiler that it did so
+    assert "Unable to allocate" in row.reason
     assert (other["outcome"], other["verdict"]) == ("completed", "killed")

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Journal
 from tvm_mutate.campaign.journal import read_journal
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
+from tvm_mutate.results import MutantRow
 
 
-def row(mutant: str, **more) -> dict:
-    return {"model": "m", "device": "d", "id": mutant, **more}
+def row(mutant: str, **more) -> MutantRow:
+    return mutant_row(id=mutant, **more)
 
 
 def test_rows_come_back_as_they_were_written_after_the_journal_was_closed(tmp_path: Path):
@@ -30,7 +32,7 @@ def test_rows_come_back_as_they_were_written_after_the_journal_was_closed(tmp_pa
         journal.add(each)
     journal.close()
     reopened = Journal(tmp_path / "out", "digest", {})
-    assert list(reopened.rows()) == rows
+    assert reopened.rows() == rows
 
 
 def test_another_campaign_is_refused(tmp_path: Path):
@@ -125,17 +127,18 @@ def test_a_folder_without_a_journal_that_can_be_read_is_refused(tmp_path: Path, 
 
 WRITE = """
 import os, pathlib, signal, sys
+from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Journal
 journal = Journal(pathlib.Path(sys.argv[1]), "digest", {})
 for number in range(500):
-    journal.add({"model": "m", "device": "d", "id": str(number)})
+    journal.add(mutant_row(id=str(number)))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def test_every_row_is_there_after_a_kill_although_no_row_waits_for_the_disk(tmp_path: Path):
-    subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / "out")], check=False)
-    assert [each["id"] for each in Journal(tmp_path / "out", "digest", {}).rows()] == [str(n) for n in range(500)]
+    subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / "out")], check=False, cwd=Path(__file__).parents[2])
+    assert [each.id for each in Journal(tmp_path / "out", "digest", {}).rows()] == [str(n) for n in range(500)]
 
 
 def test_a_row_of_a_thousand_labels_takes_less_than_two_milliseconds(tmp_path: Path):

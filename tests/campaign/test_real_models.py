@@ -32,6 +32,6 @@ def test_the_unmutated_labels_are_those_of_onnxruntime_and_relu_turned_around_is
     subject = prepare_subject(str(path), real_data / images, tmp_path, limit=IMAGES)
     results = campaign(subject, tmp_path / "out", MUTANT, devices=("llvm", "c")).run()
     expected = onnxruntime_labels(path, subject)
-    assert [list(baseline["labels"]) for baseline in results.baselines] == [expected, expected]
-    assert all(baseline["accuracy"] >= 0.6 for baseline in results.baselines)
-    assert [row["verdict"] for row in results.mutants] == ["killed", "killed"]
+    assert [list(baseline.labels) for baseline in results.baselines] == [expected, expected]
+    assert all(baseline.accuracy >= 0.6 for baseline in results.baselines)
+    assert [row.verdict for row in results.mutants] == ["killed", "killed"]

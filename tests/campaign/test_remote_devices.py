@@ -11,11 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
+from tests.rows_by_hand import without
 from tvm_mutate.campaign import Subject
 from tvm_mutate.campaign.progress import QuietReporter
 from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError
+from tvm_mutate.results import DeviceRow, MutantRow
 
 from .conftest import campaign
 
@@ -31,11 +34,11 @@ BY_CONTENT = ("evaluation", "evaluation_reason", "code_digest", "duplicate_of", 
 BY_CONTENT += ("kernel_runs", "masked_by", "undefined")
 
 
-def judged(results, device: str = "board") -> dict[str, dict]:
+def judged(results, device: str = "board") -> dict[str, MutantRow]:
     """What was found of each mutant on a device, without what is measured and what single kernels tell."""
     apart = {*MEASURED, *BY_CONTENT, "device"}
-    rows = [row for row in results.mutants if row["device"] == device]
-    return {row["id"]: {key: value for key, value in row.items() if key not in apart} for row in rows}
+    rows = [row for row in results.mutants if row.device == device]
+    return {row.id: without(row, apart) for row in rows}
 
 
 class AtStep(QuietReporter):
@@ -88,15 +91,15 @@ def test_a_remote_device_gives_the_bits_and_verdicts_of_a_local_one_whatever_its
     results = campaign(subject, tmp_path / "out", *mutants, devices=devices, least_seconds=LIMIT).run()
     local, remote = judged(results, "llvm"), judged(results)
     assert {key: local[key] for key in HARMLESS} == {key: remote[key] for key in HARMLESS}
-    assert (remote[CRASH]["outcome"], remote[CRASH]["verdict"]) == ("crash", "killed")
-    assert remote[CRASH]["reason"].endswith("SIGSEGV on board")
-    assert (remote[HANG]["outcome"], remote[HANG]["verdict"]) == ("timeout", "killed")
-    assert [canary["verdict"] for canary in results.canaries] == ["survived", "killed"] * 2
-    assert {row["evaluation"] for row in results.mutants} == {"content"}
+    assert (remote[CRASH].outcome, remote[CRASH].verdict) == ("crash", "killed")
+    assert remote[CRASH].reason.endswith("SIGSEGV on board")
+    assert (remote[HANG].outcome, remote[HANG].verdict) == ("timeout", "killed")
+    assert [canary.verdict for canary in results.canaries] == ["survived", "killed"] * 2
+    assert {row.evaluation for row in results.mutants} == {"content"}
     assert device_servers.servers[0].poll() is None
     local_golden, remote_golden = results.baselines
-    assert local_golden["labels"] == remote_golden["labels"]
-    assert remote_golden["noise_floor"] == 0.0
+    assert local_golden.labels == remote_golden.labels
+    assert remote_golden.noise_floor == 0.0
     assert results.devices[1] == {
         "name": "board",
         "target": "llvm",
@@ -118,8 +121,8 @@ def test_a_server_that_is_killed_in_the_middle_and_comes_back_changes_no_verdict
         assert killed.is_set()
     undisturbed = campaign(subject, tmp_path / "b", *mutants, **options).run()
     assert judged(disturbed) == judged(undisturbed)
-    assert {row["evaluation"] for row in disturbed.mutants} == {"rebuild" if rebuild else "content"}
-    assert {row["outcome"] for row in disturbed.mutants} == {"completed", "crash", "timeout"}
+    assert {row.evaluation for row in disturbed.mutants} == {"rebuild" if rebuild else "content"}
+    assert {row.outcome for row in disturbed.mutants} == {"completed", "crash", "timeout"}
 
 
 def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judges_them_later(
@@ -131,10 +134,10 @@ def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judge
     reporter = AtStep(2, device_servers.kill)  # a worker stays with the last canaries' device
     results = campaign(subject, tmp_path / "out", *HARMLESS, devices=devices, reporter=reporter).run()
     local, remote = judged(results, "llvm"), judged(results)
-    assert {row["outcome"] for row in local.values()} == {"completed"}
-    lost = [row for row in remote.values() if row["outcome"] == "device lost"]
+    assert {row.outcome for row in local.values()} == {"completed"}
+    lost = [row for row in remote.values() if row.outcome == "device lost"]
     assert lost
-    assert all(row["verdict"] is None and device_servers.key in row["reason"] for row in lost)
+    assert all(row.verdict is None and device_servers.key in row.reason for row in lost)
     assert 1 <= len(lost) <= len(HARMLESS) - 2
     device_servers.start()
     assert why_no_session(parse_device(device_servers.device())) == ""
@@ -142,7 +145,7 @@ def test_mutants_of_a_device_that_stays_away_are_lost_and_the_same_command_judge
     reporter = AtStep(0, lambda: None)
     reporter.step = steps.append  # type: ignore[method-assign]
     again = judged(campaign(subject, tmp_path / "out", *HARMLESS, devices=devices, reporter=reporter).run())
-    local = {key: row | {"place_digest": again[key]["place_digest"]} for key, row in local.items()}
+    local = {key: replace(row, place_digest=again[key].place_digest) for key, row in local.items()}
     assert again == local
     judged_again = [word for word in steps if word in ("killed", "survived", "equivalent")]
     assert len(judged_again) == 2 * len(devices) + len(lost)  # the canaries of each device, and what was lost
@@ -153,16 +156,16 @@ def test_a_device_that_is_not_there_from_the_start_loses_its_mutants_and_the_oth
 ):
     devices = ("llvm", device_servers.device(patience=2))
     results = campaign(subject, tmp_path / "out", *HARMLESS[:2], devices=devices).run()
-    assert {row["outcome"] for row in judged(results, "llvm").values()} == {"completed"}
-    assert {(row["outcome"], row["verdict"]) for row in judged(results).values()} == {("device lost", None)}
+    assert {row.outcome for row in judged(results, "llvm").values()} == {"completed"}
+    assert {(row.outcome, row.verdict) for row in judged(results).values()} == {("device lost", None)}
     assert len(judged(results)) == 2
-    assert {row["device"] for row in (*results.baselines, *results.canaries)} == {"llvm"}
+    assert {row.device for row in (*results.baselines, *results.canaries)} == {"llvm"}
     assert results.discrepancies == results.agreements == ()
     device_servers.start()
     assert why_no_session(parse_device(device_servers.device())) == ""
     later = campaign(subject, tmp_path / "out", *HARMLESS[:2], devices=devices).run()
     assert judged(later) == judged(later, "llvm")
-    assert [canary["verdict"] for canary in later.canaries] == ["survived", "killed"] * 2
+    assert [canary.verdict for canary in later.canaries] == ["survived", "killed"] * 2
 
 
 def test_a_campaign_that_finds_no_device_says_so_and_leaves_nothing(subject: Subject, tmp_path: Path, device_servers):
@@ -188,12 +191,8 @@ def test_code_in_c_is_compiled_here_and_runs_there(subject: Subject, tmp_path: P
     board = json.dumps({"kind": "c", "session": session, "compiler": "gcc", "flags": ["-O1"]})
     results = campaign(subject, tmp_path / "out", KILLED, SURVIVED, devices=("c", f"board={board}")).run()
     here, there = judged(results, "c"), judged(results)
-    assert [row["verdict"] for row in there.values()] == ["killed", "survived"]
-    assert [row["labels"] for row in there.values()] == [row["labels"] for row in here.values()]
-    assert results.devices[1] == {
-        "name": "board",
-        "target": '{"kind":"c"}',
-        "session": session,
-        "compiler": "gcc",
-        "flags": ["-O1"],
-    }
+    assert [row.verdict for row in there.values()] == ["killed", "survived"]
+    assert [row.labels for row in there.values()] == [row.labels for row in here.values()]
+    assert results.devices[1] == DeviceRow(
+        name="board", target='{"kind":"c"}', session=session, compiler="gcc", flags=("-O1",)
+    )

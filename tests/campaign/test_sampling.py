@@ -145,11 +145,11 @@ def test_a_campaign_of_pairs_applies_both_parts_and_gives_the_bits_of_the_full_r
         for rebuild in (False, True)
     )
     assert len(by_content) == 5
-    assert all(row["sites"] == 2 and row["operator"].count("+") == 1 for row in by_content)
-    assert {row["verdict"] for row in by_content} >= {"killed", "survived"}
+    assert all(row.sites == 2 and row.operator.count("+") == 1 for row in by_content)
+    assert {row.verdict for row in by_content} >= {"killed", "survived"}
     for row, again in zip(by_content, rebuilt, strict=True):
-        assert (row["id"], row["verdict"]) == (again["id"], again["verdict"])
-        assert row["undefined"] or row["outputs_digest"] == again["outputs_digest"]
+        assert (row.id, row.verdict) == (again.id, again.verdict)
+        assert row.undefined or row.outputs_digest == again.outputs_digest
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tvm_mutate.bench.command import bench
 from tvm_mutate.cli.door import run_command
-from tvm_mutate.report import read_json
+from tvm_mutate.results import read_json
 
 from .conftest import Ended, Tool, assert_refused
 
@@ -30,9 +30,9 @@ def test_a_tiny_bench_writes_its_files_and_prints_the_table_and_the_figures_of_t
     ended = process(*arguments, "--output", tmp_path / "out", "--quiet", module="tvm_mutate.bench")
     assert (ended.code, ended.err) == (0, "")
     results = read_json(tmp_path / "out")
-    assert {(row["model"], row["device"], row["inputs"]) for row in results.mutants} == {("alexnet", "llvm", 3)}
+    assert {(row.model, row.device, row.inputs) for row in results.mutants} == {("alexnet", "llvm", 3)}
     with (tmp_path / "out" / "mutants.csv").open(newline="") as lines:
-        assert [row["id"] for row in csv.DictReader(lines)] == sorted(row["id"] for row in results.mutants)
+        assert [row.id for row in csv.DictReader(lines)] == sorted(row.id for row in results.mutants)
     assert (tmp_path / "out" / "discrepancies.csv").is_file()
     for part in ("Canaries", "Model alexnet", "Conditional Statement Operations", "MutateNN paper", "90.3", "99.8"):
         assert part in ended.out

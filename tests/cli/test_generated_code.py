@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tvm_mutate.report import read_json
+from tvm_mutate.results import MutantRow, read_json
 
 from .conftest import Tool
 
@@ -26,13 +26,16 @@ def test_mutants_of_generated_code_have_the_same_verdicts_by_kernel_and_by_full_
         assert (ended.code, ended.err) == (0, "")
         rows.append([told(row) for row in read_json(tmp_path / name).mutants])
     assert rows[0] == rows[1]
-    assert {row["slot"] for row in rows[0]} == {"text"}
-    found = {(row["operator"], row["device"], row["verdict"]) for row in rows[0]}
+    assert {row.slot for row in rows[0]} == {"text"}
+    found = {(row.operator, row.device, row.verdict) for row in rows[0]}
     assert ("code.swap-select", "llvm", "killed") in found
     # That nothing overflows is promised of loops here, and changes no machine code.
     assert ("code.integer-flag", "llvm", "equivalent") in found
     assert ("code.multiply-add", "c", "survived") in found
 
 
-def told(row: dict) -> dict:
-    return {key: row[key] for key in ("id", "operator", "slot", "category", "device", "outcome", "verdict", "sites")}
+def told(row: MutantRow) -> MutantRow:
+    return MutantRow(
+        **{name: getattr(row, name) for name in ("id", "operator", "slot", "category", "device", "outcome", "verdict")},
+        model=row.model, rung=None, reason="", sites=row.sites, functions=0, inputs=1, build_seconds=0.0,
+    )  # fmt: skip

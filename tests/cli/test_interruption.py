@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tvm_mutate.report import read_json
+from tests.rows_by_hand import without
+from tvm_mutate.results import MutantRow, read_json
 
 from .conftest import Tool, command
 
@@ -37,8 +38,8 @@ def arguments_of(network: list[str], output: Path) -> list[str]:
     return ["run", *network, *mutants, "--timeout", "600", "--output", str(output), "--quiet"]
 
 
-def timeless(folder: Path) -> list[dict]:
-    return [{key: row[key] for key in row if key not in TIMED} for row in read_json(folder).mutants]
+def timeless(folder: Path) -> list[MutantRow]:
+    return [without(row, TIMED) for row in read_json(folder).mutants]
 
 
 def rows_on_disk(journal: Path) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tvm_mutate.campaign.pool import WorkerPool
-from tvm_mutate.report import read_json
+from tvm_mutate.results import read_json
 
 from .conftest import INPUTS, Tool, assert_refused, contents, write_network
 
@@ -26,9 +26,9 @@ def test_a_campaign_on_the_zoo_writes_its_files_and_prints_its_tables(tool: Tool
     assert (ended.code, ended.err) == (0, "")
     assert {path.name for path in folder.iterdir()} == FILES
     results = read_json(folder)
-    assert {row["operator"] for row in results.mutants} == {"tir.swap-compare"}
-    assert {row["inputs"] for row in results.mutants} == {4}
-    assert [row["name"] for row in results.models] == ["alexnet"]
+    assert {row.operator for row in results.mutants} == {"tir.swap-compare"}
+    assert {row.inputs for row in results.mutants} == {4}
+    assert [row.name for row in results.models] == ["alexnet"]
     assert "Mutation score" in ended.out
     assert f"written: {folder}/results.json" in ended.out.replace("\n", "")
 
@@ -50,7 +50,7 @@ def test_the_same_command_again_evaluates_no_mutant_and_gives_the_same_files(
     assert tool(*arguments).code == 0
     assert {mutant for mutant in asked if not mutant.startswith("canary.")} == {""}
     assert read_json(tmp_path / "out").mutants == first.mutants
-    assert {row["id"]: row["verdict"] for row in first.mutants} == {SURVIVOR: "survived", KILLED: "killed"}
+    assert {row.id: row.verdict for row in first.mutants} == {SURVIVOR: "survived", KILLED: "killed"}
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_labels_of_ones_own_give_an_accuracy(tool: Tool, tmp_path: Path, network
     assert tool("run", *network, *arguments).code == 0
     (baseline,) = read_json(tmp_path / "out").baselines
     labels = json.loads((tmp_path / "out" / "results.json").read_text())["baselines"][0]["labels"]
-    assert baseline["accuracy"] == sum(a == b % 5 for b, a in enumerate(labels)) / INPUTS
+    assert baseline.accuracy == sum(a == b % 5 for b, a in enumerate(labels)) / INPUTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.report.results_by_hand import results_of_one_device, results_of_three_devices
-from tvm_mutate.campaign.results import Results
+from tvm_mutate.results import Results
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies
-from tvm_mutate.campaign.results import Results
 from tvm_mutate.campaign.undefined import with_behaviours
+from tvm_mutate.results import AbsentRow, MutantRow, Results, UndefinedRow
 
 GOLDEN = [0, 1, 2, 3]
 CATEGORIES = {
@@ -18,14 +19,9 @@ CATEGORIES = {
 }
 TARGETS = {"llvm": "llvm", "c": "c", "v3": '{"kind":"llvm","mcpu":"x86-64-v3"}', "cuda": "cuda"}
 SLOTS = {"graph": "graph", "tir": "kernel"}
-FIGURES = (
-    "bitwise_equal", "changed_labels", "dissimilarity", "accuracy", "golden_accuracy", "top_k_overlap",
-    "max_abs_diff", "max_rel_diff", "nan_count", "inf_count", "kendall_tau", "rank_biased_overlap",
-    "same_label_for_every_input", "labels",
-)  # fmt: skip
 
 
-def completed(mutant: str, device: str, labels: list[int], verdict: str | None = None, **more: Any) -> dict[str, Any]:
+def completed(mutant: str, device: str, labels: list[int], verdict: str | None = None, **more: Any) -> MutantRow:
     """The row of a mutant that gave the four inputs these labels, where golden gives 0, 1, 2, 3."""
     changed = sum(a != b for a, b in zip(labels, GOLDEN, strict=True))
     figures = {
@@ -52,10 +48,12 @@ def completed(mutant: str, device: str, labels: list[int], verdict: str | None =
         "rung": "label changed" if changed else "compiled" if found == "equivalent" else "propagated",
         "reason": f"top-1 noticed {changed or 'none'} of 4 inputs",
     }
-    return {**_identity(mutant, device), **ending, "run_seconds": 0.75, **figures, "latency": latency, **more}
+    return msgspec.convert(
+        {**_identity(mutant, device), **ending, "run_seconds": 0.75, **figures, "latency": latency, **more}, MutantRow
+    )
 
 
-def ended(mutant: str, device: str, outcome: str, **more: Any) -> dict[str, Any]:
+def ended(mutant: str, device: str, outcome: str, **more: Any) -> MutantRow:
     """The row of a mutant that did not complete: its figures are None."""
     failed = outcome in ("compile error", "device lost")
     ending = {
@@ -64,9 +62,7 @@ def ended(mutant: str, device: str, outcome: str, **more: Any) -> dict[str, Any]
         "rung": "applied" if failed else "reached",
         "reason": f'{outcome}: said "stop",\nand stopped',
     }
-    return {
-        **_identity(mutant, device), **ending, **dict.fromkeys(FIGURES), "run_seconds": None, "latency": None, **more
-    }  # fmt: skip
+    return msgspec.convert({**_identity(mutant, device), **ending, **more}, MutantRow)
 
 
 def _identity(mutant: str, device: str) -> dict[str, Any]:
@@ -99,60 +95,61 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
 
 def scores(labels: list[int]) -> np.ndarray:
     """Scores that give these labels."""
-    return np.eye(10)[labels]
+    return np.eye(10)[list(labels)]
 
 
-def examined_row(mutant: str, model: str = "resnet", behaviour: str = "undefined") -> dict[str, Any]:
+def examined_row(mutant: str, model: str = "resnet", behaviour: str = "undefined") -> UndefinedRow:
     """What was found of the accesses of a mutant: one that its indices tell, and AddressSanitizer, too."""
     access = {"kernel": "conv", "kind": "read", "expression": "A[i + 1]", "evidence": "indices", "detail": "to 9 of 8"}
-    return {
+    return msgspec.convert({
         "id": mutant, "model": model, "target": "llvm", "behaviour": behaviour, "kernels": ["conv"],
         "accesses": [access, {**access, "evidence": "AddressSanitizer"}] if behaviour == "undefined" else [],
         "indices": "outside in 1 of 1 kernels", "red_zones": "nothing outside",
         "sanitizer": "outside in 1 of 1 kernels",
-    }  # fmt: skip
+    }, UndefinedRow)  # fmt: skip
 
 
-def absent(mutant: str, device: str, model: str = "resnet") -> dict[str, Any]:
-    return {"id": mutant, "model": model, "device": device, "reason": "no site: a comparison"}
+def absent(mutant: str, device: str, model: str = "resnet") -> AbsentRow:
+    return AbsentRow(id=mutant, model=model, device=device, reason="no site: a comparison")
 
 
-def make(devices: tuple[str, ...], mutants: list[dict[str, Any]], absent: list[dict[str, Any]]) -> Results:
+def make(devices: tuple[str, ...], mutants: list[MutantRow], absent: list[AbsentRow]) -> Results:
     """The results of these rows; on ``c`` the unmutated model labels one input of four otherwise."""
-    models = list(dict.fromkeys(["resnet", *(row["model"] for row in mutants)]))
+    models = list(dict.fromkeys(["resnet", *(row.model for row in mutants)]))
     golden = {device: [0, 1, 2, 9] if device == "c" else GOLDEN for device in devices}
     builds = {
         (model, device): Unmutated(golden[device], scores(golden[device])) for model in models for device in devices
     }
-    found = find_discrepancies(mutants, builds, devices, lambda row: row["labels"] and scores(row["labels"]))
-    examined = {(row["model"], row["id"]): examined_row(row["id"], row["model"]) for row in found if row["share"]}
+    found = find_discrepancies(mutants, builds, devices, lambda row: row.labels and scores(row.labels))
+    examined = {(row.model, row.id): examined_row(row.id, row.model) for row in found if row.share}
     pairs = [{"model": model, "device": device} for model in models for device in devices]
     canaries = {"no-op": ("canary.reverse-loop@*#*", "survived"), "sure kill": ("canary.negate@main#*", "killed")}
-    return Results(
-        environment={"versions": {"apache-tvm": "0.27.0"}, "cores": 2},
-        models=tuple(
-            {"name": model, "model_digest": "ab", "inputs_digest": "cd", "input_count": 4, "labels": tuple(GOLDEN),
-             "shape": (("input", (1, 3, 32, 32)),), "reference": f"zoo:{model}"}
+    mapping = {
+        "environment": {"versions": {"apache-tvm": "0.27.0"}, "cores": 2},
+        "models": [
+            {"name": model, "model_digest": "ab", "inputs_digest": "cd", "input_count": 4, "labels": GOLDEN,
+             "shape": [["input", [1, 3, 32, 32]]], "reference": f"zoo:{model}"}
             for model in models
-        ),
-        devices=tuple({"name": device, "target": TARGETS[device]} for device in devices),
-        baselines=tuple(
-            {**pair, "digest": "ef", "labels": tuple(golden[pair["device"]]), "accuracy": 1.0, "build_seconds": 1.5,
+        ],
+        "devices": [{"name": device, "target": TARGETS[device]} for device in devices],
+        "baselines": [
+            {**pair, "digest": "ef", "labels": golden[pair["device"]], "accuracy": 1.0, "build_seconds": 1.5,
              "run_seconds": 0.75, "noise_floor": 0.0, "same_code": True,
              "golden": None, "golden_reason": ""}
             for pair in pairs
-        ),
-        canaries=tuple(
+        ],
+        "canaries": [
             {**pair, "canary": name, "id": mutant, "verdict": verdict, "ok": True, "reason": "as it should"}
             for pair in pairs
             for name, (mutant, verdict) in canaries.items()
-        ),
-        mutants=tuple(mutants),
-        absent=tuple(absent),
-        discrepancies=tuple(with_behaviours(found, mutants, examined)),
-        agreements=tuple(find_agreements(builds, devices)),
-        undefined=tuple(examined.values()),
-    )  # fmt: skip
+        ],
+        "mutants": mutants,
+        "absent": absent,
+        "discrepancies": with_behaviours(found, mutants, examined),
+        "agreements": find_agreements(builds, devices),
+        "undefined": list(examined.values()),
+    }  # fmt: skip
+    return msgspec.convert(mapping, Results)
 
 
 SWAP = "tir.swap-compare{from=lt,to=le}@fused_conv2d_add_relu#3"

@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image
 
 from tests.report.results_by_hand import SWAP, completed, make
@@ -45,8 +46,8 @@ def test_all_categories_together_come_last_and_are_their_sum(three_devices):
 
 def test_a_mutant_that_nobody_looked_at_is_unknown():
     results = make(("llvm", "v3"), [completed(SWAP, "llvm", [0, 1, 2, 3]), completed(SWAP, "v3", [1, 1, 2, 3])], [])
-    rows = tuple({**row, "behaviour": "unknown"} for row in results.discrepancies)
-    (found,) = cross_devices(dataclasses.replace(results, discrepancies=rows))
+    rows = tuple(replace(row, behaviour="unknown") for row in results.discrepancies)
+    (found,) = cross_devices(replace(results, discrepancies=rows))
     assert (found.unknown, found.largest_unknown, found.undefined) == (1, 0.25, 0)
 
 

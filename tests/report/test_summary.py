@@ -3,23 +3,22 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.results_by_hand import CAST, CATEGORIES, DROP, NEGATE, SWAP, absent, completed, ended, make
-from tvm_mutate.campaign.results import Results
 from tvm_mutate.report import (
     Tally,
     count_differing_outcomes,
     largest_by_category,
     paper_comparison,
-    read_json,
     summarize,
     tally,
     worst_discrepancies,
-    write_json,
 )
+from tvm_mutate.results import Results, read_json, write_json
 from tvm_mutate.statistics import wilson_interval
 
 COUNTS = [field.name for field in dataclasses.fields(Tally) if field.name != "mean_dissimilarity"]
@@ -72,13 +71,13 @@ def test_totals_are_counted_over_categories_devices_and_all(three_devices):
 def test_the_score_is_killed_of_decided_with_the_wilson_interval(three_devices):
     score = summarize(three_devices, CATEGORIES).total.score
     assert (score.killed, score.decided, score.value) == (7, 9, 7 / 9)
-    assert (score.low, score.high) == wilson_interval(7, 9)
-    assert score.value == three_devices.score()
+    assert score.interval == wilson_interval(7, 9)
+    assert score.value == three_devices.score.value
 
 
 def test_without_a_decided_mutant_there_is_no_score(one_device):
     score = summarize(one_device, CATEGORIES).total.score
-    assert (score.value, score.low, score.high) == (None, 0.0, 1.0)
+    assert (score.value, score.interval) == (None, (0.0, 1.0))
 
 
 def test_faults_of_the_compiler_are_counted_apart_and_are_in_no_score():
@@ -90,11 +89,11 @@ def test_faults_of_the_compiler_are_counted_apart_and_are_in_no_score():
     ]
     results = make(("llvm",), rows, [])
     summary = summarize(results, CATEGORIES)
-    assert (summary.total.mutants, summary.total.score.value, results.score()) == (1, 0.0, 0.0)
+    assert (summary.total.mutants, summary.total.score.value, results.score.value) == (1, 0.0, 0.0)
     assert (summary.compiler_total.mutants, summary.compiler_total.killed) == (2, 2)
     assert summary.by_device["llvm"].mutants == 1
     assert summary.compiler_by_device["llvm"].mutants == summary.by_category["Compiler Passes"].mutants == 2
-    assert make(("llvm",), rows[1:], []).score() is None
+    assert make(("llvm",), rows[1:], []).score.value is None
 
 
 def test_a_mutant_that_was_not_applied_is_no_mutant(one_device):
@@ -176,7 +175,7 @@ ROWS = st.lists(
         st.builds(lambda *row, more: ended(*row, **more), MUTANTS, DEVICES, OUTCOMES, more=MORE),
     ),
     max_size=20,
-    unique_by=lambda row: (row["model"], row["device"], row["id"]),
+    unique_by=lambda row: (row.model, row.device, row.id),
 )
 ABSENT = st.lists(st.builds(absent, MUTANTS, DEVICES, st.sampled_from(["resnet", "alexnet"])), max_size=6)
 
@@ -205,7 +204,7 @@ def test_the_parts_add_up_to_the_totals(rows, missing):
 @given(ROWS, ABSENT, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(rows, missing, random):
     results = make(("llvm", "v3", "c"), rows, missing)
-    turned = dataclasses.replace(
+    turned = msgspec.structs.replace(
         results,
         mutants=shuffled(results.mutants, random),
         absent=shuffled(results.absent, random),

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
 import io
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from tests.report.results_by_hand import CATEGORIES, DROP, SWAP, completed, make
@@ -63,12 +63,12 @@ def test_no_line_is_longer_than_the_console_is_wide_and_no_heading_is_cut(three_
 def test_long_names_are_folded_and_lose_nothing():
     mutant = "tir.swap-compare{from=lt,to=le}@" + "fused_conv2d_add_relu_" * 6 + "#3"
     device = "llvm-x86-64-v3"
-    row = {**completed(mutant, "llvm", [3, 2, 1, 0]), "model": "efficientnet_lite"}
-    results = make(("llvm", "c"), [row, {**row, "device": "c", "labels": [0, 1, 2, 3]}], [])
-    named = dataclasses.replace(
+    row = completed(mutant, "llvm", [3, 2, 1, 0], model="efficientnet_lite")
+    results = make(("llvm", "c"), [row, replace(row, device="c", labels=(0, 1, 2, 3))], [])
+    named = replace(
         results,
-        mutants=tuple({**each, "device": device} for each in results.mutants),
-        discrepancies=tuple({**each, "devices": [device, "c"]} for each in results.discrepancies),
+        mutants=tuple(replace(each, device=device) for each in results.mutants),
+        discrepancies=tuple(replace(each, devices=(device, "c")) for each in results.discrepancies),
     )
     text = rendered(render_summary(named, CATEGORIES))
     assert max(map(len, text.splitlines())) <= WIDTH
@@ -79,7 +79,7 @@ def test_long_names_are_folded_and_lose_nothing():
 
 
 def test_several_models_have_a_table_each_and_one_together(three_devices):
-    more = [{**row, "model": "alexnet"} for row in three_devices.mutants]
+    more = [replace(row, model="alexnet") for row in three_devices.mutants]
     text = rendered(render_summary(make(("llvm", "v3", "c"), [*three_devices.mutants, *more], []), CATEGORIES))
     for title in ("Model resnet", "Model alexnet", "All models"):
         assert title in text
@@ -101,13 +101,13 @@ def test_devices_that_agree_are_said_to_agree():
 
 
 def test_a_canary_that_came_out_otherwise_is_marked(three_devices):
-    wrong = ({**three_devices.canaries[0], "verdict": None, "ok": False}, *three_devices.canaries[2:])
-    text = rendered(render_summary(dataclasses.replace(three_devices, canaries=wrong), CATEGORIES))
+    wrong = (replace(three_devices.canaries[0], verdict=None, ok=False), *three_devices.canaries[2:])
+    text = rendered(render_summary(replace(three_devices, canaries=wrong), CATEGORIES))
     assert ["resnet", "llvm", "no", "verdict:", "WRONG", "-"] in cells(text, "resnet")
 
 
 def test_without_a_terminal_there_are_no_colours_and_no_markup_is_read(three_devices):
-    bracketed = [{**row, "id": "tir.cast@[bold]*[/bold]#*"} for row in three_devices.mutants]
+    bracketed = [replace(row, id="tir.cast@[bold]*[/bold]#*") for row in three_devices.mutants]
     text = rendered(render_mutants(bracketed, 5))
     assert "\x1b" not in text
     assert "[bold]*[/bold]" in text

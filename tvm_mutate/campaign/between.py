@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,21 +12,20 @@ from tvm_mutate.campaign.journal import Journal
 from tvm_mutate.campaign.record import Baseline, digest_of_outputs
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.campaign.undefined import Place, with_behaviours
-
-Row = dict[str, Any]
+from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, UndefinedRow
 
 
 @dataclass(frozen=True)
 class Between:
     """Rows of the results: how far unmutated builds agree, and mutants differ, and which are undefined."""
 
-    agreements: tuple[Row, ...] = ()
-    discrepancies: tuple[Row, ...] = ()
-    undefined: tuple[Row, ...] = ()
+    agreements: tuple[AgreementRow, ...] = ()
+    discrepancies: tuple[DiscrepancyRow, ...] = ()
+    undefined: tuple[UndefinedRow, ...] = ()
 
-    def examined(self, rows: Sequence[Row], examined: Mapping[Place, Row]) -> Between:
+    def examined(self, rows: Sequence[MutantRow], examined: Mapping[Place, UndefinedRow]) -> Between:
         """The same with the behaviour of discrepant mutants, of which ``rows`` are all."""
-        places = dict.fromkeys((row["model"], row["id"]) for row in rows)
+        places = dict.fromkeys((row.model, row.id) for row in rows)
         return replace(
             self,
             discrepancies=tuple(with_behaviours(self.discrepancies, rows, examined)),
@@ -36,7 +34,7 @@ class Between:
 
 
 def compare_devices(
-    rows: Sequence[Row], baselines: Mapping[Pair, Baseline], devices: Sequence[str], journal: Journal
+    rows: Sequence[MutantRow], baselines: Mapping[Pair, Baseline], devices: Sequence[str], journal: Journal
 ) -> Between:
     """How far unmutated builds agree and mutants differ between devices; scores come from the journal."""
     builds = {
@@ -45,8 +43,8 @@ def compare_devices(
     }
     golden = {digest_of_outputs(build.scores): build.scores for build in builds.values() if build.scores is not None}
 
-    def scores_of(row: Row) -> np.ndarray | None:
-        digest = row["outputs_digest"]
+    def scores_of(row: MutantRow) -> np.ndarray | None:
+        digest = row.outputs_digest
         if digest is None:
             return None
         return golden[digest] if digest in golden else journal.scores(digest)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 from tvm_mutate.campaign.between import Between
-from tvm_mutate.campaign.critical_site import Row, site_row
+from tvm_mutate.campaign.critical_site import CriticalRow, site_row
 from tvm_mutate.campaign.engine import Engine
 from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.campaign.requests import CriticalRequest, MutantRequest
 from tvm_mutate.campaign.runner import Campaign
 from tvm_mutate.campaign.subject import Pair, Specification, Subject
 from tvm_mutate.campaign.survey import SAMPLE, Survey, variants
+from tvm_mutate.campaign.trust import CANARIES
 from tvm_mutate.device import Device, DeviceLostError
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation, Operator, Parameter, Sites
@@ -41,6 +42,7 @@ class CriticalSearch(Campaign):
 
     specification: CriticalSpecification
     phase = "sites"
+    row_type = CriticalRow
 
     def _surveys(self, engine: Engine) -> dict[Pair, Survey]:
         asked = self.specification
@@ -52,7 +54,7 @@ class CriticalSearch(Campaign):
 
     def _request(self, subject: Subject, device: Device, mutant: str, baseline: Baseline) -> MutantRequest:
         request = super()._request(subject, device, mutant, baseline)
-        if mutant.startswith("canary."):
+        if mutant in {canary.mutant for canary in CANARIES}:
             return request
         asked = self.specification
         values = {each.name: getattr(request, each.name) for each in fields(request)}
@@ -62,10 +64,10 @@ class CriticalSearch(Campaign):
         """Nothing: sites are searched on each device alone."""
         return Between()
 
-    def _lost(self, request: MutantRequest, error: Exception) -> Row:
+    def _lost(self, request: MutantRequest, error: Exception) -> CriticalRow:
         assert isinstance(request, CriticalRequest)
         outcome = Outcome.DEVICE_LOST if isinstance(error, DeviceLostError) else Outcome.CRASH
-        return site_row(request, outcome=str(outcome), reason=str(error))
+        return site_row(request, outcome=outcome, reason=str(error))
 
 
 def parameter_of(operator: Operator, name: str | None) -> Parameter:

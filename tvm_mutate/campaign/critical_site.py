@@ -9,31 +9,60 @@ from tvm_mutate.campaign.bisection import find_bracket, largest
 from tvm_mutate.campaign.requests import CriticalRequest
 from tvm_mutate.device import DeviceLostError
 from tvm_mutate.mutant import Catalogue, Magnitude, Mutant, Sites
-from tvm_mutate.oracle import Outcome
+from tvm_mutate.oracle import Outcome, Rung, Verdict
 from tvm_mutate.passes import Selection, site_positions
 from tvm_mutate.pipeline import Stages
+from tvm_mutate.results import MutantRow
+from tvm_mutate.results.rows import Row
 
-Row = dict[str, Any]
-_TOLD = ("id", "verdict", "outcome", "rung", "reason", "undefined")
+
+class TriedSize(Row, frozen=True, kw_only=True):
+    """A size that was tried: the value of the parameter, and the verdict on the mutant (None: there is no site)."""
+
+    size: float
+    value: float | int | None
+    id: str | None
+    verdict: Verdict | None = None
+    outcome: Outcome | None = None
+    rung: Rung | None = None
+    reason: str
+    undefined: tuple[str, ...] | None = None
 
 
-def site_row(request: CriticalRequest, **found: Any) -> Row:
-    """The row of a site: where it is, and what was found there; what is not given is not known."""
+class CriticalRow(Row, frozen=True, kw_only=True):
+    """A site, and the smallest size of a fault there that is noticed; what is None is not known."""
+
+    id: str
+    model: str
+    device: str
+    operator: str
+    function: str
+    parameter: str
+    critical: float | int | None = None
+    critical_size: float | None = None
+    survived: float | int | None = None
+    largest: float | int | None = None
+    monotone: bool | None = None
+    verdict: Verdict | None = None
+    evaluations: int = 0
+    tried: tuple[TriedSize, ...] = ()
+    outcome: Outcome = Outcome.COMPLETED
+    reason: str = ""
+    place_digest: str | None = None
+
+
+def site_row(request: CriticalRequest, **found: Any) -> CriticalRow:
+    """The row of the site that a request names, with what was found there."""
     (mutation,) = Mutant.parse(request.mutant).mutations
-    return {
-        "id": request.mutant,
-        "model": request.baseline.pair.subject,
-        "device": request.baseline.pair.device,
-        "operator": mutation.operator,
-        "function": mutation.function,
-        "parameter": request.parameter,
-        **dict.fromkeys(("critical", "critical_size", "survived", "largest", "monotone", "verdict")),
-        "evaluations": 0,
-        "tried": [],
-        "outcome": "completed",
-        "reason": "",
+    return CriticalRow(
+        id=request.mutant,
+        model=request.baseline.pair.subject,
+        device=request.baseline.pair.device,
+        operator=mutation.operator,
+        function=mutation.function,
+        parameter=request.parameter,
         **found,
-    }
+    )
 
 
 class CriticalSite:
@@ -43,7 +72,7 @@ class CriticalSite:
     """
 
     def __init__(
-        self, request: CriticalRequest, stages: Stages, catalogue: Catalogue, judge: Callable[[str], Row]
+        self, request: CriticalRequest, stages: Stages, catalogue: Catalogue, judge: Callable[[str], MutantRow]
     ) -> None:
         (self._mutation,) = Mutant.parse(request.mutant).mutations
         self._request, self._catalogue, self._judge = request, catalogue, judge
@@ -58,9 +87,9 @@ class CriticalSite:
         # The ordinal of a site can be another one for another size: where loops get shorter, short ones are no sites.
         self._position = self._positions(selection)[self._mutation.sites.first]
         self._ids: dict[float, str | None] = {}
-        self._tried: list[Row] = []
+        self._tried: list[TriedSize] = []
 
-    def row(self) -> Row:
+    def row(self) -> CriticalRow:
         """The row of the site: its critical value, the value below it that survived, and all that was tried."""
         least, whole = self._sizes.least, self._parameter.kind is int
         most = self._request.most or self._sizes.most
@@ -69,7 +98,7 @@ class CriticalSite:
         try:
             found = find_bracket(self._sizes, whole, most, self._request.resolution, self._is_noticed)
         except DeviceLostError as error:  # whatever was not tried any more is not known
-            return site_row(self._request, outcome=str(Outcome.DEVICE_LOST), reason=str(error))
+            return site_row(self._request, outcome=Outcome.DEVICE_LOST, reason=str(error))
         return site_row(
             self._request,
             critical=self._value(found.noticed),
@@ -77,19 +106,23 @@ class CriticalSite:
             survived=self._value(found.survived),
             largest=self._value(most),
             monotone=found.monotone,
-            evaluations=sum(row["id"] is not None for row in self._tried),
-            tried=self._tried,
-            verdict="survived" if found.noticed is None else "killed",
+            evaluations=sum(each.id is not None for each in self._tried),
+            tried=tuple(self._tried),
+            verdict=Verdict.SURVIVED if found.noticed is None else Verdict.KILLED,
         )
 
     def _is_noticed(self, size: float) -> bool:
         mutant = self._id(size)
-        row = {"id": None, "reason": "no site"} if mutant is None else self._judge(mutant)
-        told = {name: row.get(name) for name in _TOLD}
-        if row.get("outcome") == str(Outcome.DEVICE_LOST):
-            raise DeviceLostError(row["reason"])
-        self._tried.append({"size": size, "value": self._value(size), **told})
-        return row.get("verdict") == "killed"
+        value = self._value(size)
+        if mutant is None:
+            self._tried.append(TriedSize(size=size, value=value, id=None, reason="no site"))
+            return False
+        row = self._judge(mutant)
+        if row.outcome is Outcome.DEVICE_LOST:
+            raise DeviceLostError(row.reason)
+        told = {name: getattr(row, name) for name in ("id", "verdict", "outcome", "rung", "reason", "undefined")}
+        self._tried.append(TriedSize(size=size, value=value, **told))
+        return row.verdict is Verdict.KILLED
 
     def _value(self, size: float | None) -> float | int | None:
         if size is None:

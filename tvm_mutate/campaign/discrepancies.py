@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from tvm_mutate.oracle import compare, device_disagreement
+from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow
 from tvm_mutate.statistics import absolute_differences
 
-Row = dict[str, Any]
-Scores = Callable[[Row], np.ndarray | None]
-SOME_ENDING = ("crash", "timeout", "exception", "completed")
+Scores = Callable[[MutantRow], np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,12 @@ class Unmutated:
 UnmutatedBuilds = Mapping[tuple[str, str], Unmutated]  # by model and device
 
 
-def no_scores(_row: Row) -> np.ndarray | None:
+def no_scores(_row: MutantRow) -> np.ndarray | None:
     """The scores of a mutant's row where none are kept."""
     return None
 
 
-def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Row]:
+def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[AgreementRow]:
     """For each model and each two devices: how far the unmutated builds agree, in labels, in bits and in size."""
     models = list(dict.fromkeys(model for model, _ in builds))
     return [
@@ -48,15 +47,21 @@ def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Row
     ]
 
 
-def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> Row:
+def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
     differing = np.flatnonzero(np.asarray(first.labels) != np.asarray(second.labels))
-    row: Row = {"model": model, "devices": list(devices), "inputs": len(first.labels)}
-    row |= {"differing_labels": differing.size, "differing_inputs": differing.tolist()}
-    row |= dict.fromkeys(("bitwise_equal", "max_abs_diff", "max_rel_diff"))
+    sizes: dict[str, Any] = {}
     if first.scores is not None and second.scores is not None:
         found = compare(first.scores, second.scores, None, [])
-        row |= {name: getattr(found, name) for name in ("bitwise_equal", "max_abs_diff", "max_rel_diff")}
-    return {**row, "floor": floor_between(first, second)}
+        sizes = {name: getattr(found, name) for name in ("bitwise_equal", "max_abs_diff", "max_rel_diff")}
+    return AgreementRow(
+        model=model,
+        devices=devices,
+        inputs=len(first.labels),
+        differing_labels=differing.size,
+        differing_inputs=tuple(differing.tolist()),
+        floor=floor_between(first, second),
+        **sizes,
+    )
 
 
 def floor_between(first: Unmutated, second: Unmutated) -> float | None:
@@ -68,8 +73,8 @@ def floor_between(first: Unmutated, second: Unmutated) -> float | None:
 
 
 def find_discrepancies(
-    rows: Iterable[Row], builds: UnmutatedBuilds, devices: Sequence[str], scores_of: Scores = no_scores
-) -> list[Row]:
+    rows: Iterable[MutantRow], builds: UnmutatedBuilds, devices: Sequence[str], scores_of: Scores = no_scores
+) -> list[DiscrepancyRow]:
     """For each mutant and each two devices that have it and the unmutated build: how far labels and scores differ.
 
     ``share`` is that of the inputs whose labels differ; ``unmutated_share`` the same of the unmutated builds, and
@@ -77,11 +82,11 @@ def find_discrepancies(
     inputs with a score that differs by more than ``floor``. A mutant that did not complete on one of the two has the
     share None, and the outcomes are told. ``scores_of`` gives the scores of a row, or None where they are not known.
     """
-    by_mutant: dict[tuple[str, str], dict[str, Row]] = {}
+    by_mutant: dict[tuple[str, str], dict[str, MutantRow]] = {}
     for row in rows:
-        by_mutant.setdefault((row["model"], row["id"]), {})[row["device"]] = row
+        by_mutant.setdefault((row.model, row.id), {})[row.device] = row
     floors: dict[tuple[str, str, str], float | None] = {}
-    found = []
+    found: list[DiscrepancyRow] = []
     for (model, _), on in by_mutant.items():
         there = [device for device in devices if device in on and (model, device) in builds]
         for first, second in itertools.combinations(there, 2):
@@ -93,47 +98,35 @@ def find_discrepancies(
 
 
 def _discrepancy(
-    rows: tuple[Row, Row], builds: tuple[Unmutated, Unmutated], floor: float | None, scores_of: Scores
-) -> Row:
+    rows: tuple[MutantRow, MutantRow], builds: tuple[Unmutated, Unmutated], floor: float | None, scores_of: Scores
+) -> DiscrepancyRow:
     first, second = rows
-    golden = [np.asarray(build.labels) for build in builds]
-    found: Row = {
-        "id": first["id"],
-        "model": first["model"],
-        "category": first["category"],
-        "devices": [first["device"], second["device"]],
-        "share": None,
-        "unmutated_share": device_disagreement(*(build.labels for build in builds)),
-        "beyond_share": None,
-        "outcomes": [first["outcome"], second["outcome"]],
-        "max_abs_diff": None,
-        "floor": floor,
-        "beyond_floor": None,
-        "behaviour": None,
-    }
-    if first["labels"] is None or second["labels"] is None:
-        return found
-    # A mutant may have been stopped earlier on one of the two.
-    shared = min(len(first["labels"]), len(second["labels"]))
-    differing = np.asarray(first["labels"][:shared]) != np.asarray(second["labels"][:shared])
-    found["share"] = device_disagreement(*(row["labels"][:shared] for row in rows))
-    found["beyond_share"] = float(np.mean(differing & (golden[0][:shared] == golden[1][:shared])))
-    scores = [scores_of(row) for row in rows] if floor is not None else [None]
-    if all(each is not None for each in scores):
-        largest = _largest_by_input(*(each[:shared] for each in scores if each is not None))
-        finite = largest[np.isfinite(largest)]
-        found["max_abs_diff"] = float(finite.max()) if finite.size else None
-        found["beyond_floor"] = int(np.sum(largest > floor))
-    return found
+    figures: dict[str, Any] = {}
+    if first.labels is not None and second.labels is not None:
+        # A mutant may have been stopped earlier on one of the two.
+        shared = min(len(first.labels), len(second.labels))
+        labels = [np.asarray(each[:shared]) for each in (first.labels, second.labels)]
+        golden = [np.asarray(build.labels)[:shared] for build in builds]
+        figures["share"] = device_disagreement(first.labels[:shared], second.labels[:shared])
+        figures["beyond_share"] = float(np.mean((labels[0] != labels[1]) & (golden[0] == golden[1])))
+        scores = [scores_of(row) for row in rows] if floor is not None else [None]
+        if all(each is not None for each in scores):
+            largest = _largest_by_input(*(each[:shared] for each in scores if each is not None))
+            finite = largest[np.isfinite(largest)]
+            figures["max_abs_diff"] = float(finite.max()) if finite.size else None
+            figures["beyond_floor"] = int(np.sum(largest > floor))
+    return DiscrepancyRow(
+        id=first.id,
+        model=first.model,
+        category=first.category,
+        devices=(first.device, second.device),
+        unmutated_share=device_disagreement(*(build.labels for build in builds)),
+        outcomes=(first.outcome, second.outcome),
+        floor=floor,
+        **figures,
+    )
 
 
 def _largest_by_input(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The largest absolute difference of each input's scores; infinite where one is NaN or infinite, the other not."""
     return absolute_differences(first, second).max(axis=1, initial=0.0)
-
-
-def is_discrepant(row: Row) -> bool:
-    """Whether a discrepancy's row tells of any: labels or scores beyond the unmutated builds', or another ending."""
-    ended = set(row["outcomes"])
-    otherwise = len(ended) > 1 and ended <= set(SOME_ENDING)
-    return bool(otherwise or row["beyond_share"] or row["beyond_floor"])

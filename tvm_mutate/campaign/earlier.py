@@ -6,15 +6,17 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tvm_mutate.campaign.journal import read_journal
 from tvm_mutate.campaign.subject import Plan, Subject
 from tvm_mutate.campaign.survey import Survey
 from tvm_mutate.device import Device
-from tvm_mutate.oracle import parse_oracle
+from tvm_mutate.oracle import Verdict, parse_oracle
+from tvm_mutate.results import MutantRow
 
-Row = dict[str, Any]
 # A survivor is looked at again, because it is what somebody works on; so is what has no verdict.
-_CARRIED_VERDICTS = ("killed", "equivalent")
+_CARRIED_VERDICTS = (Verdict.KILLED, Verdict.EQUIVALENT)
 _JUDGED_BY = ("oracle", "until", "precision")
 
 
@@ -30,12 +32,12 @@ class Earlier:
         self.obstacle = _obstacle(asked, plan)
         self._inputs = {subject["name"]: subject["inputs_digest"] for subject in asked["subjects"]}
         self._compiled = {name: tuple(rest) for name, *rest in asked["devices"]}
-        self._rows: dict[tuple[str, tuple[str, ...]], list[Row]] = defaultdict(list)
+        self._rows: dict[tuple[str, tuple[str, ...]], list[MutantRow]] = defaultdict(list)
         for row in rows:
-            if row["verdict"] in _CARRIED_VERDICTS and row.get("place_digest"):
-                self._rows[row["model"], self._compiled[row["device"]]].append(row)
+            if row.verdict in _CARRIED_VERDICTS and row.place_digest:
+                self._rows[row.model, self._compiled[row.device]].append(row)
 
-    def carried(self, subject: Subject, device: Device, survey: Survey) -> dict[str, Row]:
+    def carried(self, subject: Subject, device: Device, survey: Survey) -> dict[str, MutantRow]:
         """The rows that hold for the subject on the device still, by mutant id, marked as carried over.
 
         They do where the inputs and the device are the same but for its name, and the functions that the mutant changes
@@ -44,13 +46,13 @@ class Earlier:
         if self.obstacle or self._inputs.get(subject.name) != subject.inputs_digest:
             return {}
         return {
-            row["id"]: {**row, "device": device.name, "carried": True}
+            row.id: msgspec.structs.replace(row, device=device.name, carried=True)
             for row in self._rows[subject.name, device.identity()[1:]]
-            if survey.places.get(row["id"]) == row["place_digest"]
+            if survey.places.get(row.id) == row.place_digest
         }
 
 
-def _obstacle(asked: Row, plan: Plan) -> str:
+def _obstacle(asked: dict[str, Any], plan: Plan) -> str:
     for name in sorted({*plan.versions, *asked["versions"]}):
         before, now = asked["versions"].get(name), plan.versions.get(name)
         if before != now:

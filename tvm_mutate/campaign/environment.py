@@ -6,6 +6,8 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from tvm_mutate.results import Environment
+
 _PACKAGES = ("tvm-mutate", "apache-tvm", "apache-tvm-ffi", "numpy", "onnx")
 
 
@@ -14,16 +16,16 @@ def package_versions() -> dict[str, str]:
     return {name: _version(name) for name in _PACKAGES}
 
 
-def environment() -> dict[str, object]:
-    """Versions, Python, operating system and machine, as what JSON can hold."""
-    return {
-        "versions": package_versions(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
+def environment() -> Environment:
+    """Versions, Python, operating system and machine, of this process."""
+    return Environment(
+        versions=package_versions(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        machine=platform.machine(),
+        processor=_processor(),
+        cores=os.cpu_count(),
+    )
 
 
 def _version(name: str) -> str:

@@ -5,110 +5,62 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from tvm_mutate.device import held_folder
-from tvm_mutate.errors import CampaignInterruptedError, UsageError
+from tvm_mutate.errors import UsageError
+from tvm_mutate.results import JournalFile, MutantRow, UndefinedRow
+from tvm_mutate.results.journal import why
 
 FILE_NAME = "journal.sqlite"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS campaign (digest TEXT NOT NULL, plan TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS planned (
-  model TEXT NOT NULL, device TEXT NOT NULL, mutants TEXT NOT NULL, PRIMARY KEY (model, device)
-);
-CREATE TABLE IF NOT EXISTS outcome (
-  model TEXT NOT NULL, device TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL,
-  PRIMARY KEY (model, device, mutant)
-);
-CREATE TABLE IF NOT EXISTS scores (digest TEXT PRIMARY KEY, content BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS examined (
-  model TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (model, mutant)
-);
-"""
+_TABLES = {
+    "campaign": "digest TEXT NOT NULL, plan TEXT NOT NULL",
+    "planned": "model TEXT NOT NULL, device TEXT NOT NULL, mutants TEXT NOT NULL, PRIMARY KEY (model, device)",
+    "outcome": "model TEXT NOT NULL, device TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL, "
+    "PRIMARY KEY (model, device, mutant)",
+    "scores": "digest TEXT PRIMARY KEY, content BLOB NOT NULL",
+    "examined": "model TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (model, mutant)",
+}
 
 
-class Journal:
-    """The journal in an output folder; one process writes it at a time.
+class Journal(JournalFile):
+    """The journal of a campaign in an output folder: the plan, written first, and the outcomes as they come.
 
-    ``plan`` is what the campaign was asked to do, as JSON can hold it, and ``digest`` tells campaigns apart.
-    Raises UsageError where the folder cannot be written, holds another campaign, or is in use by another process.
+    ``plan`` is what the campaign was asked to do, as JSON can hold it; ``digest`` tells campaigns apart. ``row_type``
+    is the type of the outcomes. Raises UsageError as a JournalFile does, and if the folder holds another campaign.
     """
 
-    def __init__(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
-        self.folder = folder
-        try:
-            self._made_folder = not folder.exists()
-            folder.mkdir(parents=True, exist_ok=True)
-            self._check_writable(folder)
-            self._check_ours(folder)
-            self._connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=0)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            # What is committed survives the end of this process in any way: it is in the file's pages in memory. Only
-            # when the machine itself stops may the last rows be lost, and these are evaluated again; the file stays
-            # whole. FULL would wait for the disk at every row.
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._connection.execute("BEGIN EXCLUSIVE")
-        except (OSError, sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            raise UsageError(
-                f"output folder {folder} cannot be used ({_why(error)}); name another with --output"
-            ) from None
-        for statement in _SCHEMA.split(";"):
-            self._connection.execute(statement)
-        self._claim(folder, digest, plan)
-        self._connection.execute("COMMIT")
-
-    def _claim(self, folder: Path, digest: str, plan: dict[str, Any]) -> None:
-        found = self._connection.execute("SELECT digest FROM campaign").fetchone()
-        self._new = found is None
-        if found is None:
-            self._connection.execute("INSERT INTO campaign VALUES (?, ?)", (digest, json.dumps(plan)))
-        elif found[0] != digest:
-            self._connection.close()
+    def __init__(self, folder: Path, digest: str, plan: dict[str, Any], row_type: type[Any] = MutantRow) -> None:
+        super().__init__(folder, FILE_NAME, _TABLES, "name another with --output", own_folder=True)
+        self._row_type = row_type
+        found = self.read("SELECT digest FROM campaign")
+        if not found:
+            self.write("INSERT INTO campaign VALUES (?, ?)", digest, json.dumps(plan))
+        elif found[0][0] != digest:
+            self.close()
             raise UsageError(
                 f"output folder {folder} holds another campaign (other models, inputs, mutants, devices or versions); "
                 "name another with --output"
             )
-
-    @staticmethod
-    def _check_writable(folder: Path) -> None:
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "permission denied")
-
-    @staticmethod
-    def _check_ours(folder: Path) -> None:
-        """Refuses, before anything is written, a folder with files but no journal, or with another's database."""
-        if not (folder / FILE_NAME).exists():
-            foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith(FILE_NAME))
-            if foreign:
-                raise UsageError(
-                    f"output folder {folder} already holds {foreign[0]!r} and no journal; name an empty folder"
-                )
-            return
-        with contextlib.closing(sqlite3.connect(folder / FILE_NAME, timeout=0)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables and not tables >= {"campaign", "outcome"}:
-            raise UsageError(f"output folder {folder} holds a {FILE_NAME} of another program; name an empty folder")
 
     def add_planned(self, model: str, device: str, mutants: Sequence[str]) -> None:
         """Writes which mutants a pair has, in order, before the first of them is evaluated.
 
         Raises UsageError where the journal has others for the pair: then rows of two campaigns would be mixed.
         """
-        query = "SELECT mutants FROM planned WHERE model = ? AND device = ?"
-        found = self._connection.execute(query, (model, device)).fetchone()
-        if found is None:
-            self._write("INSERT INTO planned VALUES (?, ?, ?)", (model, device, json.dumps(list(mutants))))
+        found = self.read("SELECT mutants FROM planned WHERE model = ? AND device = ?", model, device)
+        if not found:
+            self.write("INSERT INTO planned VALUES (?, ?, ?)", model, device, json.dumps(list(mutants)))
             return
-        before = json.loads(found[0])
+        before = json.loads(found[0][0])
         if before != list(mutants):
             pairs = zip_longest(before, mutants, fillvalue="nothing")
             number, (old, new) = next((number, pair) for number, pair in enumerate(pairs) if pair[0] != pair[1])
@@ -117,67 +69,43 @@ class Journal:
                 f"was {old}, and is {new} now): has an operator changed since? name another folder with --output"
             )
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Writes the row of one mutant on one device; whatever ends this process, it is not lost after that."""
-        values = (row["model"], row["device"], row["id"], json.dumps(row, allow_nan=False))
-        self._write("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", values)
+    def add(self, row: Any) -> None:
+        """Writes the row of one mutant on one device; the row survives the end of this process in any way."""
+        text = msgspec.json.encode(row).decode()
+        self.write("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", row.model, row.device, row.id, text)
+
+    def rows(self) -> list[Any]:
+        """All rows written so far."""
+        return [msgspec.json.decode(row, type=self._row_type) for (row,) in self.read("SELECT row FROM outcome")]
 
     def add_scores(self, digest: str, scores: np.ndarray) -> None:
-        """Keeps the scores of a mutant under the digest in its row: devices are compared by them."""
+        """Keeps the scores of a mutant under the digest in its row, to compare devices."""
         buffer = io.BytesIO()
         np.save(buffer, scores)
-        self._write("INSERT OR IGNORE INTO scores VALUES (?, ?)", (digest, buffer.getvalue()))
+        self.write("INSERT OR IGNORE INTO scores VALUES (?, ?)", digest, buffer.getvalue())
 
     def scores(self, digest: str) -> np.ndarray | None:
-        """The scores that were kept under a digest, None where there are none."""
-        found = self._connection.execute("SELECT content FROM scores WHERE digest = ?", (digest,)).fetchone()
-        return None if found is None else np.load(io.BytesIO(found[0]))
+        """The scores under a digest, None if there are none."""
+        found = self.read("SELECT content FROM scores WHERE digest = ?", digest)
+        return np.load(io.BytesIO(found[0][0])) if found else None
 
-    def add_examined(self, row: dict[str, Any]) -> None:
+    def add_examined(self, row: UndefinedRow) -> None:
         """Writes what was found of the accesses of one mutant."""
-        values = (row["model"], row["id"], json.dumps(row, allow_nan=False))
-        self._write("INSERT OR REPLACE INTO examined VALUES (?, ?, ?)", values)
+        text = msgspec.json.encode(row).decode()
+        self.write("INSERT OR REPLACE INTO examined VALUES (?, ?, ?)", row.model, row.id, text)
 
-    def examined(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def examined(self) -> dict[tuple[str, str], UndefinedRow]:
         """All that was found of accesses so far, by model and mutant."""
-        found = self._connection.execute("SELECT model, mutant, row FROM examined")
-        return {(model, mutant): json.loads(row) for model, mutant, row in found}
-
-    def _write(self, statement: str, values: tuple[str | bytes, ...]) -> None:
-        """Raises CampaignInterruptedError where the disk is full: what was written before stays good."""
-        try:
-            self._connection.execute(statement, values)
-        except sqlite3.OperationalError as error:
-            raise CampaignInterruptedError(
-                f"output folder {self.folder} cannot be written any more ({error}); "
-                "mend that, and the same command goes on from there"
-            ) from None
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows written so far."""
-        for (row,) in self._connection.execute("SELECT row FROM outcome"):
-            yield json.loads(row)
+        found = self.read("SELECT model, mutant, row FROM examined")
+        return {(model, mutant): msgspec.json.decode(row, type=UndefinedRow) for model, mutant, row in found}
 
     def discard_unused(self) -> None:
-        """Takes a new journal without rows out of the folder again, and the folder if it was made for it.
-
-        A campaign that could not begin leaves no trace, so that the mended command is not taken for another one.
-        """
-        if not self._new or self._connection.execute("SELECT count(*) FROM outcome").fetchone()[0]:
-            return
-        self.close()
-        for suffix in ("", "-wal", "-shm"):
-            (self.folder / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
-        if self._made_folder:
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()
-
-    def close(self) -> None:
-        """Gives the folder back."""
-        self._connection.close()
+        """Discards a new journal without rows, so that the corrected command is not taken for another campaign."""
+        if self.read("SELECT count(*) FROM outcome") == [(0,)]:
+            self.discard()
 
 
-def read_journal(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_journal(folder: Path) -> tuple[dict[str, Any], list[MutantRow]]:
     """The plan and the rows of the campaign in an output folder, which is left as it is.
 
     Read from a copy: reading it in place would write beside it. Raises UsageError where there is none that can be read.
@@ -189,16 +117,11 @@ def read_journal(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
                     shutil.copyfile(folder / name, copy / name)
             with contextlib.closing(sqlite3.connect(copy / FILE_NAME)) as connection:
                 (plan,) = connection.execute("SELECT plan FROM campaign").fetchone()
-                rows = [json.loads(row) for (row,) in connection.execute("SELECT row FROM outcome ORDER BY rowid")]
+                found = connection.execute("SELECT row FROM outcome ORDER BY rowid")
+                rows = [msgspec.json.decode(row, type=MutantRow) for (row,) in found]
         mapping = json.loads(plan)
         if not mapping.keys() >= {"subjects", "devices", "specification", "versions"}:
             raise ValueError("it has no whole plan")
-    except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{folder} holds no journal of a campaign that can be read ({_why(error)})") from None
+    except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+        raise UsageError(f"{folder} holds no journal of a campaign that can be read ({why(error)})") from None
     return mapping, rows
-
-
-def _why(error: Exception) -> str:
-    if "locked" in str(error):
-        return "another process is using it"
-    return getattr(error, "strerror", None) or str(error)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import xxhash
 
@@ -13,10 +14,11 @@ from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import LOST, Ending
 from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, PreparedSession, Progress, Run
 from tvm_mutate.mutant import Catalogue, Category, Mutant
-from tvm_mutate.oracle import Comparison, Oracle, Outcome, compare, judge
+from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge
+from tvm_mutate.results import EvaluationPath, MutantRow
 from tvm_mutate.statistics import latency_difference
 
-_COMPARED = (
+_FIGURES = (
     "bitwise_equal",
     "changed_labels",
     "dissimilarity",
@@ -62,17 +64,6 @@ class Baseline:
         return self.build_seconds + sum(self.run_seconds)
 
 
-@dataclass(frozen=True)
-class EvaluationPath:
-    """How a mutant was evaluated, and why by rebuild if single kernels were to be run.
-
-    ``evaluation`` is ``content`` or ``rebuild``.
-    """
-
-    evaluation: str = "rebuild"
-    reason: str = ""
-
-
 def mutant_row(
     mutant: Mutant,
     baseline: Baseline,
@@ -80,33 +71,49 @@ def mutant_row(
     right_labels: np.ndarray | None,
     oracle: Oracle,
     catalogue: Catalogue,
-    path: EvaluationPath = EvaluationPath(),
-) -> dict[str, Any]:
-    """The row of one mutant on one device: identity, outcome, verdict, rung, reason and figures."""
+    path: EvaluationPath = EvaluationPath.REBUILD,
+    path_reason: str = "",
+) -> MutantRow:
+    """The row of one mutant on one device; ``path_reason`` says why it was rebuilt although kernels should be run."""
     run: Run | None = ending.value
     told: Run | Progress | None = run or ending.note
     applied = told.applied if told else ()
-    row = _identity(mutant, baseline, catalogue)
-    row["sites"] = sum(len(each.sites) for each in applied if each.changed)
-    row["functions"] = sum(each.changed for each in applied)
-    row["build_seconds"] = round(run.build_seconds if run else ending.seconds, 4)
-    row["run_seconds"] = round(sum(run.run_seconds), 4) if run else None
+    sites = sum(len(each.sites) for each in applied if each.changed)
     comparison = _comparison(run, baseline, right_labels, oracle) if run else None
-    row["inputs"] = comparison.inputs if comparison else len(baseline.run_seconds)
-    row.update(_judgement(ending, run, baseline, comparison, oracle, bool(row["sites"])))
-    row.update(_figures(comparison))
-    row.update(_course(run, path))
-    row["undefined"] = None if told is None or told.undefined is None else list(told.undefined)
-    row.update(_digests(run, baseline, row))
-    # The time of a whole run is known only where the whole model ran.
-    seconds = run.run_seconds if run and run.kernel_runs is None else ()
-    row["latency"] = asdict(latency_difference(baseline.run_seconds, seconds)) if seconds else None
-    return row
+    found = _judgement(ending, run, baseline, comparison, oracle, bool(sites))
+    mapping = comparison.to_mapping() if comparison else {}
+    figures: dict[str, Any] = {
+        name: tuple(value) if isinstance(value := mapping.get(name), list) else value for name in _FIGURES
+    }
+    by_content = run is not None and run.kernel_runs is not None
+    # The time of a whole run is known only if the whole model ran.
+    seconds = run.run_seconds if run and not by_content else ()
+    outputs = None if run is None else np.load(baseline.outputs) if run.outputs is None else run.outputs
+    return MutantRow(
+        **_identity(mutant, baseline, catalogue),
+        **found,
+        sites=sites,
+        functions=sum(each.changed for each in applied),
+        inputs=comparison.inputs if comparison else len(baseline.run_seconds),
+        build_seconds=round(run.build_seconds if run else ending.seconds, 4),
+        run_seconds=round(sum(run.run_seconds), 4) if run else None,
+        evaluation=path,
+        evaluation_reason=path_reason,
+        kernel_runs=run.kernel_runs if run else None,
+        kernel_seconds=round(run.kernel_seconds, 4) if run and run.kernel_seconds is not None else None,
+        masked_by=tuple(run.masked_by) if run and by_content else None,
+        undefined=None if told is None or told.undefined is None else tuple(told.undefined),
+        code_digest=(run.digest or None) if run else None,
+        outputs_digest=None if outputs is None else digest_of_outputs(outputs),
+        proof=found["reason"] if found["verdict"] is Verdict.EQUIVALENT else None,
+        latency=latency_difference(baseline.run_seconds, seconds) if seconds else None,
+        **figures,
+    )
 
 
 def lost_row(
     mutant: Mutant, baseline: Baseline, kind: str, reason: str, oracle: Oracle, catalogue: Catalogue
-) -> dict[str, Any]:
+) -> MutantRow:
     """The row of a mutant of which nothing is known: the worker process itself ``died``, or the device was lost."""
     ending = Ending(kind, RUNNING, 0.0, reason=reason)
     return mutant_row(mutant, baseline, ending, None, oracle, catalogue)
@@ -120,8 +127,8 @@ def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[
         "id": str(mutant),
         "model": baseline.pair.subject,
         "operator": "+".join(mutation.operator for mutation in mutant.mutations),
-        "category": str(operator.category),
-        "slot": str(operator.slot_of(operator.read_parameters(chosen))),
+        "category": operator.category,
+        "slot": operator.slot_of(operator.read_parameters(chosen)),
         "device": baseline.pair.device,
     }
 
@@ -152,7 +159,7 @@ def _judgement(
     code_differs = run.digest != baseline.digest if run else None
     known = run is not None or ending.note is not None  # not where the worker itself died
     if known and not applied and ending.stage != COMPILING:  # while compiling, more may yet be applied
-        return {"outcome": str(outcome), "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
+        return {"outcome": outcome, "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
     judgement = judge(
         outcome,
         applied=True,
@@ -164,38 +171,7 @@ def _judgement(
         oracle=oracle,
     )
     reason = f"{judgement.reason}: {ending.reason}" if ending.reason else judgement.reason
-    verdict = None if judgement.verdict is None else str(judgement.verdict)
-    return {"outcome": str(outcome), "verdict": verdict, "rung": str(judgement.rung), "reason": reason}
-
-
-def _course(run: Run | None, path: EvaluationPath) -> dict[str, Any]:
-    """By which path the mutant was evaluated, and what single kernels tell that a whole run does not."""
-    by_content = run is not None and run.kernel_runs is not None
-    return {
-        "evaluation": path.evaluation,
-        "evaluation_reason": path.reason,
-        "kernel_runs": run.kernel_runs if run else None,
-        "kernel_seconds": round(run.kernel_seconds, 4) if run and run.kernel_seconds is not None else None,
-        "masked_by": list(run.masked_by) if run and by_content else None,
-    }
-
-
-def _digests(run: Run | None, baseline: Baseline, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells equal code and equal outputs; ``duplicate_of`` is known only when all mutants are.
-
-    So are the digest of the place and whether the row is carried over to the campaign only, which fills them in.
-    """
-    outputs = None
-    if run is not None:
-        outputs = digest_of_outputs(np.load(baseline.outputs) if run.outputs is None else run.outputs)
-    return {
-        "code_digest": (run.digest or None) if run else None,
-        "outputs_digest": outputs,
-        "proof": row["reason"] if row["verdict"] == "equivalent" else None,
-        "duplicate_of": None,
-        "place_digest": None,
-        "carried": False,
-    }
+    return {"outcome": outcome, "verdict": judgement.verdict, "rung": judgement.rung, "reason": reason}
 
 
 def digest_of_outputs(outputs: np.ndarray) -> str:
@@ -216,8 +192,19 @@ def _outcome(ending: Ending) -> Outcome:
     return Outcome.CRASH if ending.kind == "died" else Outcome.EXCEPTION
 
 
-def _figures(comparison: Comparison | None) -> dict[str, Any]:
-    if comparison is None:
-        return dict.fromkeys(_COMPARED)
-    mapping = comparison.to_mapping()
-    return {name: mapping[name] for name in _COMPARED}
+def mark_duplicates(rows: Iterable[MutantRow]) -> list[MutantRow]:
+    """The rows with ``duplicate_of`` set: the first row of the model and device with the same code, if it is another.
+
+    The order of the rows alone decides which row is first. Only evaluation by content tells code apart well enough:
+    a rebuilt model names its kernels by their place.
+    """
+    first: dict[tuple[str, str, str], str] = {}
+    marked = []
+    for row in rows:
+        of = None
+        compared = row.evaluation is EvaluationPath.CONTENT and row.outcome is Outcome.COMPLETED
+        if compared and row.verdict is not Verdict.EQUIVALENT and row.code_digest is not None:
+            earliest = first.setdefault((row.model, row.device, row.code_digest), row.id)
+            of = None if earliest == row.id else earliest
+        marked.append(msgspec.structs.replace(row, duplicate_of=of))
+    return marked

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.campaign.subject import Specification, Subject
 from tvm_mutate.device import Device
-
-# In the answer to a MutantRequest, beside the names of a row: the scores of a mutant whose code differs, or None.
-SCORES = "scores"
+from tvm_mutate.results import MutantRow
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class BaselineRequest:
 class MutantRequest:
     """Asks for the row of one mutant.
 
-    ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``scores`` the
-    row has the mutant's under :data:`SCORES`, too.
+    ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``scores`` the answer
+    has the mutant's scores, too.
     """
 
     subject: Subject
@@ -56,6 +56,14 @@ class MutantRequest:
     until: str = ""
     precision: float | None = None
     scores: bool = False
+
+
+@dataclass(frozen=True)
+class MutantAnswer:
+    """The row of a mutant, and its scores ``[inputs, classes]`` if they were asked for and its code differs."""
+
+    row: MutantRow
+    scores: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
+
 from tvm_mutate.campaign.baselines import Baselines
 from tvm_mutate.campaign.between import Between, compare_devices
 from tvm_mutate.campaign.earlier import Earlier
@@ -19,9 +21,8 @@ from tvm_mutate.campaign.journal import Journal
 from tvm_mutate.campaign.memory import golden_bytes
 from tvm_mutate.campaign.pool import WorkerPool
 from tvm_mutate.campaign.progress import QuietReporter, Reporter
-from tvm_mutate.campaign.record import Baseline, lost_row
-from tvm_mutate.campaign.requests import SCORES, BaselineRequest, MutantRequest, Request, SurveyRequest
-from tvm_mutate.campaign.results import Results, Row, mark_duplicates
+from tvm_mutate.campaign.record import Baseline, lost_row, mark_duplicates
+from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, Request, SurveyRequest
 from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, check_specification
@@ -32,6 +33,7 @@ from tvm_mutate.device import LOST, Device, DeviceLostError, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, parse_oracle
+from tvm_mutate.results import AbsentRow, CanaryRow, DeviceRow, ModelRow, MutantRow, Results, UndefinedRow
 
 LEAST_SECONDS = 20.0
 TIMES_UNMUTATED = 5.0
@@ -48,8 +50,8 @@ class Conducted:
 
     surveys: dict[Pair, Survey]
     baselines: dict[Pair, Baseline]
-    canaries: list[Row]
-    rows: list[Row]
+    canaries: list[CanaryRow]
+    rows: list[Any]
     between: Between
 
 
@@ -77,6 +79,7 @@ class Campaign:
     engine: EngineFactory | None = None
     name_undefined: str = "discrepant"
     phase: ClassVar[str] = "mutants"
+    row_type: ClassVar[type[Any]] = MutantRow
 
     def run(self) -> Results:
         """The results, when all is done; raises as :meth:`conduct` does."""
@@ -84,8 +87,8 @@ class Campaign:
         rows = mark_duplicates(conducted.rows)
         return Results(
             environment=environment(),
-            models=tuple({**subject.identity(), "reference": subject.reference} for subject in self.subjects),
-            devices=tuple(device.to_mapping() for device in self.devices),
+            models=tuple(ModelRow(**subject.identity(), reference=subject.reference) for subject in self.subjects),
+            devices=tuple(msgspec.convert(device.to_mapping(), DeviceRow) for device in self.devices),
             baselines=tuple(baseline_row(baseline) for baseline in conducted.baselines.values()),
             canaries=tuple(conducted.canaries),
             mutants=tuple(rows),
@@ -112,7 +115,7 @@ class Campaign:
         self._reporter = self.reporter or QuietReporter()
         plan = self.plan()
         self._earlier = self._earlier_of(plan)
-        journal = Journal(self.output, plan.digest(), plan.mapping())
+        journal = Journal(self.output, plan.digest(), plan.mapping(), self.row_type)
         try:
             with held_folder("golden") as golden, self._engine() as engine:
                 return self._conduct(journal, engine, str(golden))
@@ -150,14 +153,14 @@ class Campaign:
         built = baselines.present
         return Conducted(surveys, built, canaries, rows, self._between(engine, journal, built, rows))
 
-    def _between(self, engine: Engine, journal: Journal, baselines: dict[Pair, Baseline], rows: list[Row]) -> Between:
+    def _between(self, engine: Engine, journal: Journal, baselines: dict[Pair, Baseline], rows: list[Any]) -> Between:
         """What differs between devices, with the accesses of mutants outside their buffers."""
         between = compare_devices(rows, baselines, [device.name for device in self.devices], journal)
         examined = journal.examined()
         asked = undefined_requests(self.name_undefined, rows, between.discrepancies, self.subjects, self.devices)
         waiting = [request for request in asked if (request.subject.name, request.mutant) not in examined]
         for request, answer in self._answers(engine, "accesses", waiting) if waiting else ():
-            if isinstance(answer, dict):  # a worker that died over it has nothing to tell
+            if isinstance(answer, UndefinedRow):  # a worker that died over it has nothing to tell
                 journal.add_examined(answer)
                 examined[request.subject.name, request.mutant] = answer
         return between.examined(rows, examined)
@@ -207,7 +210,7 @@ class Campaign:
         seconds = max(self.least_seconds, TIMES_UNMUTATED * baseline.seconds)
         return MutantRequest(subject, device, mutant, baseline, self.specification.oracle, seconds)
 
-    def _canaries(self, engine: Engine, baselines: Baselines) -> list[Row]:
+    def _canaries(self, engine: Engine, baselines: Baselines) -> list[CanaryRow]:
         expected = {canary.mutant: canary for canary in CANARIES}
         requests = [
             self._request(subject, device, canary.mutant, baselines.of(subject, device))
@@ -215,18 +218,19 @@ class Campaign:
             for canary in CANARIES
             if Pair(subject.name, device.name) in baselines.present
         ]
-        rows: dict[tuple[Pair, str], Row] = {}
+        rows: dict[tuple[Pair, str], CanaryRow] = {}
         for request, answer in self._answers(engine, "canaries", requests):
-            if trusted(answer)["outcome"] == str(Outcome.DEVICE_LOST):
-                baselines.lose(pair_of(request), DeviceLostError(answer["reason"]))
+            row = trusted(answer).row
+            if row.outcome is Outcome.DEVICE_LOST:
+                baselines.lose(pair_of(request), DeviceLostError(row.reason))
             else:
-                rows[pair_of(request), request.mutant] = canary_row(expected[request.mutant], answer)
+                rows[pair_of(request), request.mutant] = canary_row(expected[request.mutant], row)
         present = baselines.checked().present
         return [rows[pair_of(request), request.mutant] for request in requests if pair_of(request) in present]
 
     def _mutants(
         self, engine: Engine, journal: Journal, surveys: dict[Pair, Survey], baselines: Baselines
-    ) -> list[Row]:
+    ) -> list[Any]:
         known = self._known(journal, surveys)
         wanted = [
             (subject, device, mutant)
@@ -249,26 +253,27 @@ class Campaign:
         ]
         there = [request for request in requests if pair_of(request) in baselines.present]
         for request, answer in itertools.chain(away, self._answers(engine, self.phase, there)):
-            row = answer if isinstance(answer, dict) else self._lost(request, answer)
-            row["place_digest"] = surveys[pair_of(request)].places.get(request.mutant)
-            scores = row.pop(SCORES, None)
-            if scores is not None:
-                journal.add_scores(row["outputs_digest"], scores)
+            row = self._lost(request, answer) if isinstance(answer, Exception) else answer
+            if isinstance(row, MutantAnswer):
+                if row.scores is not None:
+                    assert row.row.outputs_digest is not None
+                    journal.add_scores(row.row.outputs_digest, row.scores)
+                row = row.row
+            row = msgspec.structs.replace(row, place_digest=surveys[pair_of(request)].places.get(request.mutant))
             journal.add(row)
-            known[row["model"], row["device"], row["id"]] = row
+            known[row.model, row.device, row.id] = row
         return [known[subject.name, device.name, mutant] for subject, device, mutant in wanted]
 
-    def _lost(self, request: MutantRequest, error: Exception) -> Row:
+    def _lost(self, request: MutantRequest, error: Exception) -> Any:
         """The row where the worker itself died, or the device had gone before."""
         catalogue, kind = load_catalogue(), LOST if isinstance(error, DeviceLostError) else "died"
         mutant = catalogue.parse(request.mutant)
         return lost_row(mutant, request.baseline, kind, str(error), parse_oracle(request.oracle), catalogue)
 
-    def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Row]:
+    def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Any]:
         """The rows that need no evaluation: those in the journal, and those carried over, which are written there."""
-        lost = str(Outcome.DEVICE_LOST)  # rows of which nothing is known yet
-        there = [row for row in journal.rows() if row["outcome"] != lost]
-        known = {(row["model"], row["device"], row["id"]): row for row in there}
+        there = [row for row in journal.rows() if row.outcome is not Outcome.DEVICE_LOST]
+        known = {(row.model, row.device, row.id): row for row in there}
         if known:
             self._reporter.note(f"{len(known)} rows are in the journal already")
         if self._earlier is None:
@@ -287,7 +292,7 @@ class Campaign:
         return known
 
 
-def _absent_rows(surveys: dict[Pair, Survey]) -> Iterable[Row]:
+def _absent_rows(surveys: dict[Pair, Survey]) -> Iterable[AbsentRow]:
     for pair, survey in surveys.items():
         for mutant, reason in survey.absent.items():
-            yield {"id": mutant, "model": pair.subject, "device": pair.device, "reason": reason}
+            yield AbsentRow(id=mutant, model=pair.subject, device=pair.device, reason=reason)

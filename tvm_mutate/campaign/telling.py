@@ -7,8 +7,10 @@ from typing import Any
 from tvm_mutate.campaign.requests import MutantRequest, Request, UndefinedRequest
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.mutant import Mutant
+from tvm_mutate.oracle import Outcome
+from tvm_mutate.results import MutantRow, UndefinedRow
 
-_CRASHES = ("crash", "timeout", "exception")
+_CRASHES = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.EXCEPTION)
 
 
 def pair_of(request: Request) -> Pair:
@@ -31,8 +33,9 @@ def described(request: Request) -> str:
 
 def word_of(answer: Any) -> str:
     """The word under which progress counts an answer."""
-    if not isinstance(answer, dict):
+    if isinstance(answer, UndefinedRow):
+        return str(answer.behaviour)
+    row = getattr(answer, "row", None)
+    if not isinstance(row, MutantRow):
         return ""
-    if "behaviour" in answer:
-        return str(answer["behaviour"])
-    return "crashed" if answer["outcome"] in _CRASHES else str(answer["verdict"] or answer["outcome"])
+    return "crashed" if row.outcome in _CRASHES else str(row.verdict or row.outcome)

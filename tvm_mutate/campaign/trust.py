@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tvm_mutate.campaign.engine import WorkerDeathError
 from tvm_mutate.campaign.record import Baseline
 from tvm_mutate.errors import UntrustedError
-
-Row = dict[str, Any]
+from tvm_mutate.oracle import Verdict
+from tvm_mutate.results import BaselineRow, CanaryRow, MutantRow
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Canary:
 
     name: str
     mutant: str
-    verdict: str
+    verdict: Verdict
 
 
 CANARIES = (
-    Canary("no-op", "canary.reverse-loop@*#*", "survived"),
-    Canary("sure kill", "canary.negate-output@main#*", "killed"),
+    Canary("no-op", "canary.reverse-loop@*#*", Verdict.SURVIVED),
+    Canary("sure kill", "canary.negate-output@main#*", Verdict.KILLED),
 )
 
 
@@ -34,29 +34,36 @@ def trusted(answer: Any) -> Any:
     return answer
 
 
-def canary_row(canary: Canary, row: Row) -> Row:
+def canary_row(canary: Canary, row: MutantRow) -> CanaryRow:
     """The row of a canary in the results; raises UntrustedError where its verdict is not what is known."""
-    if row["verdict"] != canary.verdict:
+    if row.verdict != canary.verdict:
         raise UntrustedError(
-            f"the {canary.name} canary of {row['model']} on {row['device']} came out {row['verdict']}, not "
-            f"{canary.verdict} ({row['reason']}); no verdict of this campaign could be believed"
+            f"the {canary.name} canary of {row.model} on {row.device} came out {row.verdict}, not "
+            f"{canary.verdict} ({row.reason}); no verdict of this campaign could be believed"
         )
-    return {
-        "device": row["device"],
-        "model": row["model"],
-        "canary": canary.name,
-        "id": row["id"],
-        "verdict": row["verdict"],
-        "ok": True,
-        "reason": row["reason"],
-    }
+    return CanaryRow(
+        device=row.device,
+        model=row.model,
+        canary=canary.name,
+        id=row.id,
+        verdict=row.verdict,
+        ok=True,
+        reason=row.reason,
+    )
 
 
-def baseline_row(baseline: Baseline) -> Row:
+def baseline_row(baseline: Baseline) -> BaselineRow:
     """The row of an unmutated build in the results."""
-    row = asdict(baseline)
-    pair = row.pop("pair")
-    del row["outputs"]
-    row["run_seconds"] = sum(baseline.run_seconds)
-    row["golden"] = None if baseline.golden is None else baseline.golden.stored
-    return {"model": pair["subject"], "device": pair["device"], **row}
+    return BaselineRow(
+        model=baseline.pair.subject,
+        device=baseline.pair.device,
+        digest=baseline.digest,
+        labels=baseline.labels,
+        accuracy=baseline.accuracy,
+        build_seconds=baseline.build_seconds,
+        run_seconds=sum(baseline.run_seconds),
+        noise_floor=baseline.noise_floor,
+        same_code=baseline.same_code,
+        golden=None if baseline.golden is None else baseline.golden.stored,
+        golden_reason=baseline.golden_reason,
+    )

@@ -6,16 +6,17 @@ import platform
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
-from tvm_mutate.campaign.discrepancies import is_discrepant
+import msgspec
+
 from tvm_mutate.campaign.requests import UndefinedRequest
 from tvm_mutate.campaign.subject import Subject
 from tvm_mutate.device import Device
-from tvm_mutate.evaluate import UNDEFINED, UNKNOWN, Examination
+from tvm_mutate.evaluate import Examination
 from tvm_mutate.kernels import parse_target
+from tvm_mutate.oracle import Behaviour, Verdict
+from tvm_mutate.results import AccessRow, DiscrepancyRow, MutantRow, UndefinedRow
 
-Row = dict[str, Any]
 Place = tuple[str, str]  # a model and a mutant of it
 NAMED = ("discrepant", "all", "none")
 _HERE = Device("llvm", "llvm")
@@ -23,8 +24,8 @@ _HERE = Device("llvm", "llvm")
 
 def undefined_requests(
     named: str,
-    rows: Iterable[Row],
-    discrepancies: Iterable[Row],
+    rows: Iterable[MutantRow],
+    discrepancies: Iterable[DiscrepancyRow],
     subjects: Sequence[Subject],
     devices: Sequence[Device],
 ) -> list[UndefinedRequest]:
@@ -33,46 +34,54 @@ def undefined_requests(
     One a mutant, on the first of its devices whose code runs on this machine's processor; else on plain ``llvm``.
     Mutants that are equivalent on all of their devices have nothing to be asked.
     """
-    on: defaultdict[Place, list[Row]] = defaultdict(list)
+    on: defaultdict[Place, list[MutantRow]] = defaultdict(list)
     for row in rows:
-        on[row["model"], row["id"]].append(row)
-    discrepant = {(row["model"], row["id"]) for row in discrepancies if is_discrepant(row)}
+        on[row.model, row.id].append(row)
+    discrepant = {(row.model, row.id) for row in discrepancies if row.is_discrepant}
     wanted = {"discrepant": discrepant, "all": {*on}, "none": set()}[named]
     by_name = {subject.name: subject for subject in subjects}
     requests = []
     for (model, mutant), found in on.items():
-        if (model, mutant) in wanted and any(row["rung"] and row["verdict"] != "equivalent" for row in found):
-            here = {row["device"] for row in found}
+        if (model, mutant) in wanted and any(row.rung and row.verdict is not Verdict.EQUIVALENT for row in found):
+            here = {row.device for row in found}
             device = next((each for each in devices if each.name in here and _runs_here(each)), _HERE)
             requests.append(UndefinedRequest(by_name[model], device, mutant))
     return requests
 
 
-def undefined_row(request: UndefinedRequest, found: Examination) -> Row:
+def undefined_row(request: UndefinedRequest, found: Examination) -> UndefinedRow:
     """The row of what was found of one mutant's accesses."""
-    return {
-        "id": request.mutant,
-        "model": request.subject.name,
-        "target": request.device.target,
-        "kernels": sorted({each.kernel for each in found.accesses}),
-        **asdict(found),
-        "accesses": [asdict(each) for each in found.accesses],
-    }
+    return UndefinedRow(
+        id=request.mutant,
+        model=request.subject.name,
+        target=request.device.target,
+        behaviour=Behaviour(found.behaviour),
+        kernels=tuple(sorted({each.kernel for each in found.accesses})),
+        accesses=tuple(AccessRow(**asdict(each)) for each in found.accesses),
+        indices=found.indices,
+        red_zones=found.red_zones,
+        sanitizer=found.sanitizer,
+    )
 
 
-def with_behaviours(discrepancies: Iterable[Row], rows: Iterable[Row], examined: Mapping[Place, Row]) -> list[Row]:
-    """The discrepancies with the behaviour of each mutant that has any: defined, undefined or unknown.
+def with_behaviours(
+    discrepancies: Iterable[DiscrepancyRow], rows: Iterable[MutantRow], examined: Mapping[Place, UndefinedRow]
+) -> list[DiscrepancyRow]:
+    """The discrepancies with the behaviour of each mutant that is discrepant: defined, undefined or unknown.
 
-    It is undefined, too, where a red zone told so while the mutant was evaluated, on whatever device that was.
+    It is undefined, too, if a red zone showed that while the mutant was evaluated on any device.
     """
-    seen = {(row["model"], row["id"]) for row in rows if row["undefined"]}
-    told = []
-    for row in discrepancies:
-        place = (row["model"], row["id"])
-        behaviour = examined[place]["behaviour"] if place in examined else UNKNOWN
-        behaviour = UNDEFINED if place in seen else behaviour
-        told.append({**row, "behaviour": behaviour if is_discrepant(row) else None})
-    return told
+    seen = {(row.model, row.id) for row in rows if row.undefined}
+
+    def behaviour_of(row: DiscrepancyRow) -> Behaviour | None:
+        place = (row.model, row.id)
+        if not row.is_discrepant:
+            return None
+        if place in seen:
+            return Behaviour.UNDEFINED
+        return examined[place].behaviour if place in examined else Behaviour.UNKNOWN
+
+    return [msgspec.structs.replace(row, behaviour=behaviour_of(row)) for row in discrepancies]
 
 
 def _runs_here(device: Device) -> bool:

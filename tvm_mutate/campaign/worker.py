@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tvm_mutate.campaign.critical_site import CriticalSite
+from tvm_mutate.campaign.critical_site import CriticalRow, CriticalSite
 from tvm_mutate.campaign.evaluators import WorkerEvaluators, WorkerSessions
 from tvm_mutate.campaign.recent import Recent
-from tvm_mutate.campaign.record import Baseline, EvaluationPath, mutant_row
+from tvm_mutate.campaign.record import Baseline, mutant_row
 from tvm_mutate.campaign.requests import (
-    SCORES,
     BaselineRequest,
     CriticalRequest,
+    MutantAnswer,
     MutantRequest,
     Request,
     SurveyRequest,
@@ -47,10 +47,11 @@ from tvm_mutate.evaluate import (
 )
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Mutant
+from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
 from tvm_mutate.pipeline import FoldingCache, Fused, LegalisingCache, Stages
+from tvm_mutate.results import EvaluationPath, UndefinedRow
 
 _KEPT_LOWERED = 4
 # A worker with nothing to do for so long gives back the devices that it holds.
@@ -146,22 +147,22 @@ class Worker:
             reason = ending.value or f"the unmutated model is not run kernel by kernel: {ending.reason}"
         return None, reason
 
-    def _mutant(self, request: MutantRequest) -> dict[str, Any]:
+    def _mutant(self, request: MutantRequest) -> MutantAnswer:
         mutant = self._catalogue.parse(request.mutant)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
         oracle = parse_oracle(request.oracle)
-        ending, path = self._evaluate(mutant, request, _stop_rule(request, oracle))
-        row = mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path)
-        return {**row, SCORES: ending.value.outputs} if request.scores and isinstance(ending.value, Run) else row
+        ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracle))
+        row = mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path, reason)
+        return MutantAnswer(row, ending.value.outputs if request.scores and isinstance(ending.value, Run) else None)
 
-    def _critical(self, request: CriticalRequest) -> dict[str, Any]:
+    def _critical(self, request: CriticalRequest) -> CriticalRow:
         stages = self._lowered(request.subject, request.device)
         return CriticalSite(
-            request, stages, self._catalogue, lambda mutant: self._mutant(replace(request, mutant=mutant))
+            request, stages, self._catalogue, lambda mutant: self._mutant(replace(request, mutant=mutant)).row
         ).row()
 
-    def _undefined(self, request: UndefinedRequest) -> dict[str, Any]:
+    def _undefined(self, request: UndefinedRequest) -> UndefinedRow:
         def make() -> Examiner:
             stages = self._lowered(request.subject, request.device)
             return Examiner(stages, self._inputs(request.subject), self._catalogue)
@@ -169,7 +170,9 @@ class Worker:
         examiner = self._examiners.of((request.subject.name, request.device.target), make)
         return undefined_row(request, examiner.examine(self._catalogue.parse(request.mutant), request.seconds))
 
-    def _evaluate(self, mutant: Mutant, request: MutantRequest, stop: StopRule | None) -> tuple[Ending, EvaluationPath]:
+    def _evaluate(
+        self, mutant: Mutant, request: MutantRequest, stop: StopRule | None
+    ) -> tuple[Ending, EvaluationPath, str]:
         """The ending of the mutant, by content where that can be, else by rebuild and why."""
         baseline, reason = request.baseline, request.baseline.golden_reason
         if baseline.golden is not None:
@@ -180,13 +183,13 @@ class Worker:
                 content = self._content_evaluator(request, baseline.golden)
                 ending = content.evaluate(mutant, request.seconds, baseline.digest, stop)
             if not isinstance(ending.value, Unsuitable):
-                return ending, EvaluationPath("content")
+                return ending, EvaluationPath.CONTENT, ""
             reason = ending.value.reason
-        forced = all(mutation.operator.startswith("canary.") for mutation in mutant.mutations)
+        forced = all(self._catalogue[each.operator].category is Category.CANARY for each in mutant.mutations)
         rebuilding = self._evaluator(request.subject, request.device)
         self._sessions.make_way(request.device)
         ending = rebuilding.evaluate(mutant, request.seconds, None if forced else baseline.digest, stop)
-        return ending, EvaluationPath("rebuild", reason)
+        return ending, EvaluationPath.REBUILD, reason
 
     def _content_evaluator(self, request: MutantRequest, prepared: Prepared) -> ContentEvaluator:
         def make() -> ContentEvaluator:

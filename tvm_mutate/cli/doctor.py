@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 from rich.markup import escape
 from rich.table import Table
 
@@ -56,7 +57,7 @@ def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tup
     named = [*map(parse_device, targets), *parse_devices(devices, device_files)]
     examined = named or [parse_device(text) for text in _TARGETS]
     console = output_console()
-    for name, value in environment().items():
+    for name, value in msgspec.structs.asdict(environment()).items():
         console.print(f"{name}: {_shown(value)}")
     console.print(f"native library: {escape(_native())}")
     table = Table()
@@ -96,7 +97,7 @@ def _examine(device: Device, subject: Subject, folder: Path, quiet: bool) -> tup
         return code, "yes", f"{_FAILED}: {error}"
     except CampaignInterruptedError as error:
         return code, f"no: {error}", "-"
-    return code, "yes", ", ".join(f"{canary['canary']}: {canary['verdict']}" for canary in canaries)
+    return code, "yes", ", ".join(f"{canary.canary}: {canary.verdict}" for canary in canaries)
 
 
 def _code_size(text: str, reference: str) -> int:

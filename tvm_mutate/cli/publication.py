@@ -16,8 +16,8 @@ from tvm_mutate.report import (
     write_cross_devices,
     write_csv,
     write_heat_maps,
-    write_json,
 )
+from tvm_mutate.results import write_json
 
 _SURVIVORS_SHOWN = 20
 
@@ -30,7 +30,7 @@ def publish(results: Results, folder: Path) -> None:
     written = [write_json(results, folder), *write_csv(results, folder)]
     if len(results.devices) > 1:
         table = cross_devices(results)
-        devices = [row["name"] for row in results.devices]
+        devices = [row.name for row in results.devices]
         written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
     categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
     with quiet_closed_pipe():  # a reader that has gone changes no exit code

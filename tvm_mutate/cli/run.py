@@ -71,12 +71,12 @@ def run(model: str, **options: Any) -> int:
         )
         results = campaign.run()
     publish(results, campaign.output)
-    if lost := sum(row["outcome"] == str(Outcome.DEVICE_LOST) for row in results.mutants):
+    if lost := sum(row.outcome is Outcome.DEVICE_LOST for row in results.mutants):
         click.echo(
             f"{lost} mutants were lost with their device; the same command judges them when it is back", err=True
         )
         return int(ExitCode.INTERRUPTED)
-    return int(held_against(options["fail_under"], results.score()))
+    return int(held_against(options["fail_under"], results.score.value))
 
 
 def held_against(threshold: float | None, score: float | None) -> ExitCode:

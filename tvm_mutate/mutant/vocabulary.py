@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 
-class Slot(enum.Enum):
+class Slot(str, enum.Enum):
     """Where in the pipeline a mutation acts."""
 
     GRAPH = "graph"  # Relax, before the Relax pipeline
@@ -19,7 +19,7 @@ class Slot(enum.Enum):
         return self.value
 
 
-class Category(enum.Enum):
+class Category(str, enum.Enum):
     """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries.
 
     Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, and are in no mutation score.

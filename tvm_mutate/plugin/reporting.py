@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from tvm_mutate.campaign.environment import environment
@@ -17,7 +18,7 @@ _WIDTH = 110
 
 def report(results: SuiteResults, folder: Path) -> list[str]:
     """The lines of the report for the terminal, after its files were written; raises UsageError."""
-    results = replace(results, environment=environment())
+    results = replace(results, environment=msgspec.to_builtins(environment()))
     paths = write_suite(results, folder)
     console = Console(file=io.StringIO(), width=_WIDTH, highlight=False)
     with console.capture() as capture:

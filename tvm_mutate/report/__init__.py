@@ -10,11 +10,10 @@ from tvm_mutate.report.discrepancy import (
     worst_discrepancies,
 )
 from tvm_mutate.report.heat_map import draw_heat_maps, write_heat_maps
-from tvm_mutate.report.json_report import load_schema, read_json, write_json
 from tvm_mutate.report.paper import PaperComparison, PaperRow, paper_comparison
 from tvm_mutate.report.suite import render_suite, write_suite
 from tvm_mutate.report.summary import Group, Summary, summarize
-from tvm_mutate.report.tally import Score, Tally, tally
+from tvm_mutate.report.tally import Tally, tally
 from tvm_mutate.report.terminal import render_mutants, render_summary
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "Group",
     "PaperComparison",
     "PaperRow",
-    "Score",
     "Summary",
     "Tally",
     "count_differing_outcomes",
@@ -31,9 +29,7 @@ __all__ = [
     "cross_devices",
     "draw_heat_maps",
     "largest_by_category",
-    "load_schema",
     "paper_comparison",
-    "read_json",
     "render_mutants",
     "render_suite",
     "render_summary",
@@ -44,6 +40,5 @@ __all__ = [
     "write_cross_devices",
     "write_csv",
     "write_heat_maps",
-    "write_json",
     "write_suite",
 ]

@@ -9,11 +9,8 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from tvm_mutate.report.atomic import write_whole
-from tvm_mutate.report.json_report import json_lines
 from tvm_mutate.report.tables import percent, report_table, score_line, texts
-from tvm_mutate.report.tally import Score
-from tvm_mutate.statistics import wilson_interval
+from tvm_mutate.results import Score, json_lines, write_whole
 from tvm_mutate.suite.command import KILLED, NOT_APPLIED, SURVIVED, CommandResults, CommandRow, command_mapping
 from tvm_mutate.suite.mutants import short
 
@@ -53,8 +50,7 @@ def write_command(results: CommandResults, folder: Path) -> Path:
 def _score(rows: Iterable[CommandRow]) -> Score:
     ends = Counter(row.ended for row in rows)
     killed = sum(ends[end] for end in KILLED)
-    decided = killed + ends[SURVIVED]
-    return Score(killed, decided, *wilson_interval(killed, decided))
+    return Score(killed, killed + ends[SURVIVED])
 
 
 def _table(title: str, rows: Sequence[CommandRow]) -> RenderableType:

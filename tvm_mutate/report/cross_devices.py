@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tvm_mutate.campaign.results import Results
 from tvm_mutate.mutant import Category
-from tvm_mutate.report.atomic import write_whole
 from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of
+from tvm_mutate.results import Results, write_whole
 
 CSV_FILE, JSON_FILE = "cross_devices.csv", "cross_devices.json"
 ALL = "All categories"
@@ -59,7 +58,7 @@ def cross_devices(results: Results) -> list[CrossDevice]:
         for (_, devices), found in list(by_place.items()):
             by_place[ALL, devices] += found
     categories = {name: rank for rank, name in enumerate([*map(str, Category), ALL])}
-    names = {row["name"]: rank for rank, row in enumerate(results.devices)}
+    names = {row.name: rank for rank, row in enumerate(results.devices)}
 
     def rank(place: tuple[str, tuple[str, str]]) -> tuple[int, ...]:
         return (categories[place[0]], *(names.get(name, len(names)) for name in place[1]))

@@ -5,59 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tvm_mutate.campaign.results import Results, Row
-from tvm_mutate.report.atomic import write_whole
+from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, Results, UndefinedRow, write_whole
+from tvm_mutate.statistics import LatencyTest
 
 MUTANTS_FILE = "mutants.csv"
 DISCREPANCIES_FILE = "discrepancies.csv"
 AGREEMENTS_FILE = "agreements.csv"
 UNDEFINED_FILE = "undefined.csv"
-MUTANT_COLUMNS = (
-    "model",
-    "device",
-    "id",
-    "operator",
-    "category",
-    "slot",
-    "outcome",
-    "verdict",
-    "rung",
-    "reason",
-    "sites",
-    "functions",
-    "inputs",
-    "bitwise_equal",
-    "changed_labels",
-    "dissimilarity",
-    "accuracy",
-    "golden_accuracy",
-    "top_k_overlap",
-    "max_abs_diff",
-    "max_rel_diff",
-    "nan_count",
-    "inf_count",
-    "kendall_tau",
-    "rank_biased_overlap",
-    "same_label_for_every_input",
-    "build_seconds",
-    "run_seconds",
-    "evaluation",
-    "evaluation_reason",
-    "kernel_runs",
-    "kernel_seconds",
-    "masked_by",
-    "undefined",
-    "code_digest",
-    "outputs_digest",
-    "proof",
-    "duplicate_of",
-    "place_digest",
-    "carried",
-)
-LATENCY_COLUMNS = ("golden_median", "mutant_median", "ratio", "p_value", "significant")
+LATENCY_COLUMNS = tuple(field.name for field in fields(LatencyTest))
+MUTANT_COLUMNS = tuple(name for name in MutantRow.__struct_fields__ if name not in ("labels", "latency"))
 DISCREPANCY_COLUMNS = (
     "model",
     "id",
@@ -98,10 +58,10 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
     has a row an access, and one where none was found. Raises UsageError where a file cannot be written.
     """
     header = [*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)]
-    mutants = sorted(results.mutants, key=lambda row: (row["model"], row["device"], row["id"]))
-    discrepancies = sorted(results.discrepancies, key=lambda row: (row["model"], row["id"], *row["devices"]))
-    agreements = sorted(results.agreements, key=lambda row: (row["model"], *row["devices"]))
-    examined = sorted(results.undefined, key=lambda row: (row["model"], row["id"]))
+    mutants = sorted(results.mutants, key=lambda row: (row.model, row.device, row.id))
+    discrepancies = sorted(results.discrepancies, key=lambda row: (row.model, row.id, *row.devices))
+    agreements = sorted(results.agreements, key=lambda row: (row.model, *row.devices))
+    examined = sorted(results.undefined, key=lambda row: (row.model, row.id))
     accesses = [cells for row in examined for cells in _access_cells(row)]
     return (
         _write(Path(folder) / MUTANTS_FILE, header, map(_mutant_cells, mutants)),
@@ -111,24 +71,25 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
     )
 
 
-def _mutant_cells(row: Row) -> list[Any]:
-    latency = row["latency"] or {}
-    return [*(row[name] for name in MUTANT_COLUMNS), *(latency.get(name) for name in LATENCY_COLUMNS)]
+def _cells(row: object, names: Iterable[str]) -> list[Any]:
+    """The values of a row under these names, None if there is no row."""
+    return [None if row is None else getattr(row, name) for name in names]
 
 
-def _discrepancy_cells(row: Row) -> list[Any]:
-    figures = [row[name] for name in DISCREPANCY_COLUMNS[5:-2]]
-    return [row["model"], row["id"], row["category"], *row["devices"], *figures, *row["outcomes"]]
+def _mutant_cells(row: MutantRow) -> list[Any]:
+    return [*_cells(row, MUTANT_COLUMNS), *_cells(row.latency, LATENCY_COLUMNS)]
 
 
-def _agreement_cells(row: Row) -> list[Any]:
-    return [row["model"], *row["devices"], *(row[name] for name in AGREEMENT_COLUMNS[3:])]
+def _discrepancy_cells(row: DiscrepancyRow) -> list[Any]:
+    return [row.model, row.id, row.category, *row.devices, *_cells(row, DISCREPANCY_COLUMNS[5:-2]), *row.outcomes]
 
 
-def _access_cells(row: Row) -> list[list[Any]]:
-    mutant = [row[name] for name in EXAMINED_COLUMNS]
-    accesses = row["accesses"] or [dict.fromkeys(ACCESS_COLUMNS)]
-    return [[*mutant, *(access[name] for name in ACCESS_COLUMNS)] for access in accesses]
+def _agreement_cells(row: AgreementRow) -> list[Any]:
+    return [row.model, *row.devices, *_cells(row, AGREEMENT_COLUMNS[3:])]
+
+
+def _access_cells(row: UndefinedRow) -> list[list[Any]]:
+    return [[*_cells(row, EXAMINED_COLUMNS), *_cells(access, ACCESS_COLUMNS)] for access in row.accesses or [None]]
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[list[Any]]) -> Path:
@@ -140,6 +101,6 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[list[Any]]) -> Path
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return "; ".join(value)
     return str(value).lower() if isinstance(value, bool) else value

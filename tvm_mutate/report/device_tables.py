@@ -8,24 +8,24 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from tvm_mutate.campaign.results import Row
 from tvm_mutate.report.cross_devices import BEHAVIOURS, CrossDevice
 from tvm_mutate.report.tables import percent, report_table, texts
+from tvm_mutate.results import AgreementRow
 
 _AGREEMENT = ("models", "same bits", "labels differ", "max. abs.", "max. rel.")
 _CROSS = ("mutants", "raw %", "defined", "up to %", "undef.", "up to %", "unkn.", "scores")
 
 
-def agreement_table(rows: Iterable[Row], devices: Sequence[str]) -> Table:
+def agreement_table(rows: Iterable[AgreementRow], devices: Sequence[str]) -> Table:
     """How far the unmutated builds of all models agree, for each two devices, in the order of these."""
-    by_pair: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    by_pair: defaultdict[tuple[str, ...], list[AgreementRow]] = defaultdict(list)
     for row in rows:
-        by_pair[tuple(row["devices"])].append(row)
+        by_pair[tuple(row.devices)].append(row)
     table = report_table("Unmutated builds between devices", ("devices",), _AGREEMENT)
     for pair, found in sorted(by_pair.items(), key=lambda each: [devices.index(name) for name in each[0]]):
-        inputs = sum(row["inputs"] for row in found)
-        bits = [row["bitwise_equal"] for row in found if row["bitwise_equal"] is not None]
-        counts = (f"{sum(bits)} of {inputs}", f"{sum(row['differing_labels'] for row in found)} of {inputs}")
+        inputs = sum(row.inputs for row in found)
+        bits = [row.bitwise_equal for row in found if row.bitwise_equal is not None]
+        counts = (f"{sum(bits)} of {inputs}", f"{sum(row.differing_labels for row in found)} of {inputs}")
         sizes = [_largest(found, name) for name in ("max_abs_diff", "max_rel_diff")]
         table.add_row(*texts(" / ".join(pair), str(len(found)), *counts, *sizes))
     return table
@@ -47,6 +47,6 @@ def cross_table(table: Sequence[CrossDevice]) -> Table:
     return found
 
 
-def _largest(rows: Iterable[Row], name: str) -> str:
-    sizes = [row[name] for row in rows if row[name] is not None]
+def _largest(rows: Iterable[AgreementRow], name: str) -> str:
+    sizes = [size for row in rows if (size := getattr(row, name)) is not None]
     return f"{max(sizes):.1e}" if sizes else "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tvm_mutate.campaign.results import Results
+from tvm_mutate.results import Results
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ def largest_by_category(results: Results) -> dict[str, Discrepancy]:
 
 def count_differing_outcomes(results: Results) -> int:
     """How many mutants (of one model) ended otherwise on one device than on another, as with a crash on one only."""
-    differing = [row for row in results.discrepancies if row["outcomes"][0] != row["outcomes"][1]]
-    return len({(row["model"], row["id"]) for row in differing})
+    differing = [row for row in results.discrepancies if row.outcomes[0] != row.outcomes[1]]
+    return len({(row.model, row.id) for row in differing})
 
 
 def discrepancies_of(results: Results) -> Iterator[Discrepancy]:
     """Every mutant on every two devices on which it completed."""
     for row in results.discrepancies:
-        if row["share"] is not None:
-            first, second = row["devices"]
+        if row.share is not None:
+            first, second = row.devices
             names = ("share", "unmutated_share", "beyond_share", "behaviour", "beyond_floor")
-            figures = [row[name] for name in names]
-            yield Discrepancy(row["id"], row["model"], row["category"], (first, second), *figures)
+            figures = [getattr(row, name) for name in names]
+            yield Discrepancy(row.id, row.model, str(row.category), (first, second), *figures)
 
 
 def _place(each: Discrepancy) -> tuple[str, str, tuple[str, str]]:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tvm_mutate.campaign.results import Results
 from tvm_mutate.mutant import Category
 from tvm_mutate.report.cross_devices import BEHAVIOURS
 from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of, largest_by_category, worst_first
+from tvm_mutate.results import Results
 
 PAPER_DISCREPANCY = 0.903
 PAPER_DEGRADATION = 0.998
@@ -89,17 +89,17 @@ def _place(each: Discrepancy) -> str:
 
 def _degradation(results: Results) -> PaperRow:
     claim = "inputs degraded by layer, type and input mutations (up to)"
-    rows = [row for row in results.mutants if row["category"] in _DEGRADING and row["dissimilarity"] is not None]
+    rows = [row for row in results.mutants if row.category in _DEGRADING and row.dissimilarity is not None]
     if not rows:
         return PaperRow(claim, PAPER_DEGRADATION, None, "no layer, type or input mutant completed")
-    worst = min(rows, key=lambda row: (-row["dissimilarity"], row["model"], row["id"], row["device"]))
-    where = f"{worst['id']} of {worst['model']}, {worst['device']}"
-    return PaperRow(claim, PAPER_DEGRADATION, worst["dissimilarity"], where)
+    worst = min(rows, key=lambda row: (-(row.dissimilarity or 0.0), row.model, row.id, row.device))
+    where = f"{worst.id} of {worst.model}, {worst.device}"
+    return PaperRow(claim, PAPER_DEGRADATION, worst.dissimilarity, where)
 
 
 def _caveat(results: Results) -> str:
-    models = [row["name"] for row in results.models]
-    counts = sorted({row["input_count"] for row in results.models})
+    models = [row.name for row in results.models]
+    counts = sorted({row.input_count for row in results.models})
     inputs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
     return (
         f"Not comparable with the paper: other models ({_listed(models)} here, seven with other weights there), other "
@@ -109,8 +109,8 @@ def _caveat(results: Results) -> str:
 
 
 def _devices(results: Results) -> str:
-    listed = _listed([row["name"] for row in results.devices])
-    if results.devices and all(_kind(row["target"]) in _CPU_KINDS for row in results.devices):
+    listed = _listed([row.name for row in results.devices])
+    if results.devices and all(_kind(row.target) in _CPU_KINDS for row in results.devices):
         generators = "code generators" if len(results.devices) > 1 else "code generator"
         return f"the CPU {generators} {listed}"
     return listed

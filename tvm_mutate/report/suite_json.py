@@ -9,8 +9,7 @@ from typing import Any
 
 import jsonschema
 
-from tvm_mutate.report.atomic import write_whole
-from tvm_mutate.report.json_report import json_lines
+from tvm_mutate.results import json_lines, write_whole
 from tvm_mutate.suite.results import SuiteResults
 
 FILE_NAME = "suite.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tvm_mutate.report.atomic import write_whole
 from tvm_mutate.report.suite_score import SuiteScores, idle_tests, silent_tests, suite_scores
 from tvm_mutate.report.tables import percent
 from tvm_mutate.report.tally import Score
+from tvm_mutate.results import write_whole
 from tvm_mutate.suite import Kind
 from tvm_mutate.suite.results import Row, SuiteResults
 from tvm_mutate.suite.verdicts import SURVIVED
@@ -91,4 +91,4 @@ def _survivor(row: Row) -> Iterator[str]:
 def _score(score: Score) -> str:
     if score.value is None:
         return "none"
-    return f"{percent(score.value)} % (95 % interval {percent(score.low)} to {percent(score.high)} %)"
+    return f"{percent(score.value)} % (95 % interval {percent(score.interval[0])} to {percent(score.interval[1])} %)"

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tvm_mutate.mutant import Category
-from tvm_mutate.report.tally import Score
-from tvm_mutate.statistics import wilson_interval
+from tvm_mutate.results import Score
 from tvm_mutate.suite import Kind
 from tvm_mutate.suite.results import Row, SuiteResults
 from tvm_mutate.suite.verdicts import KILLED, SURVIVED
@@ -61,11 +60,6 @@ def suite_scores(results: SuiteResults) -> SuiteScores:
     )
 
 
-def score_of(killed: int, decided: int) -> Score:
-    """A share of mutants with its interval."""
-    return Score(killed, decided, *wilson_interval(killed, decided))
-
-
 def silent_tests(results: SuiteResults) -> list[Row]:
     """The tests that pass, build kernels with stores, and pass without the stores, too."""
     return [row for row in results.tests if row["vanished"] == str(Kind.PASSED)]
@@ -86,7 +80,7 @@ def idle_tests(results: SuiteResults) -> list[Row]:
 def _decided(rows: Iterable[Row]) -> Score:
     verdicts = [row["verdict"] for row in rows]
     killed = verdicts.count(KILLED)
-    return score_of(killed, killed + verdicts.count(SURVIVED))
+    return Score(killed, killed + verdicts.count(SURVIVED))
 
 
 def _scores(tried: Iterable[tuple]) -> dict:
@@ -95,4 +89,4 @@ def _scores(tried: Iterable[tuple]) -> dict:
     for group, mutant, kills in tried:
         mutants = killed.setdefault(group, {})
         mutants[mutant] = mutants.get(mutant, False) or kills
-    return {group: score_of(sum(mutants.values()), len(mutants)) for group, mutants in sorted(killed.items())}
+    return {group: Score(sum(mutants.values()), len(mutants)) for group, mutants in sorted(killed.items())}

@@ -189,4 +189,4 @@ def _share(score: Score | None) -> str:
 
 
 def _interval(score: Score) -> str:
-    return f"{percent(score.low)} to {percent(score.high)}" if score.decided else "-"
+    return f"{percent(score.interval[0])} to {percent(score.interval[1])}" if score.decided else "-"

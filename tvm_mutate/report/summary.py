@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tvm_mutate.campaign.results import Results, Row, is_compiler_fault
 from tvm_mutate.mutant import Category
 from tvm_mutate.report.discrepancy import count_differing_outcomes
 from tvm_mutate.report.tally import Tally, tally
+from tvm_mutate.results import MutantRow, Results
 
 UNKNOWN_CATEGORY = "Unknown"
 
@@ -23,6 +23,13 @@ class Group:
     category: str
     device: str
     tally: Tally
+
+
+@dataclass(frozen=True)
+class _Absent:
+    model: str
+    device: str
+    category: str
 
 
 @dataclass(frozen=True)
@@ -46,13 +53,15 @@ class Summary:
 
 def summarize(results: Results, operator_categories: Mapping[str, str]) -> Summary:
     """The summary of results; ``operator_categories`` names the category of each operator, for absent variants."""
-    absent = [{**row, "category": _category_of(row["id"], operator_categories)} for row in results.absent]
+    absent = [_Absent(row.model, row.device, _category_of(row.id, operator_categories)) for row in results.absent]
 
     def grouped(*names: str) -> dict[tuple[str, ...], Tally]:
         return _grouped(results, results.mutants, absent, names)
 
-    of_compiler, others = _parted(results.mutants)
-    absent_of_compiler, absent_others = _parted(absent)
+    of_compiler = [row for row in results.mutants if row.is_compiler_fault]
+    others = [row for row in results.mutants if not row.is_compiler_fault]
+    absent_of_compiler = [each for each in absent if each.category == Category.COMPILER_PASSES]
+    absent_others = [each for each in absent if each.category != Category.COMPILER_PASSES]
 
     return Summary(
         groups=tuple(
@@ -71,24 +80,18 @@ def summarize(results: Results, operator_categories: Mapping[str, str]) -> Summa
     )
 
 
-def _parted(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
-    """The rows of faults in the compiler, and the others."""
-    rows = list(rows)
-    return [row for row in rows if is_compiler_fault(row)], [row for row in rows if not is_compiler_fault(row)]
-
-
-def _by_device(results: Results, mutants: Iterable[Row], absent: Iterable[Row]) -> dict[str, Tally]:
+def _by_device(results: Results, mutants: Iterable[MutantRow], absent: Iterable[_Absent]) -> dict[str, Tally]:
     return {device: each for (device,), each in _grouped(results, mutants, absent, ("device",)).items()}
 
 
 def _grouped(
-    results: Results, mutants: Iterable[Row], absent: Iterable[Row], names: tuple[str, ...]
+    results: Results, mutants: Iterable[MutantRow], absent: Iterable[_Absent], names: tuple[str, ...]
 ) -> dict[tuple[str, ...], Tally]:
     """The tallies of the rows that have the same values under ``names``, by these values, in the order of tables."""
-    rows: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    rows: defaultdict[tuple[str, ...], list[MutantRow]] = defaultdict(list)
     for row in mutants:
-        rows[tuple(row[name] for name in names)].append(row)
-    variants = Counter(tuple(row[name] for name in names) for row in absent)
+        rows[tuple(str(getattr(row, name)) for name in names)].append(row)
+    variants = Counter(tuple(getattr(row, name) for name in names) for row in absent)
     ranks = _ranks(results)
 
     def rank(place: tuple[str, ...]) -> list[tuple[int, str]]:
@@ -105,8 +108,8 @@ def _category_of(mutant: str, operator_categories: Mapping[str, str]) -> str:
 def _ranks(results: Results) -> dict[str, dict[str, int]]:
     """For models, categories and devices: the place of each in tables."""
     orders = {
-        "model": [row["name"] for row in results.models],
+        "model": [row.name for row in results.models],
         "category": [str(category) for category in Category],
-        "device": [row["name"] for row in results.devices],
+        "device": [row.name for row in results.devices],
     }
     return {name: {each: rank for rank, each in enumerate(order)} for name, order in orders.items()}

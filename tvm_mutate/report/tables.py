@@ -12,22 +12,22 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tvm_mutate.campaign.results import Row
 from tvm_mutate.report.discrepancy import Discrepancy
 from tvm_mutate.report.paper import PaperComparison
-from tvm_mutate.report.tally import Score, Tally
+from tvm_mutate.report.tally import Tally
+from tvm_mutate.results import CanaryRow, MutantRow, Score
 
 _FIGURES = ("mutants", "dissim. %", "degraded", "crashed", "no build", "equiv.", "n/a")
 _VERDICTS = ("mutants", "killed", "survived", "equiv.", "other", "score %", "95 % interval")
 
 
-def canary_table(rows: Iterable[Row]) -> Table:
+def canary_table(rows: Iterable[CanaryRow]) -> Table:
     """The verdict of each canary on each model and device; one that is not as foreseen is marked ``WRONG``."""
     rows = list(rows)
-    names = list(dict.fromkeys(row["canary"] for row in rows))
-    places: dict[tuple[str, str], dict[str, Row]] = {}
+    names = list(dict.fromkeys(row.canary for row in rows))
+    places: dict[tuple[str, str], dict[str, CanaryRow]] = {}
     for row in rows:
-        places.setdefault((row["model"], row["device"]), {})[row["canary"]] = row
+        places.setdefault((row.model, row.device), {})[row.canary] = row
     table = report_table("Canaries", ("model", "device", *names))
     for (model, device), found in places.items():
         table.add_row(*texts(model, device), *(_canary(found.get(name)) for name in names))
@@ -80,11 +80,11 @@ def paper_table(comparison: PaperComparison) -> Table:
     return table
 
 
-def mutant_table(rows: Iterable[Row]) -> Table:
+def mutant_table(rows: Iterable[MutantRow]) -> Table:
     """Mutants on their devices: how far each got, and why it was judged as it was."""
     table = report_table("Surviving mutants", ("mutant", "model", "device", "rung"))
     for row in rows:
-        table.add_row(*texts(row["id"], row["model"], row["device"], row["rung"] or "-"))
+        table.add_row(*texts(row.id, row.model, row.device, str(row.rung or "-")))
     return table
 
 
@@ -92,7 +92,8 @@ def score_line(score: Score) -> Text:
     """The mutation score with its interval, in one line."""
     if score.value is None:
         return Text("Mutation score: none, for no mutant was killed and none survived")
-    interval = f"95 % interval {percent(score.low)} to {percent(score.high)} %"
+    low, high = map(percent, score.interval)
+    interval = f"95 % interval {low} to {high} %"
     return Text(
         f"Mutation score {percent(score.value)} % ({score.killed} of {score.decided} killed; {interval})", "bold"
     )
@@ -124,11 +125,11 @@ def report_table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> 
     return table
 
 
-def _canary(row: Row | None) -> Text:
+def _canary(row: CanaryRow | None) -> Text:
     if row is None:
         return Text("-")
-    verdict = row["verdict"] or "no verdict"
-    return Text(verdict, style="green") if row["ok"] else Text(f"{verdict}: WRONG", style="bold red")
+    verdict = str(row.verdict or "no verdict")
+    return Text(verdict, style="green") if row.ok else Text(f"{verdict}: WRONG", style="bold red")
 
 
 def texts(*cells: str) -> list[Text]:
@@ -145,5 +146,5 @@ def _verdicts(tally: Tally) -> list[str]:
     score = tally.score
     other = tally.no_coverage + tally.without_verdict
     counts = (tally.mutants, tally.killed, tally.survived, tally.equivalent, other)
-    interval = f"{percent(score.low)} to {percent(score.high)}" if score.decided else "-"
+    interval = " to ".join(map(percent, score.interval)) if score.decided else "-"
     return [*map(str, counts), percent(score.value), interval]

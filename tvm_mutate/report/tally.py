@@ -7,26 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tvm_mutate.campaign.results import Row
 from tvm_mutate.oracle import Outcome, Verdict
-from tvm_mutate.statistics import wilson_interval
+from tvm_mutate.results import MutantRow, Score
 
 _CRASHED = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.EXCEPTION)
-
-
-@dataclass(frozen=True)
-class Score:
-    """The mutation score killed ÷ (killed + survived), with its 95 % Wilson interval."""
-
-    killed: int
-    decided: int  # killed + survived
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float | None:
-        """The score, None where no mutant was decided."""
-        return self.killed / self.decided if self.decided else None
 
 
 @dataclass(frozen=True)
@@ -53,22 +37,16 @@ class Tally:
     @property
     def score(self) -> Score:
         """The mutation score of these mutants."""
-        decided = self.killed + self.survived
-        return Score(self.killed, decided, *wilson_interval(self.killed, decided))
+        return Score(self.killed, self.killed + self.survived)
 
 
-def was_applied(row: Row) -> bool:
-    """Whether a mutant's row is of one that changed the program; only such a row has a rung."""
-    return row["rung"] is not None
-
-
-def tally(rows: Iterable[Row], absent: int = 0) -> Tally:
+def tally(rows: Iterable[MutantRow], absent: int = 0) -> Tally:
     """The tally of rows of mutants, and of a number of variants that have no mutant."""
     rows = list(rows)
-    applied = [row for row in rows if was_applied(row)]
-    verdicts = Counter(row["verdict"] for row in applied)
-    outcomes = Counter(row["outcome"] for row in applied)
-    shares = [row["dissimilarity"] for row in applied if row["dissimilarity"] is not None]
+    applied = [row for row in rows if row.is_applied]
+    verdicts = Counter(row.verdict for row in applied)
+    outcomes = Counter(row.outcome for row in applied)
+    shares = [row.dissimilarity for row in applied if row.dissimilarity is not None]
     return Tally(
         mutants=len(applied),
         killed=verdicts[Verdict.KILLED],
@@ -77,7 +55,7 @@ def tally(rows: Iterable[Row], absent: int = 0) -> Tally:
         no_coverage=verdicts[Verdict.NO_COVERAGE],
         without_verdict=verdicts[None],
         completed=outcomes[Outcome.COMPLETED],
-        degraded=sum(bool(row["changed_labels"]) for row in applied),
+        degraded=sum(bool(row.changed_labels) for row in applied),
         crashed=sum(outcomes[outcome] for outcome in _CRASHED),
         compile_errors=outcomes[Outcome.COMPILE_ERROR],
         not_applicable=absent + len(rows) - len(applied),

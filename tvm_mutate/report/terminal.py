@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from rich.console import RenderableType
 from rich.text import Text
 
-from tvm_mutate.campaign.results import Results, Row
 from tvm_mutate.oracle import Verdict
 from tvm_mutate.report.cross_devices import cross_devices
 from tvm_mutate.report.device_tables import agreement_table, cross_table
@@ -23,6 +22,7 @@ from tvm_mutate.report.tables import (
     score_line,
     verdict_table,
 )
+from tvm_mutate.results import MutantRow, Results
 
 WORST_SHOWN = 10
 _COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
@@ -58,9 +58,9 @@ def render_summary(results: Results, operator_categories: Mapping[str, str]) -> 
     return [line for part in parts for line in (part, Text())][:-1]
 
 
-def render_mutants(rows: Iterable[Row], limit: int) -> list[RenderableType]:
+def render_mutants(rows: Iterable[MutantRow], limit: int) -> list[RenderableType]:
     """The survivors among the rows, at most ``limit``, with a line that says how many there are."""
-    survivors = [row for row in rows if row["verdict"] == Verdict.SURVIVED]
+    survivors = [row for row in rows if row.verdict == Verdict.SURVIVED]
     if not survivors:
         return [Text("No mutant survived.")]
     counted = "1 mutant survived" if len(survivors) == 1 else f"{len(survivors)} mutants survived"
@@ -98,5 +98,5 @@ def _discrepancies(results: Results, summary: Summary) -> list[RenderableType]:
     none = Text("No mutant was labelled more differently by two devices than the unmutated model.")
     cross = cross_devices(results)
     tables: list[RenderableType] = [cross_table(cross), Text(_CROSS_LEGEND, style="dim")] if cross else []
-    agreement = agreement_table(results.agreements, [row["name"] for row in results.devices])
+    agreement = agreement_table(results.agreements, [row.name for row in results.devices])
     return [agreement, *tables, discrepancy_table(worst) if worst else none, ended]

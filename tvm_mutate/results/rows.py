@@ -24,7 +24,7 @@ Labels = Annotated[tuple[int, ...], Meta(description="One class index an input, 
 
 
 class EvaluationPath(str, enum.Enum):
-    """How a mutant was evaluated: kernel by kernel, or as a whole model."""
+    """How a mutant was evaluated: kernel by kernel, or as a rebuilt model."""
 
     CONTENT = "content"
     REBUILD = "rebuild"
