@@ -59,4 +59,4 @@ def test_a_mutant_that_takes_memory_without_end_is_an_outcome_of_its_own(
     row, other = campaign(subject, tmp_path / "out", greedy, KILLED, **options).run().mutants
     assert (row.outcome, row.verdict) == ("compile error", None)  # it was in the compiler that it did so
     assert "Unable to allocate" in row.reason
-    assert (other["outcome"], other["verdict"]) == ("completed", "killed")
+    assert (other.outcome, other.verdict) == ("completed", "killed")

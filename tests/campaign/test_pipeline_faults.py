@@ -33,7 +33,7 @@ def test_faults_of_the_compiler_end_as_they_do_and_are_in_no_score(subject: Subj
     assert "planning of memory" in rows[PLANNED_OTHERWISE].evaluation_reason
     assert {row.category for mutant, row in rows.items() if mutant != KILLED} == {"Compiler Passes"}
     assert {row.slot for mutant, row in rows.items() if mutant != KILLED} == {"pipeline"}
-    assert results.score() == 1.0
+    assert results.score.value == 1.0
 
 
 def test_a_campaign_that_is_asked_for_the_pipeline_takes_nothing_else(subject: Subject, tmp_path: Path):
@@ -42,4 +42,4 @@ def test_a_campaign_that_is_asked_for_the_pipeline_takes_nothing_else(subject: S
     results = asked.run()
     assert len(results.mutants) == 4
     assert {row.operator.split(".")[0] for row in results.mutants} == {"pipeline"}
-    assert results.score() is None
+    assert results.score.value is None

@@ -100,11 +100,9 @@ def test_a_remote_device_gives_the_bits_and_verdicts_of_a_local_one_whatever_its
     local_golden, remote_golden = results.baselines
     assert local_golden.labels == remote_golden.labels
     assert remote_golden.noise_floor == 0.0
-    assert results.devices[1] == {
-        "name": "board",
-        "target": "llvm",
-        "session": f"rpc://{device_servers.tracker}/{device_servers.key}",
-    }
+    assert results.devices[1] == DeviceRow(
+        name="board", target="llvm", session=f"rpc://{device_servers.tracker}/{device_servers.key}"
+    )
 
 
 @pytest.mark.parametrize(("rebuild", "session"), [(False, 4), (True, 5)])

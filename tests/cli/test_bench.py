@@ -32,7 +32,7 @@ def test_a_tiny_bench_writes_its_files_and_prints_the_table_and_the_figures_of_t
     results = read_json(tmp_path / "out")
     assert {(row.model, row.device, row.inputs) for row in results.mutants} == {("alexnet", "llvm", 3)}
     with (tmp_path / "out" / "mutants.csv").open(newline="") as lines:
-        assert [row.id for row in csv.DictReader(lines)] == sorted(row.id for row in results.mutants)
+        assert [row["id"] for row in csv.DictReader(lines)] == sorted(row.id for row in results.mutants)
     assert (tmp_path / "out" / "discrepancies.csv").is_file()
     for part in ("Canaries", "Model alexnet", "Conditional Statement Operations", "MutateNN paper", "90.3", "99.8"):
         assert part in ended.out
