@@ -55,7 +55,7 @@ def undefined_row(request: UndefinedRequest, found: Examination) -> UndefinedRow
         id=request.mutant,
         model=request.subject.name,
         target=request.device.target,
-        behaviour=Behaviour(found.behaviour),
+        behaviour=found.behaviour,
         kernels=tuple(sorted({each.kernel for each in found.accesses})),
         accesses=tuple(AccessRow(**asdict(each)) for each in found.accesses),
         indices=found.indices,

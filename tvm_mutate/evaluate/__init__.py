@@ -2,7 +2,7 @@
 
 from tvm_mutate.evaluate.content import ContentEvaluator
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
-from tvm_mutate.evaluate.examination import DEFINED, UNDEFINED, UNKNOWN, Examination, Examiner, UndefinedAccess
+from tvm_mutate.evaluate.examination import Examination, Examiner, UndefinedAccess
 from tvm_mutate.evaluate.parting import MARGIN, KernelParting, KernelSession, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
 from tvm_mutate.evaluate.rebuild import RebuildEvaluator
@@ -11,11 +11,8 @@ from tvm_mutate.evaluate.stopping import StopRule
 
 __all__ = [
     "COMPILING",
-    "DEFINED",
     "MARGIN",
     "RUNNING",
-    "UNDEFINED",
-    "UNKNOWN",
     "ContentEvaluator",
     "Examination",
     "Examiner",

@@ -20,11 +20,11 @@ from tvm_mutate.evaluate.program import NotStraightLineError, Program, View, tak
 from tvm_mutate.evaluate.red_zones import CONVERSION, KINDS, READ, WRITE
 from tvm_mutate.kernels import Kernel, KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
+from tvm_mutate.oracle import Behaviour
 from tvm_mutate.passes import Accesses, find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 
 UNDEF = "use of a value that is undefined (undef in LLVM IR)"
-DEFINED, UNDEFINED, UNKNOWN = "defined", "undefined", "unknown"
 INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSanitizer", "code", "crash"
 CONVERSIONS = "conversions"
 _MOST_CONFIRMED = 4
@@ -57,7 +57,7 @@ class Examination:
     at where kernels run between red zones.
     """
 
-    behaviour: str
+    behaviour: Behaviour
     accesses: tuple[UndefinedAccess, ...] = ()
     indices: str = ""
     red_zones: str = ""
@@ -213,7 +213,7 @@ def _run_between_zones(
         arguments, kernel = [values[each] for each in step.arguments], kernels[step.kernel]
         results = [memory.empty(program.types[each]) for each in step.results]
         if step.kernel not in mutated.changed:
-            memory.call(kernel.run, arguments, results)
+            memory.launch(kernel.run, arguments, results)
         else:
             if not (folder / f"{step.kernel}.npz").exists():
                 np.savez(folder / f"{step.kernel}.npz", *(each.array for each in arguments))
@@ -248,7 +248,7 @@ def _inside(seen: Seen, name: str) -> bool:
 
 
 def _not_looked(reason: str) -> Examination:
-    return Examination(UNKNOWN, (), *[f"not looked at: {reason}"] * 3)
+    return Examination(Behaviour.UNKNOWN, (), *[f"not looked at: {reason}"] * 3)
 
 
 def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examination:
@@ -265,7 +265,7 @@ def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examinat
         accesses, told = sanitized.value or ([], f"not looked at: it {sanitized.kind} ({sanitized.reason})")
         found += accesses
     whole = ending.kind == "finished"
-    behaviour = UNDEFINED if found else DEFINED if whole else UNKNOWN
+    behaviour = Behaviour.UNDEFINED if found else Behaviour.DEFINED if whole else Behaviour.UNKNOWN
     return Examination(behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), told)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,12 +57,12 @@ class HostMemory:
         """A value with undefined content."""
         return HostValue(tvm.runtime.empty(kind.shape, kind.dtype))
 
-    def call(self, function: Function, arguments: Sequence[HostValue], results: Sequence[HostValue]) -> float:
-        """Calls a kernel; the seconds that it took."""
-        tensors = [value.tensor for value in (*arguments, *results)]
-        started = time.perf_counter()
-        function(*tensors)
-        return time.perf_counter() - started
+    def launch(self, function: Function, arguments: Sequence[HostValue], results: Sequence[HostValue]) -> None:
+        """Calls a kernel, which has ended when the call returns."""
+        function(*(value.tensor for value in (*arguments, *results)))
+
+    def wait(self) -> None:
+        """Does nothing: kernels end before their calls return."""
 
     def arena(self, call: KernelCall, program: Program, harmless: bool) -> HostArena:
         """The buffers for a call of a mutated kernel."""

@@ -61,8 +61,12 @@ class Memory(Protocol[Value]):
         """A value with undefined content."""
         ...
 
-    def call(self, function: Function, arguments: Sequence[Value], results: Sequence[Value]) -> float:
-        """Calls a kernel and waits for it; the seconds that it took."""
+    def launch(self, function: Function, arguments: Sequence[Value], results: Sequence[Value]) -> None:
+        """Calls a kernel; on an asynchronous device the kernel may still run when the call returns."""
+        ...
+
+    def wait(self) -> None:
+        """Waits until all launched kernels have ended; raises their errors."""
         ...
 
     def arena(self, call: KernelCall, program: Program, harmless: bool) -> Arena[Value]:

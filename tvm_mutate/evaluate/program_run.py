@@ -19,7 +19,7 @@ from tvm_mutate.evaluate.stopping import StopRule
 def run_calls(
     program: Program, functions: Mapping[str, Function], memory: Memory[Value], values: dict[int, Value]
 ) -> Iterator[KernelCall]:
-    """Runs an unmutated program; each kernel call is given when it is done.
+    """Runs an unmutated program; each kernel call is given when it is launched, and all have ended at the end.
 
     ``values`` holds the inputs and constants by number, and gets the value of every step.
     """
@@ -28,9 +28,10 @@ def run_calls(
             values[step.result] = memory.view(values[step.argument], program.types[step.result])
         else:
             results = [memory.empty(program.types[number]) for number in step.results]
-            memory.call(functions[step.kernel], [values[number] for number in step.arguments], results)
+            memory.launch(functions[step.kernel], [values[number] for number in step.arguments], results)
             values.update(zip(step.results, results, strict=True))
             yield step
+    memory.wait()
 
 
 @dataclass
@@ -172,5 +173,8 @@ class ProgramRun(Generic[Value]):
             if number not in self._buffers:
                 self._buffers[number] = self._memory.empty(self._program.types[number])
         results = [self._buffers[number] for number in step.results]
-        self._trace.kernel_seconds += self._memory.call(self._function_of(step.kernel), arguments, results)
+        started = time.perf_counter()
+        self._memory.launch(self._function_of(step.kernel), arguments, results)
+        self._memory.wait()
+        self._trace.kernel_seconds += time.perf_counter() - started
         return results
