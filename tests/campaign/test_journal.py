@@ -16,7 +16,7 @@ import pytest
 
 from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Journal
-from tvm_mutate.campaign.journal import read_journal
+from tvm_mutate.campaign.journal import FILE_NAME, read_journal
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.results import MutantRow
 
@@ -149,3 +149,19 @@ def test_a_row_of_a_thousand_labels_takes_less_than_two_milliseconds(tmp_path: P
         journal.add(row(str(number), labels=list(range(1000)), reason="x" * 2000))
         times.append(time.process_time() - started)
     assert statistics.median(times) < 0.002
+
+
+def test_rows_that_this_version_does_not_read_are_refused_with_a_sentence(tmp_path: Path):
+    journal = Journal(tmp_path / "out", "digest", {})
+    journal.write("INSERT INTO outcome VALUES ('m', 'd', 'a', '{\"verdict\": \"slain\"}')")
+    with pytest.raises(UsageError, match=r"holds rows of another version of tvm_mutate .*name another with --output"):
+        journal.rows()
+
+
+def test_a_database_with_only_some_of_the_tables_is_another_programs(tmp_path: Path):
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute("CREATE TABLE scores (digest TEXT)")
+    before = (tmp_path / FILE_NAME).read_bytes()
+    with pytest.raises(UsageError, match="of another program"):
+        Journal(tmp_path, "digest", {})
+    assert (tmp_path / FILE_NAME).read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.rows_by_hand import mutant_row
 from tvm_mutate.results import MutantRow, read_json
 
 from .conftest import Tool
@@ -35,7 +36,5 @@ def test_mutants_of_generated_code_have_the_same_verdicts_by_kernel_and_by_full_
 
 
 def told(row: MutantRow) -> MutantRow:
-    return MutantRow(
-        **{name: getattr(row, name) for name in ("id", "operator", "slot", "category", "device", "outcome", "verdict")},
-        model=row.model, rung=None, reason="", sites=row.sites, functions=0, inputs=1, build_seconds=0.0,
-    )  # fmt: skip
+    names = ("id", "operator", "slot", "category", "device", "outcome", "verdict", "model", "sites")
+    return mutant_row(**{name: getattr(row, name) for name in names})

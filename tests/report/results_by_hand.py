@@ -62,7 +62,8 @@ def ended(mutant: str, device: str, outcome: str, **more: Any) -> MutantRow:
         "rung": "applied" if failed else "reached",
         "reason": f'{outcome}: said "stop",\nand stopped',
     }
-    return msgspec.convert({**_identity(mutant, device), **ending, **more}, MutantRow)
+    figures = dict.fromkeys(MutantRow.__struct_fields__)
+    return msgspec.convert({**figures, **_identity(mutant, device), **ending, **more}, MutantRow)
 
 
 def _identity(mutant: str, device: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from tvm_mutate.errors import UsageError
 from tvm_mutate.report import write_csv
 from tvm_mutate.report.csv_report import LATENCY_COLUMNS, MUTANT_COLUMNS
-from tvm_mutate.results import DiscrepancyRow
+from tvm_mutate.results import DiscrepancyRow, results_schema
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -44,6 +44,7 @@ def test_the_columns_are_the_fields_of_a_row_in_their_order_but_the_labels():
     assert MUTANT_COLUMNS[:10] == (
         "model", "device", "id", "operator", "category", "slot", "outcome", "verdict", "rung", "reason"
     )  # fmt: skip
+    assert {*MUTANT_COLUMNS} == {*results_schema()["$defs"]["MutantRow"]["required"]} - {"labels", "latency"}
     assert MUTANT_COLUMNS[-3:] == ("duplicate_of", "place_digest", "carried")
     assert LATENCY_COLUMNS == ("golden_median", "mutant_median", "ratio", "p_value", "significant")
 

@@ -49,10 +49,10 @@ def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Agr
 
 def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
     differing = np.flatnonzero(np.asarray(first.labels) != np.asarray(second.labels))
-    sizes: dict[str, Any] = {}
+    sizes: dict[str, Any] = dict.fromkeys(("bitwise_equal", "max_abs_diff", "max_rel_diff"))
     if first.scores is not None and second.scores is not None:
         found = compare(first.scores, second.scores, None, [])
-        sizes = {name: getattr(found, name) for name in ("bitwise_equal", "max_abs_diff", "max_rel_diff")}
+        sizes = {name: getattr(found, name) for name in sizes}
     return AgreementRow(
         model=model,
         devices=devices,
@@ -101,7 +101,7 @@ def _discrepancy(
     rows: tuple[MutantRow, MutantRow], builds: tuple[Unmutated, Unmutated], floor: float | None, scores_of: Scores
 ) -> DiscrepancyRow:
     first, second = rows
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = dict.fromkeys(("share", "beyond_share", "max_abs_diff", "beyond_floor"))
     if first.labels is not None and second.labels is not None:
         # A mutant may have been stopped earlier on one of the two.
         shared = min(len(first.labels), len(second.labels))
@@ -123,6 +123,7 @@ def _discrepancy(
         unmutated_share=device_disagreement(*(build.labels for build in builds)),
         outcomes=(first.outcome, second.outcome),
         floor=floor,
+        behaviour=None,
         **figures,
     )
 

@@ -75,8 +75,14 @@ class Journal(JournalFile):
         self.write("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", row.model, row.device, row.id, text)
 
     def rows(self) -> list[Any]:
-        """All rows written so far."""
-        return [msgspec.json.decode(row, type=self._row_type) for (row,) in self.read("SELECT row FROM outcome")]
+        """All rows written so far; raises UsageError for rows that this version does not read."""
+        try:
+            return [msgspec.json.decode(row, type=self._row_type) for (row,) in self.read("SELECT row FROM outcome")]
+        except msgspec.MsgspecError as error:
+            raise UsageError(
+                f"output folder {self.folder} holds rows of another version of tvm_mutate ({error}); "
+                "name another with --output"
+            ) from None
 
     def add_scores(self, digest: str, scores: np.ndarray) -> None:
         """Keeps the scores of a mutant under the digest in its row, to compare devices."""

@@ -106,6 +106,10 @@ def mutant_row(
         code_digest=(run.digest or None) if run else None,
         outputs_digest=None if outputs is None else digest_of_outputs(outputs),
         proof=found["reason"] if found["verdict"] is Verdict.EQUIVALENT else None,
+        # Only the campaign, which knows all mutants, fills these in.
+        duplicate_of=None,
+        place_digest=None,
+        carried=False,
         latency=latency_difference(baseline.run_seconds, seconds) if seconds else None,
         **figures,
     )

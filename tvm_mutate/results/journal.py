@@ -56,10 +56,10 @@ class JournalFile:
             )
 
     def _check_tables(self, wanted: set[str]) -> None:
-        """Refuses the database of another program before anything is written."""
+        """Refuses the database of another program before anything is written: all tables are made at once."""
         with contextlib.closing(sqlite3.connect(self.folder / self._name, timeout=0)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not tables <= wanted:
+        if tables and tables != wanted:
             raise UsageError(
                 f"output folder {self.folder} holds a {self._name} of another program; name an empty folder"
             )

@@ -137,35 +137,35 @@ class MutantRow(Row, frozen=True, kw_only=True):
     sites: Count
     functions: Count
     inputs: Annotated[int, Meta(ge=1)]
-    bitwise_equal: Count | None = None
-    changed_labels: Count | None = None
-    dissimilarity: Share | None = None
-    accuracy: Share | None = None
-    golden_accuracy: Share | None = None
-    top_k_overlap: Share | None = None
-    max_abs_diff: Size | None = None
-    max_rel_diff: Size | None = None
-    nan_count: Count | None = None
-    inf_count: Count | None = None
-    kendall_tau: Correlation | None = None
-    rank_biased_overlap: Share | None = None
-    same_label_for_every_input: bool | None = None
+    bitwise_equal: Count | None
+    changed_labels: Count | None
+    dissimilarity: Share | None
+    accuracy: Share | None
+    golden_accuracy: Share | None
+    top_k_overlap: Share | None
+    max_abs_diff: Size | None
+    max_rel_diff: Size | None
+    nan_count: Count | None
+    inf_count: Count | None
+    kendall_tau: Correlation | None
+    rank_biased_overlap: Share | None
+    same_label_for_every_input: bool | None
     build_seconds: Size
-    run_seconds: Size | None = None
-    evaluation: EvaluationPath = EvaluationPath.REBUILD
-    evaluation_reason: str = ""
-    kernel_runs: Count | None = None
-    kernel_seconds: Size | None = None
-    masked_by: tuple[str, ...] | None = None
-    undefined: tuple[str, ...] | None = None
-    code_digest: str | None = None
-    outputs_digest: str | None = None
-    proof: str | None = None
-    duplicate_of: str | None = None
-    place_digest: str | None = None
-    carried: bool = False
-    labels: Labels | None = None
-    latency: LatencyTest | None = None
+    run_seconds: Size | None
+    evaluation: EvaluationPath
+    evaluation_reason: str
+    kernel_runs: Count | None
+    kernel_seconds: Size | None
+    masked_by: tuple[str, ...] | None
+    undefined: tuple[str, ...] | None
+    code_digest: str | None
+    outputs_digest: str | None
+    proof: str | None
+    duplicate_of: str | None
+    place_digest: str | None
+    carried: bool
+    labels: Labels | None
+    latency: LatencyTest | None
 
     @property
     def is_compiler_fault(self) -> bool:
@@ -191,14 +191,14 @@ class DiscrepancyRow(Row, frozen=True, kw_only=True):
     model: Name
     category: Category
     devices: tuple[Name, Name]
-    share: Share | None = None
+    share: Share | None
     unmutated_share: Share
-    beyond_share: Share | None = None
+    beyond_share: Share | None
     outcomes: tuple[Outcome, Outcome]
-    max_abs_diff: Size | None = None
-    floor: Size | None = None
-    beyond_floor: Count | None = None
-    behaviour: Behaviour | None = None
+    max_abs_diff: Size | None
+    floor: Size | None
+    beyond_floor: Count | None
+    behaviour: Behaviour | None
 
     @property
     def is_discrepant(self) -> bool:
@@ -219,10 +219,10 @@ class AgreementRow(Row, frozen=True, kw_only=True):
     inputs: Count
     differing_labels: Count
     differing_inputs: tuple[int, ...]
-    bitwise_equal: Count | None = None
-    max_abs_diff: Size | None = None
-    max_rel_diff: Size | None = None
-    floor: Size | None = None
+    bitwise_equal: Count | None
+    max_abs_diff: Size | None
+    max_rel_diff: Size | None
+    floor: Size | None
 
 
 class AccessRow(Row, frozen=True, kw_only=True):
