@@ -11,7 +11,7 @@ import tvm
 from tvm import te, tirx
 from tvm.ir import prim
 
-from tvm_mutate.suite import Kind, Outcome, SuiteTest
+from tvm_mutate.suite import Outcome, SuiteTest, TestOutcome
 
 
 def kernel(size: int, constant: float = 2.0) -> tirx.PrimFunc:
@@ -108,9 +108,9 @@ def suite_test(function: Callable[[], None], source: str = "unchanged") -> Suite
         try:
             function()
         except AssertionError as error:
-            return Outcome(Kind.ASSERTION, str(error))
+            return Outcome(TestOutcome.ASSERTION, str(error))
         except Exception as error:
-            return Outcome(Kind.EXCEPTION, str(error))
-        return Outcome(Kind.PASSED)
+            return Outcome(TestOutcome.EXCEPTION, str(error))
+        return Outcome(TestOutcome.PASSED)
 
     return SuiteTest(f"small.py::{function.__name__}", "small.py", source, run)

@@ -12,7 +12,7 @@ import pytest
 
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.suite.command_run import Command
-from tvm_mutate.suite.testing import Kind
+from tvm_mutate.suite.testing import TestOutcome
 
 
 def python(program: str) -> Command:
@@ -22,13 +22,13 @@ def python(program: str) -> Command:
 @pytest.mark.parametrize(
     ("program", "kind", "reason"),
     [
-        ("print('fine')", Kind.PASSED, "exit code 0: fine"),
-        ("import sys; sys.exit('three wrong values')", Kind.EXCEPTION, "exit code 1: three wrong values"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", Kind.CRASH, "SIGSEGV"),
-        ("import sys; sys.exit(139)", Kind.CRASH, "SIGSEGV, told by exit code 139"),
+        ("print('fine')", TestOutcome.PASSED, "exit code 0: fine"),
+        ("import sys; sys.exit('three wrong values')", TestOutcome.EXCEPTION, "exit code 1: three wrong values"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", TestOutcome.CRASH, "SIGSEGV"),
+        ("import sys; sys.exit(139)", TestOutcome.CRASH, "SIGSEGV, told by exit code 139"),
     ],
 )
-def test_a_run_is_told_by_its_exit_code_or_signal_and_its_last_line(program: str, kind: Kind, reason: str):
+def test_a_run_is_told_by_its_exit_code_or_signal_and_its_last_line(program: str, kind: TestOutcome, reason: str):
     with python(program).run(30) as run:
         assert (run.kind, run.reason) == (kind, reason)
 
@@ -42,7 +42,7 @@ pathlib.Path({str(told)!r}).write_text(str(child.pid))
 time.sleep(600)
 """
     with python(program).run(3) as run:
-        assert run.kind is Kind.TIMEOUT
+        assert run.kind is TestOutcome.TIMEOUT
         assert run.reason.startswith("killed after 3.")
     deadline = time.monotonic() + 10
     while psutil.pid_exists(int(told.read_text())) and time.monotonic() < deadline:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tvm_mutate.suite import Kind, Outcome, SuiteTest
+from tvm_mutate.suite import Outcome, SuiteTest, TestOutcome
 
 _LONGEST_REASON = 300
 
@@ -56,13 +56,15 @@ def _run(item: pytest.Item) -> Outcome:
     item.config.pluginmanager.register(failures)
     reports = runtestprotocol(item, log=False, nextitem=None)
     if any(report.failed for report in reports):
-        return _failed(failures.raised[0]) if failures.raised else Outcome(Kind.EXCEPTION, "it failed")
+        return _failed(failures.raised[0]) if failures.raised else Outcome(TestOutcome.EXCEPTION, "it failed")
     if any(report.skipped for report in reports):
-        return Outcome(Kind.SKIPPED)
-    return Outcome(Kind.PASSED)
+        return Outcome(TestOutcome.SKIPPED)
+    return Outcome(TestOutcome.PASSED)
 
 
 def _failed(error: BaseException) -> Outcome:
-    kind = Kind.ASSERTION if isinstance(error, (AssertionError, pytest.fail.Exception)) else Kind.EXCEPTION
+    kind = (
+        TestOutcome.ASSERTION if isinstance(error, (AssertionError, pytest.fail.Exception)) else TestOutcome.EXCEPTION
+    )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Outcome(kind, f"{type(error).__name__}: {lines[0] if lines else ''}"[:_LONGEST_REASON])

@@ -9,7 +9,7 @@ from tvm_mutate.report.suite_score import SuiteScores, idle_tests, silent_tests,
 from tvm_mutate.report.tables import percent
 from tvm_mutate.report.tally import Score
 from tvm_mutate.results import write_whole
-from tvm_mutate.suite import Kind
+from tvm_mutate.suite import TestOutcome
 from tvm_mutate.suite.results import Row, SuiteResults
 from tvm_mutate.suite.verdicts import SURVIVED
 
@@ -27,7 +27,7 @@ def _lines(results: SuiteResults) -> Iterator[str]:
     yield from ("", f"Mutation score: {_score(scores.overall)}", "")
     yield from _tests("Tests that run kernels and pass with every store removed", _running(silent_tests(results)))
     yield from _tests("Tests that build kernels and run none of them", idle_tests(results))
-    yield from _tests("Tests that fail without a fault", [r for r in results.tests if Kind(r["outcome"]).kills])
+    yield from _tests("Tests that fail without a fault", [r for r in results.tests if TestOutcome(r["outcome"]).kills])
     yield from _scores("By file", "file", scores.by_file)
     yield from _scores("By operator", "operator", scores.by_operator)
     yield from _matrix(scores)

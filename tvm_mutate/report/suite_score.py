@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tvm_mutate.mutant import Category
 from tvm_mutate.results import Score
-from tvm_mutate.suite import Kind
+from tvm_mutate.suite import TestOutcome
 from tvm_mutate.suite.results import Row, SuiteResults
 from tvm_mutate.suite.verdicts import KILLED, SURVIVED
 
@@ -42,7 +42,7 @@ def suite_scores(results: SuiteResults) -> SuiteScores:
     for row in kernels:
         for trial in row["trials"]:
             if trial["applied"]:
-                tried.append((trial["test"], row["id"], row["operator"], Kind(trial["kind"]).kills))
+                tried.append((trial["test"], row["id"], row["operator"], TestOutcome(trial["kind"]).kills))
     return SuiteScores(
         overall=_decided(kernels),
         compiler=_decided(compiler),
@@ -62,7 +62,7 @@ def suite_scores(results: SuiteResults) -> SuiteScores:
 
 def silent_tests(results: SuiteResults) -> list[Row]:
     """The tests that pass, build kernels with stores, and pass without the stores, too."""
-    return [row for row in results.tests if row["vanished"] == str(Kind.PASSED)]
+    return [row for row in results.tests if row["vanished"] == str(TestOutcome.PASSED)]
 
 
 def idle_tests(results: SuiteResults) -> list[Row]:
@@ -70,7 +70,7 @@ def idle_tests(results: SuiteResults) -> list[Row]:
     return [
         row
         for row in results.tests
-        if row["outcome"] == str(Kind.PASSED)
+        if row["outcome"] == str(TestOutcome.PASSED)
         and row["kernels"]
         and row["kernels_executed"] == 0
         and not row["kernels_unknown"]

@@ -11,7 +11,7 @@ from rich.text import Text
 from tvm_mutate.report.suite_score import SuiteScores, idle_tests, silent_tests, suite_scores
 from tvm_mutate.report.tables import percent, report_table, score_line, texts
 from tvm_mutate.report.tally import Score
-from tvm_mutate.suite import RECORD, RUN, Kind
+from tvm_mutate.suite import RECORD, RUN, TestOutcome
 from tvm_mutate.suite.results import Row, SuiteResults
 from tvm_mutate.suite.verdicts import CANCELS_OUT, NEVER_RUN, SURVIVED, UNCHANGED_VALUES, WITHIN_TOLERANCE
 
@@ -35,7 +35,7 @@ def render_suite(results: SuiteResults) -> list[RenderableType]:
 
 
 def _recorded(results: SuiteResults) -> RenderableType:
-    passed = _with_outcome(results, Kind.PASSED)
+    passed = _with_outcome(results, TestOutcome.PASSED)
     sites = sum(row["sites"] for row in results.kernels)
     built = [row for row in passed if row["kernels"]]
     running = [row for row in built if row["kernels_executed"]]
@@ -48,14 +48,18 @@ def _recorded(results: SuiteResults) -> RenderableType:
 
 def _left_out(results: SuiteResults) -> list[RenderableType]:
     """The tests that cannot be asked, and why."""
-    rows = [(row["test"], f"{row['outcome']}: {row['reason']}") for row in results.tests if Kind(row["outcome"]).kills]
+    rows = [
+        (row["test"], f"{row['outcome']}: {row['reason']}")
+        for row in results.tests
+        if TestOutcome(row["outcome"]).kills
+    ]
     rows += [
         (row["test"], f"fails with a no-op, too: {row['no_op']}") for row in results.tests if row["reliable"] is False
     ]
     parts: list[RenderableType] = []
     if rows:
         parts.append(_listed("Left out: tests that fail without a fault", rows))
-    skipped = _with_outcome(results, Kind.SKIPPED)
+    skipped = _with_outcome(results, TestOutcome.SKIPPED)
     if skipped:
         parts.append(Text(f"{_counted(skipped, 'test')} skipped."))
     unknown = [(row["test"], row["obstacle"]) for row in results.tests if row["obstacle"]]
@@ -172,7 +176,7 @@ def _listed(title: str, rows: Sequence[tuple[str, str]]) -> Text:
     return Text.assemble((f"{title} ({len(rows)}{more})", "bold"), *lines)
 
 
-def _with_outcome(results: SuiteResults, kind: Kind) -> list[Row]:
+def _with_outcome(results: SuiteResults, kind: TestOutcome) -> list[Row]:
     return [row for row in results.tests if row["outcome"] == str(kind)]
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from tvm_mutate.results.rows import Count, Environment, Row, Size
-
-SUITE_SCHEMA_VERSION: Literal[1] = 1
 
 
 class TestOutcome(str, enum.Enum):
@@ -112,17 +110,27 @@ class SuiteMutantRow(Row, frozen=True, kw_only=True):
     seconds: Size = 0.0
 
 
+class SuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a suite was asked for; a file may hold more than is named here."""
+
+    mode: str
+    operators: tuple[str, ...]
+    sites: str
+    seed: int
+    builds: str
+
+
 class SuiteResults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that was found of a test-suite, as in ``suite.json``.
 
     ``effort`` counts the runs of tests that were made and that the journal had, the mutants, and seconds.
     """
 
-    settings: dict[str, Any]
+    settings: SuiteSettings
     environment: Environment
     effort: dict[str, Annotated[float, Meta(ge=0)]]
     tests: tuple[SuiteTestRow, ...]
     kernels: tuple[SuiteKernelRow, ...]
-    mutants: tuple[SuiteMutantRow, ...] = ()
-    operators_without_site: tuple[str, ...] = ()
-    schema_version: Literal[1] = SUITE_SCHEMA_VERSION
+    mutants: tuple[SuiteMutantRow, ...]
+    operators_without_site: tuple[str, ...]
+    schema_version: Literal[1]

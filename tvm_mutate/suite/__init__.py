@@ -3,17 +3,17 @@
 from tvm_mutate.suite.journal import SuiteJournal
 from tvm_mutate.suite.results import SuiteResults
 from tvm_mutate.suite.session import CANARY, RECORD, RUN, Session, Settings
-from tvm_mutate.suite.testing import Kind, Outcome, SuiteTest
+from tvm_mutate.suite.testing import Outcome, SuiteTest, TestOutcome
 
 __all__ = [
     "CANARY",
     "RECORD",
     "RUN",
-    "Kind",
     "Outcome",
     "Session",
     "Settings",
     "SuiteJournal",
     "SuiteResults",
     "SuiteTest",
+    "TestOutcome",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvm_mutate.suite.recording import Recording
-from tvm_mutate.suite.testing import Kind
+from tvm_mutate.suite.testing import TestOutcome
 
 # All stores of all kernels, locals included: whatever a kernel computes, nothing of it leaves.
 VANISHED = "tir.drop-store@*#*"
@@ -30,12 +30,12 @@ class Canaries:
     @property
     def notices(self) -> bool:
         """Whether the test notices that the output vanishes."""
-        return self.vanished is not None and Kind(self.vanished).kills
+        return self.vanished is not None and TestOutcome(self.vanished).kills
 
     @property
     def is_reliable(self) -> bool:
         """Whether the test lets a fault pass that is none, so that what it says of others can be believed."""
-        return not Kind(self.no_op).kills
+        return not TestOutcome(self.no_op).kills
 
 
 def executes(recording: Recording) -> bool | None:

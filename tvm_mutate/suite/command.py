@@ -20,11 +20,16 @@ from tvm_mutate.suite.canaries import NO_OP, VANISHED
 from tvm_mutate.suite.command_plan import Planned, plan_command
 from tvm_mutate.suite.command_run import Command, CommandRun
 from tvm_mutate.suite.journal import Question, SuiteJournal
-from tvm_mutate.suite.testing import Kind
+from tvm_mutate.suite.testing import TestOutcome
 
 EXIT_CODE, CRASH, TIMEOUT, SURVIVED, NOT_APPLIED = "exit code", "crash", "timeout", "survived", "not applied"
 KILLED = (EXIT_CODE, CRASH, TIMEOUT)
-_ENDED = {Kind.EXCEPTION: EXIT_CODE, Kind.CRASH: CRASH, Kind.TIMEOUT: TIMEOUT, Kind.PASSED: SURVIVED}
+_ENDED = {
+    TestOutcome.EXCEPTION: EXIT_CODE,
+    TestOutcome.CRASH: CRASH,
+    TestOutcome.TIMEOUT: TIMEOUT,
+    TestOutcome.PASSED: SURVIVED,
+}
 # A run may take so many times the unmutated one.
 _SLACK = 5.0
 
@@ -111,7 +116,7 @@ class CommandSession:
         )
 
     def _checked(self, baseline: CommandRun) -> LoggedBuilds:
-        if baseline.kind is not Kind.PASSED:
+        if baseline.kind is not TestOutcome.PASSED:
             raise UntrustedError(f"the command fails without any mutant ({baseline.reason})")
         if not baseline.recording.builds:
             raise UntrustedError(
@@ -125,11 +130,11 @@ class CommandSession:
         self._reporter.phase("canaries", 2)
         with self._command.run(self._limit, NO_OP) as harmless:
             self._reporter.step("")
-            if harmless.kind is not Kind.PASSED:
+            if harmless.kind is not TestOutcome.PASSED:
                 raise UntrustedError(f"the command fails with a mutant that changes nothing, too ({harmless.reason})")
         with self._command.run(self._limit, VANISHED) as deadly:
             self._reporter.step("")
-            if deadly.kind is Kind.PASSED:
+            if deadly.kind is TestOutcome.PASSED:
                 raise UntrustedError(
                     "the command notices nothing: it passes with every store of every kernel removed"
                     if deadly.recording.applied

@@ -17,7 +17,7 @@ from tvm_mutate.activation import LoggedBuilds
 from tvm_mutate.autoload import BUILD, KERNEL, MUTANT, RECORD
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
-from tvm_mutate.suite.testing import Kind
+from tvm_mutate.suite.testing import TestOutcome
 
 # Exit codes by which a shell tells of the signal that its command died of.
 _OF_SHELL = {128 + each for each in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)}
@@ -32,7 +32,7 @@ class CommandRun:
     ``reason`` tells it in a few words; ``seconds`` are those of wall-clock time.
     """
 
-    kind: Kind
+    kind: TestOutcome
     reason: str
     seconds: float
     recording: LoggedBuilds
@@ -114,14 +114,14 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _judged(code: int | None, seconds: float) -> tuple[Kind, str]:
+def _judged(code: int | None, seconds: float) -> tuple[TestOutcome, str]:
     if code is None:
-        return Kind.TIMEOUT, f"killed after {seconds:.1f} s"
+        return TestOutcome.TIMEOUT, f"killed after {seconds:.1f} s"
     if code < 0:
-        return Kind.CRASH, signal.Signals(-code).name
+        return TestOutcome.CRASH, signal.Signals(-code).name
     if code in _OF_SHELL:
-        return Kind.CRASH, f"{signal.Signals(code - 128).name}, told by exit code {code}"
-    return (Kind.EXCEPTION if code else Kind.PASSED), f"exit code {code}"
+        return TestOutcome.CRASH, f"{signal.Signals(code - 128).name}, told by exit code {code}"
+    return (TestOutcome.EXCEPTION if code else TestOutcome.PASSED), f"exit code {code}"
 
 
 def _last_line(output: int) -> str:

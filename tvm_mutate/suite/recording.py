@@ -16,7 +16,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Selection, count_all_sites, with_functions
 from tvm_mutate.suite.calls import KernelCalls, Values
 from tvm_mutate.suite.instrument import instrumented
-from tvm_mutate.suite.testing import Kind, SuiteTest, TestRun, run_test
+from tvm_mutate.suite.testing import SuiteTest, TestOutcome, TestRun, run_test
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def record(test: SuiteTest, selections: Sequence[Selection], known: Collection[s
         return Recording(test, replace(run, noted=None), filled=filled, **(run.noted or {}))
 
     first = attempt(told=True, filled=True)
-    if not first.run.outcome.kind.kills or first.run.outcome.kind is Kind.TIMEOUT:
+    if not first.run.outcome.kind.kills or first.run.outcome.kind is TestOutcome.TIMEOUT:
         return first
     plain = attempt(told=False, filled=False)
     if plain.run.outcome.kind.kills:

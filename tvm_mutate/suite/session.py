@@ -15,7 +15,7 @@ from tvm_mutate.suite.journal import SuiteJournal
 from tvm_mutate.suite.mutants import kernel_selections, operators_without_sites, pipeline_mutations, plan
 from tvm_mutate.suite.recording import KernelText, Recording, record
 from tvm_mutate.suite.results import SuiteResults, kernel_rows, mutant_row, test_row
-from tvm_mutate.suite.testing import Kind, SuiteTest
+from tvm_mutate.suite.testing import SuiteTest, TestOutcome
 from tvm_mutate.suite.trials import Trials
 from tvm_mutate.suite.verdicts import SURVIVED, Judge, MutantVerdict
 
@@ -63,7 +63,7 @@ class Session:
         started = time.monotonic()
         recordings = [self._recorded(test, number, len(tests)) for number, test in enumerate(tests, 1)]
         recorded = time.monotonic()
-        passing = [each for each in recordings if each.run.outcome.kind is Kind.PASSED]
+        passing = [each for each in recordings if each.run.outcome.kind is TestOutcome.PASSED]
         canaries: dict[str, Canaries] = {}
         if self._settings.mode != RECORD:
             for number, recording in enumerate(passing, 1):

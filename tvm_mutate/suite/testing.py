@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import enum
 import os
 import random
 from collections.abc import Callable
@@ -15,34 +14,16 @@ from typing import Any
 import numpy as np
 
 from tvm_mutate.device import Ending, run_isolated
+from tvm_mutate.results import TestOutcome
 
 _M_PERTURB, _FILL = -6, 0xAB  # mallopt of the GNU C library: what MALLOC_PERTURB_ sets from outside
-
-
-class Kind(str, enum.Enum):
-    """How a run of a test ended; the last four are what kills a mutant."""
-
-    PASSED = "passed"
-    SKIPPED = "skipped"
-    ASSERTION = "assertion"
-    EXCEPTION = "exception"
-    CRASH = "crash"
-    TIMEOUT = "timeout"
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def kills(self) -> bool:
-        """Whether a test that ends so has noticed something."""
-        return self not in (Kind.PASSED, Kind.SKIPPED)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a test ended, and why in one line where it did not pass."""
 
-    kind: Kind
+    kind: TestOutcome
     reason: str = ""
 
 
@@ -103,7 +84,7 @@ def run_test(
 
 
 def _broken_off(ending: Ending) -> Outcome:
-    kinds = {"raised": Kind.EXCEPTION, "died": Kind.CRASH, "timed out": Kind.TIMEOUT}
+    kinds = {"raised": TestOutcome.EXCEPTION, "died": TestOutcome.CRASH, "timed out": TestOutcome.TIMEOUT}
     return Outcome(kinds[ending.kind], ending.reason)
 
 

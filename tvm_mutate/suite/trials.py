@@ -14,7 +14,7 @@ from tvm_mutate.suite.calls import UNKNOWN, KernelCalls, compare_values
 from tvm_mutate.suite.canaries import NO_OP, VANISHED, Canaries, executes
 from tvm_mutate.suite.journal import Question, SuiteJournal
 from tvm_mutate.suite.recording import Recorder, Recording
-from tvm_mutate.suite.testing import Kind, run_test
+from tvm_mutate.suite.testing import TestOutcome, run_test
 
 # In which builds of the test a mutant is: in all, or in the one with a number; or in all, with kernels that tell.
 ALL_BUILDS, ONE_BUILD, TELLING = "all", "build", "telling"
@@ -39,7 +39,7 @@ class Trial:
     @property
     def kills(self) -> bool:
         """Whether the test noticed the mutant."""
-        return Kind(self.kind).kills
+        return TestOutcome(self.kind).kills
 
 
 class Trials:
@@ -84,7 +84,7 @@ class Trials:
     def canaries(self, recording: Recording) -> Canaries:
         """What the canaries say of a test that passes."""
         if not recording.built:
-            return Canaries(recording.test.name, 0, executes(recording), None, Kind.PASSED)
+            return Canaries(recording.test.name, 0, executes(recording), None, TestOutcome.PASSED)
         calm, vanished = (
             self.ask(recording, mutation) for text in (NO_OP, VANISHED) for mutation in Mutant.parse(text).mutations
         )
