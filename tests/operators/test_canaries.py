@@ -12,11 +12,14 @@ import tvm
 from small_networks import IMAGE, Compiled, every_layer, golden, lower, mutate, network, run, signed
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
+from tvm.script import from_source
 from tvm.target import Target
 
+from tvm_mutate.kernels import parse_target
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import apply_mutations, selections_by_slot
+from tvm_mutate.pipeline import Stages
 
 CATALOGUE = builtin_catalogue()
 GROUPED = """
@@ -85,3 +88,27 @@ def test_the_survivor_canary_leaves_blocks_alone_that_divide_an_index():
     assert (applied.found, applied.changed) == (1, True)
     assert "T.axis.spatial(8, 7 - i)" in mutated["main"].script()
     assert "A[v_i // 2]" in mutated["main"].script() and "T.axis.spatial(16, i)" in mutated["main"].script()
+
+
+GPU_MATMUL = """
+@I.ir_module
+class Module:
+    @R.function
+    def main(x: R.Tensor((1, 96), "float32"), w: R.Tensor((96, 96), "float32")) -> R.Tensor((1, 96), "float32"):
+        with R.dataflow():
+            product: R.Tensor((1, 96), "float32") = R.matmul(x, w)
+            out: R.Tensor((1, 96), "float32") = R.exp(product)
+            R.output(out)
+        return out
+"""
+
+
+def test_the_survivor_canary_leaves_reductions_across_the_threads_of_a_gpu_alone():
+    # TVM 0.27 would generate code without the reduction; seen on an H100.
+    stages = Stages(from_source(GPU_MATMUL), parse_target('{"kind":"cuda","arch":"sm_90"}'))
+    kernels = stages.at(Slot.KERNEL)
+    assert "blockIdx.x" in kernels.script()
+    selection = selections_by_slot(CATALOGUE.parse("canary.reverse-loop@*#*").mutations, CATALOGUE)
+    mutated, applied = apply_mutations(kernels, selection[Slot.KERNEL])
+    assert not any(each.changed for each in applied)
+    tvm.ir.assert_structural_equal(mutated, kernels)

@@ -154,3 +154,10 @@ def test_kernels_that_only_reshape_are_views_that_no_mutant_can_be_in():
     runnable = reshaping.runnable(reshaping.at(Slot.KERNEL))
     assert [variable.name_hint for variable in kernels_of(runnable).functions] == ["matmul"]
     assert "reshape" in runnable["main"].script()
+
+
+@pytest.mark.parametrize("name", ["fused_conv2d_relu_kernel", "fused_conv2d_relu_kernel_1", "fused_conv2d_relu*"])
+def test_a_mutation_of_a_function_that_is_split_off_for_a_gpu_changes_the_kernel(name: str):
+    selections = selections_by_slot(CATALOGUE.parse(f"tir.drop-barrier@{name}#0").mutations, CATALOGUE)
+    assert stages("cuda").is_lowered_otherwise("fused_conv2d_relu", selections)
+    assert not stages("cuda").is_lowered_otherwise("fused_conv2d", selections)

@@ -1,7 +1,7 @@
 """Mutates and records builds that other programs start, where TVM looks up its pipelines."""
 
 from tvm_mutate.activation.catching import Build, caught_builds, kernel_digest
-from tvm_mutate.activation.mutating import Activation, activate, comes_from_kernel
+from tvm_mutate.activation.mutating import Activation, activate
 from tvm_mutate.activation.recording import BuildLog, LoggedBuilds
 
 __all__ = [
@@ -11,6 +11,5 @@ __all__ = [
     "LoggedBuilds",
     "activate",
     "caught_builds",
-    "comes_from_kernel",
     "kernel_digest",
 ]

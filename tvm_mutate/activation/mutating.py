@@ -27,13 +27,18 @@ from tvm_mutate.passes import (
     selections_by_slot,
     with_functions,
 )
-from tvm_mutate.pipeline import TirPipeline, code_door, faulty_run, pass_sites, passes_of_pipeline
+from tvm_mutate.pipeline import (
+    TirPipeline,
+    code_door,
+    comes_from_kernel,
+    faulty_run,
+    pass_sites,
+    passes_of_pipeline,
+)
 
 # Marks a Relax module as mutated: a second pipeline is given the result of the first.
 _MARK = "tvm_mutate.mutated"
 _CONVENTION = "calling_conv"
-# TVM gives this suffix to the functions that it splits off a kernel for the device.
-_DEVICE_SUFFIX = "_kernel"
 
 
 @dataclass
@@ -257,11 +262,6 @@ class _MutatedBuilds:
             for name in covered
             if selection.mutation.matches(name)
         ]
-
-
-def comes_from_kernel(function: str, kernel: str) -> bool:
-    """Whether a function of a lowered module is the kernel of this name, or was split off it for a device."""
-    return function == kernel or function.startswith(kernel + _DEVICE_SUFFIX)
 
 
 def _names(module: tvm.IRModule) -> list[str]:

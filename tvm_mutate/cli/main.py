@@ -7,8 +7,10 @@ import sys
 
 import click
 
-# Before TVM is imported: code is tried out in forked children, which cannot use a thread pool of their parent.
+# Before TVM is imported: code runs in forked children. They cannot use a thread pool of their parent, nor a GPU that
+# their parent has initialised, which tvm_ffi does where PyTorch is installed.
 os.environ.setdefault("TVM_NUM_THREADS", "1")
+os.environ.setdefault("TVM_FFI_DISABLE_TORCH_C_DLPACK", "1")
 
 from tvm_mutate.campaign.environment import package_versions
 from tvm_mutate.cli.command import test_command

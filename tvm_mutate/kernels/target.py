@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import tvm
 from tvm.target import Target, codegen
 
 from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.forked import call_in_child
 
 _ARCHITECTURE_WITHOUT_GPU = "sm_50"
 _KINDS = ("llvm", "c", "cuda", "opencl", "webgpu", "metal", "vulkan", "rocm")
@@ -48,22 +48,12 @@ def _with_architecture(specification: str | dict[str, Any]) -> str | dict[str, A
 def cuda_architecture() -> str:
     """The architecture of this machine's GPU, such as ``sm_90``; empty without one.
 
-    A child process asks the driver: children of a process that has done so itself cannot use the GPU any more. What it
-    says is kept for the children of this one, which can.
+    The answer is kept for the children of this process, which can use the GPU.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if tvm.cuda().exist:
-                os.write(writer, f"sm_{tvm.cuda().compute_version.replace('.', '')}".encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        architecture = answer.read()
-    os.waitpid(child, 0)
-    return architecture
+    try:
+        return call_in_child(lambda: f"sm_{tvm.cuda().compute_version.replace('.', '')}" if tvm.cuda().exist else "")
+    except Exception:  # a driver that does not answer raises what it likes, or ends the child
+        return ""
 
 
 def _check_processor(target: Target, text: str | Mapping[str, Any]) -> None:

@@ -11,7 +11,9 @@ from tvm.ir.prim import Div, FloorDiv, FloorMod, IntImm, Mod, Sub
 from tvm.s_tir import SBlockRealize
 
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
+from tvm_mutate.operators.literals import literal
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
+from tvm_mutate.operators.statements import is_thread, loop_with, substituted
 
 _SPATIAL = 0
 
@@ -50,12 +52,51 @@ def _appended(blocks: Any, binding: Any) -> list[Any]:
     return [*blocks[:-1], relax.DataflowBlock([*bindings, binding])]
 
 
-def _reverse_loop(realize: SBlockRealize, _parameters: Parameters) -> Any:
+def _reverse_loop(node: SBlockRealize | tirx.For, _parameters: Parameters) -> Any:
+    return _with_reversed_grid(node) if isinstance(node, tirx.For) else _with_reversed_loop(node)
+
+
+def _with_reversed_grid(loop: tirx.For) -> Any:
+    """The loop over the thread blocks of a GPU, which are independent, in reverse order."""
+    is_grid = is_thread(loop) and str(loop.thread_binding.thread_tag).startswith("blockIdx.")
+    extent = literal(loop.extent)
+    if not is_grid or extent is None or extent < 2 or not _is_order_free(loop):
+        return None
+    reversed_index = Sub(IntImm(loop.extent.ty, int(extent) - 1), loop.loop_var)
+    return loop_with(loop, body=substituted(loop.body, {loop.loop_var: reversed_index}))
+
+
+def _is_order_free(grid: tirx.For) -> bool:
+    """Whether TVM compiles a reversed grid correctly, and no block inside reverses the same loop back.
+
+    TVM 0.27 does not recognise a reduction across threads (LowerCrossThreadReduction) when a spatial index of its block
+    is reversed: it generates code without the reduction, which reads memory that was never written.
+    """
+    blocks: list[Any] = []
+    threads: list[Any] = []
+    callbacks: list[Any] = [((SBlockRealize,), blocks.append), ((tirx.For,), threads.append)]
+    tvm_ffi.structural_walk(grid.body, callbacks)
+    indices = [loop.loop_var for loop in threads if is_thread(loop)]
+    for block in blocks:
+        for variable, value in zip(block.block.iter_vars, block.iter_values, strict=True):
+            across_threads = variable.iter_type != _SPATIAL and any(_uses(value, index) for index in indices)
+            if across_threads or value.same_as(grid.loop_var):
+                return False
+    return True
+
+
+def _uses(value: Any, variable: Any) -> bool:
+    found: list[Any] = []
+    tvm_ffi.structural_walk(value, [((tirx.Var,), found.append)])
+    return any(each.same_as(variable) for each in found)
+
+
+def _with_reversed_loop(realize: SBlockRealize) -> Any:
     values = list(realize.iter_values)
     plain = all(isinstance(value, (tirx.Var, IntImm)) for value in values)
     if not plain or not (isinstance(realize.predicate, IntImm) and int(realize.predicate) == 1):
         return None
-    if _divides(realize.block):
+    if _divides(realize.block) or not _is_global(realize.block):
         return None
     for index, variable in enumerate(realize.block.iter_vars):
         if _is_reversible(variable, values[index]):
@@ -72,6 +113,11 @@ def _divides(block: Any) -> bool:
     found: list[Any] = []
     tvm_ffi.structural_walk(block, [((FloorDiv, FloorMod, Div, Mod), found.append)])
     return bool(found)
+
+
+def _is_global(block: Any) -> bool:
+    """Whether all threads share the buffers of a block; a reversed thread would use the registers of another."""
+    return all(region.source.scope() == "global" for region in (*block.reads, *block.writes))
 
 
 def _is_reversible(variable: Any, value: Any) -> bool:
@@ -123,8 +169,8 @@ class Module:
         name="canary.reverse-loop",
         slots=(Slot.KERNEL,),
         category=Category.CANARY,
-        description="runs the first spatial loop of a block backwards: other code, the same values, must survive",
-        rule=TirRule((SBlockRealize,), _reverse_loop),
+        description="runs a spatial loop backwards, on a GPU the grid: other code, the same values, must survive",
+        rule=TirRule((SBlockRealize, tirx.For), _reverse_loop),
         examples=(
             Example(
                 before="""
@@ -143,6 +189,26 @@ def main(A: T.Buffer((1, 16), "float32"), B: T.Buffer((1, 16), "float32")):
             v_i = T.axis.spatial(1, i)
             v_j = T.axis.spatial(16, 15 - j)
             B[v_i, v_j] = A[v_i, v_j] * T.float32(2)
+""",
+            ),
+            Example(
+                before="""
+@T.prim_func(s_tir=True)
+def main(A: T.Buffer((64,), "float32"), B: T.Buffer((64,), "float32")):
+    for x in T.thread_binding(4, thread="blockIdx.x"):
+        for t in T.thread_binding(16, thread="threadIdx.x"):
+            with T.sblock("double"):
+                v_i = T.axis.spatial(64, x * 16 + t)
+                B[v_i] = A[v_i] * T.float32(2)
+""",
+                after="""
+@T.prim_func(s_tir=True)
+def main(A: T.Buffer((64,), "float32"), B: T.Buffer((64,), "float32")):
+    for x in T.thread_binding(4, thread="blockIdx.x"):
+        for t in T.thread_binding(16, thread="threadIdx.x"):
+            with T.sblock("double"):
+                v_i = T.axis.spatial(64, (3 - x) * 16 + t)
+                B[v_i] = A[v_i] * T.float32(2)
 """,
             ),
         ),

@@ -26,7 +26,7 @@ from tvm_mutate.pipeline.relax_pipeline import (
 )
 from tvm_mutate.pipeline.side_by_side import PassParting, differing_functions, find_pass_parting
 from tvm_mutate.pipeline.slots import Selections, mutated_tir_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
-from tvm_mutate.pipeline.stages import Stages
+from tvm_mutate.pipeline.stages import Stages, comes_from_kernel
 
 __all__ = [
     "PASS_CONFIG",
@@ -40,6 +40,7 @@ __all__ = [
     "Stages",
     "TirPipeline",
     "code_door",
+    "comes_from_kernel",
     "default_relax_pipeline",
     "differing_functions",
     "faulty_run",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import tvm
 from tvm.target import Target
 
+from tvm_mutate.forked import call_in_child
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import CODE_KINDS, Selection, count_code_sites, kernel_parts
 from tvm_mutate.pipeline.generating import generate
@@ -34,14 +35,22 @@ class GeneratedCode:
 
 def generated_code(kernels: tvm.IRModule, target: Target) -> GeneratedCode:
     """The kernels' code as mutations in the slot ``text`` get it; no texts for kinds of targets that have no such."""
-    kind, texts = target.kind.name, []
+    kind = target.kind.name
+    if kind not in CODE_KINDS:
+        return GeneratedCode(kind, ())
+    # The end of a CUDA module initialises the driver, even if nothing was ever loaded.
+    taken = call_in_child(lambda: _texts(kernels, target)) if kind == "cuda" else _texts(kernels, target)
+    return GeneratedCode(kind, taken)
+
+
+def _texts(kernels: tvm.IRModule, target: Target) -> tuple[str, ...]:
+    texts: list[str] = []
 
     def read(text: str, of_kind: str) -> str:
-        if of_kind == kind:
+        if of_kind == target.kind.name:
             texts.append(text)
         return text
 
-    if kind in CODE_KINDS:
-        with slotted_tir_pipeline({Slot.TEXT: read}) as tir_pipeline:
-            generate(kernels, target, tir_pipeline)
-    return GeneratedCode(kind, tuple(texts))
+    with slotted_tir_pipeline({Slot.TEXT: read}) as tir_pipeline:
+        generate(kernels, target, tir_pipeline)
+    return tuple(texts)

@@ -27,6 +27,14 @@ from tvm_mutate.pipeline.pass_lists import (
 from tvm_mutate.pipeline.relax_pipeline import memory_pipeline, scheduling_pipeline
 from tvm_mutate.pipeline.slots import LATE, Selections
 
+# TVM gives this suffix, and a number where there are several, to the functions that it splits off a kernel for a GPU.
+_DEVICE_SUFFIX = "_kernel"
+
+
+def comes_from_kernel(function: str, kernel: str) -> bool:
+    """Whether a function of a lowered module is the kernel of this name, or was split off it for a device."""
+    return function == kernel or function.startswith(kernel + _DEVICE_SUFFIX)
+
 
 class Stages:
     """A model at each slot, for one target; each stage is computed once, when first asked for."""
@@ -166,7 +174,10 @@ class Stages:
         """Whether a mutation acts on a kernel in its TIR pipeline or after it, so that it becomes other code."""
         late = [each for slot in LATE for each in selections.get(slot, ())]
         late += [each for each in selections.get(Slot.PIPELINE, ()) if pass_sites(self.tir_passes, each)]
-        return any(each.mutation.matches(kernel) for each in late)
+        names = (kernel, kernel + _DEVICE_SUFFIX)
+        return any(
+            any(map(each.mutation.matches, names)) or comes_from_kernel(each.mutation.function, kernel) for each in late
+        )
 
     def _faulty_passes(self, selections: Selections) -> dict[str, list[tvm.transform.Pass]]:
         """The lists of the Relax pipeline that have faults in them, by name."""

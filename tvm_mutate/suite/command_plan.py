@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvm_mutate.activation import LoggedBuilds, comes_from_kernel
+from tvm_mutate.activation import LoggedBuilds
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, FunctionRule, GraphRule, Mutation, Sites, Slot, TirRule
 from tvm_mutate.mutant.sampling import sample_sites
 from tvm_mutate.passes import Selection, count_all_sites
+from tvm_mutate.pipeline import comes_from_kernel
 from tvm_mutate.suite.mutants import pipeline_mutations, short
 
 _SAMPLE = "sample:"
