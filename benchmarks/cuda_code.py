@@ -28,10 +28,10 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.errors import MutateError
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
+from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages
-from tvm_mutate.zoo import ZOO_NAMES
 
 Row = dict[str, str]
 EVERY = 20  # mutants from one line of progress to the next

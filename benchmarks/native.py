@@ -16,12 +16,12 @@ from measuring.output import begin, end, json_option, listed, say, table
 from tvm_mutate.errors import MutateError
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
+from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import native_operators
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages, kernels_of
-from tvm_mutate.zoo import ZOO_NAMES
 
 SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 HEAD = ("model", "slot", "kernels", "sites", "compared", "rewritten", "differ", "Python s", "C++ s", "ratio")

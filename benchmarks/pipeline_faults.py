@@ -17,7 +17,7 @@ from measuring.campaigns import Subject, run_campaign, workplace
 from measuring.output import begin, end, json_option, say, table
 from measuring.pipeline import CLASSES, SAME_CODE, by_fault, counts, loudest, told
 
-from tvm_mutate.zoo import ZOO_NAMES
+from tvm_mutate.model.zoo import ZOO_NAMES
 
 MODELS = tuple(f"zoo://{name}" for name in ZOO_NAMES)
 

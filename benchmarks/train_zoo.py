@@ -21,7 +21,7 @@ from tqdm import tqdm
 from zoo_networks import NETWORKS, digits
 from zoo_networks.onnx_export import count_macs, export_onnx
 
-DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "tvm_mutate" / "zoo"
+DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "tvm_mutate" / "model" / "zoo"
 BATCH = 64
 
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "tvm_mutate"
 # each other. The core ends with `report`: it imports none of the studies.
 LAYERS = (
     {"errors", "forked", "server"},
-    {"mutant", "native", "statistics", "zoo"},
+    {"mutant", "native", "statistics"},
     {"operators", "passes", "model", "oracle"},
     {"results"},
     {"pipeline"},

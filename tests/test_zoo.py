@@ -14,7 +14,7 @@ import pytest
 from onnx import shape_inference
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.zoo import ZOO_NAMES, zoo_images, zoo_model_path, zoo_preprocessing
+from tvm_mutate.model.zoo import ZOO_NAMES, zoo_images, zoo_model_path, zoo_preprocessing
 
 FOLDER = zoo_model_path("resnet").parent
 # The operators that the blocks of a family are built from.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tvm_mutate.kernels import cuda_architecture
-from tvm_mutate.zoo import zoo_model_path
+from tvm_mutate.model.zoo import zoo_model_path
 
 from .conftest import Tool, assert_refused
 

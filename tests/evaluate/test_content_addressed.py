@@ -13,10 +13,10 @@ from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, take_p
 from tvm_mutate.evaluate.red_zones import READ, WRITE
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
+from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.pipeline import Stages
-from tvm_mutate.zoo import ZOO_NAMES
 
 from .conftest import CATALOGUE, IMAGES, SECONDS, Both
 

@@ -10,8 +10,7 @@ import pytest
 
 from tests.model.model_files import tiny_model
 from tvm_mutate.model import Model, Preprocessing, model_from_module
-from tvm_mutate.model.onnx_import import import_onnx
-from tvm_mutate.model.onnx_input import pick_input
+from tvm_mutate.model.onnx_import import import_onnx, pick_input
 
 
 @pytest.fixture

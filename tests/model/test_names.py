@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from tests.model.model_files import finished, tiny_model
-from tvm_mutate.model.onnx_names import clean_names, with_clean_names
+from tvm_mutate.model.onnx_import import clean_names, with_clean_names
 
 NAMES = st.lists(st.one_of(st.text(max_size=6), st.text("ab/._:0 -", max_size=5), st.sampled_from(["float", "_float"])))
 

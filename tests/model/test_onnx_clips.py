@@ -13,8 +13,8 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
 from tvm_mutate.model import load_model
-from tvm_mutate.model.onnx_clips import restore_clips
-from tvm_mutate.zoo import zoo_model_path
+from tvm_mutate.model.onnx_import import restore_clips
+from tvm_mutate.model.zoo import zoo_model_path
 
 
 def calls(module: tvm.IRModule) -> list[str]:

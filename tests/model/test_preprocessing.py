@@ -12,7 +12,7 @@ from PIL import Image
 from tests.model.model_files import tiny_model
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import RECIPES, Preprocessing, load_inputs, load_model, parse_preprocessing, preprocess
-from tvm_mutate.model.recipes import guess_preprocessing
+from tvm_mutate.model.preprocessing import guess_preprocessing
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 RECIPE = st.builds(

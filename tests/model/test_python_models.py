@@ -185,7 +185,7 @@ def test_a_reference_that_names_nothing_gets_a_hint(network, monkeypatch, refere
 
 
 def test_every_model_of_the_zoo_loads_with_its_recipe():
-    from tvm_mutate.zoo import ZOO_NAMES
+    from tvm_mutate.model.zoo import ZOO_NAMES
 
     for name in ZOO_NAMES:
         model = load_model(f"zoo://{name}")

@@ -287,7 +287,7 @@ def test_the_real_client_has_what_is_used_of_it():
 
 
 def test_every_full_size_model_has_a_digest_and_a_recipe():
-    from tvm_mutate.zoo import ZOO_NAMES
+    from tvm_mutate.model.zoo import ZOO_NAMES
 
     assert set(REAL_MODELS) == set(ZOO_NAMES)
     for entry in REAL_MODELS.values():

@@ -9,11 +9,11 @@ from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
+from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import GraphRule, Mutant, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, count_sites
 from tvm_mutate.pipeline import FoldingCache, Fused, Stages
-from tvm_mutate.zoo import ZOO_NAMES
 
 CATALOGUE = builtin_catalogue()
 ON_IR = [name for name, operator in CATALOGUE.items() if not isinstance(operator.rule, TextRule)]

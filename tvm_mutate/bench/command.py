@@ -34,7 +34,7 @@ from tvm_mutate.cli.options import (
 )
 from tvm_mutate.cli.publication import publish
 from tvm_mutate.device import held_folder
-from tvm_mutate.zoo import ZOO_NAMES
+from tvm_mutate.model.zoo import ZOO_NAMES
 
 _QUICK_INPUTS = 10
 _INPUTS = 50

@@ -14,7 +14,7 @@ from tvm_mutate.cli.options import check_devices
 from tvm_mutate.device import parse_devices
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.model import REAL_MODELS, RealSource, real_model_path
-from tvm_mutate.zoo import ZOO_NAMES
+from tvm_mutate.model.zoo import ZOO_NAMES
 
 TARGETS = ("llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c")
 QUICK_MODELS = ("alexnet", "mobilenetv2")

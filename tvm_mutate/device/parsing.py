@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tvm_mutate.device.device import LOCAL, PATIENCE, Device
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.kernels import canonical_target, parse_target
-from tvm_mutate.model.recipes import read_document
+from tvm_mutate.model.preprocessing import read_document
 
 _NAMED = re.compile(r"(?P<name>[A-Za-z][\w.-]*)=(?P<rest>.+)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z][\w.-]*")

@@ -4,10 +4,8 @@ from tvm_mutate.model.images import preprocess
 from tvm_mutate.model.inputs import Inputs, load_inputs, random_inputs
 from tvm_mutate.model.load import load_model
 from tvm_mutate.model.model import Model, model_from_module
-from tvm_mutate.model.preprocessing import Preprocessing
-from tvm_mutate.model.real_models import REAL_MODELS, RealModel
-from tvm_mutate.model.real_source import RealSource, real_model_path
-from tvm_mutate.model.recipes import RECIPES, parse_preprocessing
+from tvm_mutate.model.preprocessing import RECIPES, Preprocessing, parse_preprocessing
+from tvm_mutate.model.real_models import REAL_MODELS, RealModel, RealSource, real_model_path
 
 __all__ = [
     "REAL_MODELS",

@@ -9,8 +9,7 @@ import tvm
 from tvm import relax
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model.preprocessing import Preprocessing
-from tvm_mutate.model.recipes import guess_preprocessing
+from tvm_mutate.model.preprocessing import Preprocessing, guess_preprocessing
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,392 @@
-"""Imports an ONNX model into Relax, before any pass, with clean names and static shapes."""
+"""Reads an ONNX file and imports it into Relax: its input, its names and its clip operators."""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
+import hashlib
 import io
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import numpy as np
 import onnx
+import onnx.inliner
 import tvm
+from onnx import external_data_helper
+from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
-from tvm_mutate.errors import UsageError
-from tvm_mutate.model.onnx_clips import restore_clips
-from tvm_mutate.model.onnx_input import OnnxInput
-from tvm_mutate.model.onnx_names import with_clean_names
+from tvm_mutate.errors import UsageError, suggestion
+
+# Before opset 7 operators broadcast by attributes that TVM's importer ignores: the result would be wrong, not refused.
+OLDEST_OPSET = 7
+_DOMAINS = ("", "ai.onnx", "com.microsoft")
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """A model as read from disk; ``digest`` is the SHA-256 of the file, and of its external weights after it."""
+
+    path: Path
+    model: onnx.ModelProto
+    digest: str
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """The ONNX model in a file, with its external weights in it and its local functions inlined.
+
+    Raises UsageError, naming the file, if it is missing, is truncated or no ONNX file, needs another version of
+    ONNX, lacks its external weights, or has operators of a foreign domain.
+    """
+    content = _content(path)
+    model = _parsed(path, content)
+    _check_versions(path, model)
+    digest = hashlib.sha256(content)
+    for weights in _external_files(path, model):
+        digest.update(weights.read_bytes())
+    try:
+        external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # what it raises differs between versions of onnx
+        raise UsageError(f"{path}: its external weights cannot be read ({_first_line(error)})") from None
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    _check_domains(path, model)
+    return OnnxFile(path, model, digest.hexdigest())
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give the path of an .onnx file")
+    if not path.is_file():
+        names = [each.name for each in path.parent.glob("*.onnx")] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, names, n=1)
+        hint = f"did you mean {str(path.with_name(near[0]))!r}?" if near else "check the path"
+        raise UsageError(f"{path}: there is no such file; {hint}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    if not content:
+        raise UsageError(f"{path}: is empty; an ONNX model was expected")
+    return content
+
+
+def _parsed(path: Path, content: bytes) -> onnx.ModelProto:
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception:  # protobuf's own error class has no type stubs
+        raise UsageError(f"{path}: is truncated or not an ONNX file; export or download it again") from None
+    if not model.graph.node:  # protobuf accepts many a garbage file as a message of unknown fields
+        raise UsageError(f"{path}: holds no ONNX graph with nodes; it is truncated, empty, or not an ONNX file")
+    return model
+
+
+def _check_versions(path: Path, model: onnx.ModelProto) -> None:
+    if not 3 <= model.ir_version <= onnx.IR_VERSION:
+        raise UsageError(
+            f"{path}: has ONNX IR version {model.ir_version}, but onnx {onnx.__version__} supports 3 to "
+            f"{onnx.IR_VERSION}; upgrade onnx or export the model again"
+        )
+    opsets = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    newest = onnx.defs.onnx_opset_version()
+    if not opsets:
+        raise UsageError(
+            f"{path}: names no opset of the domain ai.onnx; it is truncated or was exported wrongly "
+            f"(opsets {OLDEST_OPSET} to {newest} are supported)"
+        )
+    if not OLDEST_OPSET <= opsets[0] <= newest:
+        remedy = (
+            "convert it with onnx.version_converter" if opsets[0] < OLDEST_OPSET else "upgrade onnx, or export it so"
+        )
+        raise UsageError(f"{path}: uses opset {opsets[0]}; opsets {OLDEST_OPSET} to {newest} are supported, {remedy}")
+
+
+def _check_domains(path: Path, model: onnx.ModelProto) -> None:
+    # TVM's importer looks at the operator's name only and would take a foreign "Add" for ONNX's own.
+    foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in _DOMAINS})
+    if foreign:
+        raise UsageError(
+            f"{path}: TVM cannot import the operators {', '.join(foreign)}; export it with ONNX's own ones"
+        )
+
+
+def _external_files(path: Path, model: onnx.ModelProto) -> Iterator[Path]:
+    """The files of the external weights, in order of first use; raises UsageError where one is missing or short."""
+    seen: dict[Path, int] = {}
+    for tensor in model.graph.initializer:
+        if not external_data_helper.uses_external_data(tensor):
+            continue
+        info = external_data_helper.ExternalDataInfo(tensor)
+        weights = path.parent / info.location
+        if Path(info.location).is_absolute() or ".." in Path(info.location).parts:
+            raise UsageError(f"{path}: its external weights {info.location!r} lie outside its folder; move them there")
+        if not weights.is_file():
+            raise UsageError(f"{path}: its external weights {info.location!r} are missing; put that file beside it")
+        size = seen.setdefault(weights, weights.stat().st_size)
+        if (info.offset or 0) + (info.length or 0) > size:
+            raise UsageError(f"{weights}: has {size} bytes, too few for the weights {tensor.name!r} of {path.name}")
+    yield from seen
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED_WORDS = """
+    auto bool break case char const constant continue default device do double else enum extern float for global
+    goto half if inline int kernel local long main private register return short signed sizeof static struct switch
+    this typedef uint union unsigned void volatile while
+"""
+_RESERVED = frozenset(_RESERVED_WORDS.split())
+
+
+def clean_names(names: Iterable[str]) -> dict[str, str]:
+    """New names for names, injectively: each an ASCII identifier that no C dialect reserves.
+
+    A name that is one already stays as it is. Others get ``_`` for each character that is not allowed, and a
+    number where that would collide. The empty name is ONNX's word for "absent" and is left out.
+    """
+    distinct = [name for name in dict.fromkeys(names) if name]
+    renamed = {name: name for name in distinct if _IDENTIFIER.fullmatch(name) and name not in _RESERVED}
+    taken = set(renamed)
+    for name in distinct:
+        if name not in renamed:
+            renamed[name] = _fresh(re.sub(r"[^A-Za-z0-9_]", "_", name), taken)
+            taken.add(renamed[name])
+    return renamed
+
+
+def with_clean_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
+    """A copy of the model with clean names, and the new name of each value and of each node.
+
+    Values are inputs, outputs, initialisers and everything between them, those of subgraphs included.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graphs = list(_graphs(copy.graph))
+    values = clean_names(name for graph in graphs for name in _value_names(graph))
+    nodes = clean_names(node.name for graph in graphs for node in graph.node)
+    for graph in graphs:
+        _rename(graph, values, nodes)
+    return copy, values, nodes
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    base = name if re.match(r"[A-Za-z_]", name) else f"_{name}"
+    candidate, number = base, 0
+    while candidate in taken or candidate in _RESERVED:
+        number += 1
+        candidate = f"{base}_{number}"
+    return candidate
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for subgraph in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
+                yield from _graphs(subgraph)
+
+
+def _value_names(graph: onnx.GraphProto) -> Iterator[str]:
+    for value in [*graph.input, *graph.output, *graph.initializer, *graph.value_info]:
+        yield value.name
+    for sparse in graph.sparse_initializer:
+        yield sparse.values.name
+    for node in graph.node:
+        yield from node.input
+        yield from node.output
+
+
+def _rename(graph: onnx.GraphProto, values: Mapping[str, str], nodes: Mapping[str, str]) -> None:
+    for value in [*graph.input, *graph.output, *graph.initializer, *graph.value_info]:
+        value.name = values.get(value.name, "")
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = values.get(sparse.values.name, "")
+    for annotation in graph.quantization_annotation:
+        annotation.tensor_name = values.get(annotation.tensor_name, annotation.tensor_name)
+    for node in graph.node:
+        node.name = nodes.get(node.name, "")
+        node.input[:] = [values.get(name, "") for name in node.input]
+        node.output[:] = [values.get(name, "") for name in node.output]
+
+
+_IMAGE_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class OnnxInput:
+    """The one input of a model: its name in the file, its static shape with batch 1, its ONNX element type."""
+
+    name: str
+    shape: tuple[int, ...]
+    elem_type: int
+
+
+def pick_input(path: Path, model: onnx.ModelProto, shape: Mapping[str, Sequence[int]] | None = None) -> OnnxInput:
+    """The model's input, with every dimension known: the batch becomes 1, others come from ``shape``.
+
+    ``shape`` maps the input's name, as in the file or cleaned, to all its dimensions. Raises UsageError, naming
+    file and input, if there is not exactly one input, if it is neither float nor of an image's shape, if a
+    dimension is not known, or if ``shape`` contradicts the model.
+    """
+    value = _only_input(path, model)
+    if not value.type.HasField("tensor_type") or not value.type.tensor_type.elem_type:
+        raise UsageError(f"{path}: its input {value.name!r} is no tensor; only models of one tensor can be fed")
+    given = None
+    for name, dimensions in (shape or {}).items():
+        if name not in (value.name, clean_names([value.name])[value.name]):
+            raise UsageError(f"--shape names {name!r}, which {path} does not have{suggestion(name, [value.name])}")
+        given = tuple(dimensions)
+    declared = _declared(value)
+    settled = _settled(path, value.name, declared, given)
+    if settled[0] != 1:
+        example = ",".join(map(str, (1, *settled[1:])))
+        raise UsageError(
+            f"{path}: its input {value.name!r} has a batch of {settled[0]}, but inputs are fed one by one; "
+            f"export it with a batch of 1 or symbolic, or try --shape {value.name}={example}"
+        )
+    elem_type = value.type.tensor_type.elem_type
+    if not _is_float(elem_type) and not _is_image(settled):
+        raise UsageError(
+            f"{path}: its input {value.name!r} is {onnx.TensorProto.DataType.Name(elem_type).lower()} "
+            f"{list(settled)}; a float tensor, or an image of 1, 3 or 4 channels, is needed"
+        )
+    return OnnxInput(value.name, settled, elem_type)
+
+
+def _only_input(path: Path, model: onnx.ModelProto) -> onnx.ValueInfoProto:
+    weights = {each.name for each in model.graph.initializer}  # up to IR version 3 weights are listed as inputs too
+    inputs = [each for each in model.graph.input if each.name not in weights]
+    if not inputs:
+        raise UsageError(f"{path}: has no input besides its weights; a model of one input is needed")
+    if len(inputs) > 1:
+        names = ", ".join(each.name for each in inputs)
+        raise UsageError(
+            f"{path}: has {len(inputs)} inputs ({names}), but only one can be fed; make the others initialisers"
+        )
+    return inputs[0]
+
+
+def _declared(value: onnx.ValueInfoProto) -> tuple[int | str, ...] | None:
+    """Each dimension as a number or, where symbolic, a name; None for an unknown rank."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(
+        each.dim_value if each.dim_value > 0 else each.dim_param or f"dimension {index}"
+        for index, each in enumerate(tensor.shape.dim)
+    )
+
+
+def _settled(
+    path: Path, name: str, declared: tuple[int | str, ...] | None, given: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    example = f"--shape {name}=" + ",".join(map(str, _example(declared)))
+    if given is None:
+        if declared is None:
+            raise UsageError(f"{path}: its input {name!r} has no known rank; give all dimensions, such as {example}")
+        for index, dimension in enumerate(declared):
+            if index and isinstance(dimension, str):
+                raise UsageError(
+                    f"{path}: its input {name!r} has the symbolic dimension {dimension!r} at position {index}; "
+                    f"give it with --shape, such as {example}"
+                )
+        if not declared:
+            raise UsageError(f"{path}: its input {name!r} is a scalar; a tensor with a batch dimension is needed")
+        return tuple(1 if isinstance(dimension, str) else dimension for dimension in declared)
+    if not given or any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in given):
+        raise UsageError(f"--shape {name} is {list(given)}; give positive numbers, such as {example}")
+    clash = declared is not None and (
+        len(given) != len(declared)
+        or any(
+            index and isinstance(dimension, int) and dimension != given[index]
+            for index, dimension in enumerate(declared)
+        )
+    )
+    if clash:
+        raise UsageError(
+            f"--shape {name} is {list(given)}, but {path} declares {list(declared or ())}; give such as {example}"
+        )
+    return given
+
+
+def _example(declared: tuple[int | str, ...] | None) -> list[int]:
+    usual = (1, 3, 224, 224)
+    if declared is None:
+        return list(usual)
+    return [
+        dimension if isinstance(dimension, int) and index else usual[index] if index < len(usual) else 1
+        for index, dimension in enumerate(declared)
+    ]
+
+
+def _is_float(elem_type: int) -> bool:
+    return elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+
+
+def _is_image(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and (shape[1] in _IMAGE_CHANNELS or shape[3] in _IMAGE_CHANNELS)
+
+
+def restore_clips(module: tvm.IRModule) -> tvm.IRModule:
+    """The module with every clip that the importer took apart put together again; others are left as they are.
+
+    TVM imports ONNX's Clip with constant bounds as call_tir(minimum, call_tir(maximum, x, low), high), with a check of
+    each bound for NaN (python/tvm/relax/frontend/onnx). A ReLU6 would then be no layer that a graph operator can find.
+    """
+    restorer = _ClipRestorer(module)
+    for variable, function in module.functions.items():
+        if isinstance(function, relax.Function):
+            restorer.builder_.update_func(variable, restorer.visit_expr(function))
+    if not restorer.restored:
+        return module
+    module = relax.transform.RemoveUnusedOutputs()(restorer.builder_.get())
+    return relax.transform.DeadCodeElimination()(module)
+
+
+@relax.expr_functor.mutator
+class _ClipRestorer(relax.PyExprMutator):
+    restored = 0
+
+    def visit_call_(self, call: relax.Call) -> Any:
+        call = self.visit_expr_post_order(call)
+        inner = self._bounded(call, "minimum")
+        outer = inner and self._bounded(self.lookup_binding(inner[0]), "maximum")
+        if not inner or not outer:
+            return call
+        self.restored += 1
+        return relax.op.clip(outer[0], outer[1], inner[1])
+
+    def _bounded(self, call: Any, kernel: str) -> tuple[Any, float] | None:
+        """The data and the bound of a call_tir of TOPI's minimum or maximum with a constant bound."""
+        if not isinstance(call, relax.Call) or call.op.name != "relax.call_tir":
+            return None
+        if call.args[0].name_hint.rstrip("0123456789") != kernel:
+            return None
+        data, bound = call.args[1].fields
+        value = self._constant(bound)
+        return (data, value) if isinstance(data, relax.Var) and value is not None else None
+
+    def _constant(self, bound: Any) -> float | None:
+        """A bound's value, seen through where(isnan(c), inf, c)."""
+        if isinstance(bound, relax.Var):
+            guard = self.lookup_binding(bound)
+            if not isinstance(guard, relax.Call) or guard.op.name != "relax.where":
+                return None
+            bound = guard.args[2]
+        if not isinstance(bound, tvm.ir.GenericConst):
+            return None
+        value = bound.value.numpy()
+        return float(value.reshape(-1)[0]) if value.size == 1 and not np.isnan(value).any() else None
+
 
 _REFUSED = "The following operators are not supported for frontend ONNX: "
 

@@ -1,10 +1,15 @@
-"""How pixels become a model's input: the recipe, its checks, and its form in journals and recipe files."""
+"""How pixels become the input of a model: preprocessing recipes, by name, from files, or guessed."""
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from tvm_mutate.errors import UsageError, suggestion
@@ -87,3 +92,137 @@ def _per_channel(name: str, value: object) -> tuple[float, ...]:
     if len(numbers) != 3 or len(given) != 3:
         raise UsageError(f"preprocessing: {name} is {value!r}; give three finite numbers, one per channel")
     return numbers
+
+
+_IMAGENET = Preprocessing(
+    resize=256, crop=224, scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), fit="strict"
+)
+_CAFFE = Preprocessing(resize=256, crop=224, mean=(104.0, 117.0, 123.0), channel_order="BGR")
+
+RECIPES: Mapping[str, Preprocessing] = MappingProxyType(
+    {
+        "imagenet": _IMAGENET,
+        "imagenet-bgr-caffe": _CAFFE,
+        # Caffe's DenseNets were trained with pixels scaled by 0.017 after the mean was subtracted.
+        "imagenet-bgr-caffe-scaled": replace(_CAFFE, mean=(103.94, 116.78, 123.68), std=(1 / 0.017,) * 3),
+        "imagenet-tf": Preprocessing(
+            resize=256, crop=224, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), layout="NHWC"
+        ),
+        "cifar10": Preprocessing(scale=1 / 255, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+        "unit": Preprocessing(scale=1 / 255),
+        "none": Preprocessing(),
+    }
+)
+
+
+def parse_preprocessing(text: str) -> Preprocessing:
+    """The recipe that the user names: one of ``RECIPES``, or the path of a .toml or .json file with its keys.
+
+    Raises UsageError for a name that is not known and a file that cannot be read.
+    """
+    if Path(text).suffix.lower() in (".toml", ".json"):
+        return read_recipe(Path(text))
+    if text not in RECIPES:
+        raise UsageError(f"there is no preprocessing recipe {text!r}{suggestion(text, RECIPES)}")
+    return RECIPES[text]
+
+
+def read_recipe(path: Path, layout: Layout | None = None) -> Preprocessing:
+    """The recipe in a .toml or .json file: the keys of Preprocessing, and ``recipe`` for a named one to start from.
+
+    ``layout`` is taken where the file names none. Raises UsageError, naming the file, if it cannot be used.
+    """
+    mapping = read_document(path)
+    if not isinstance(mapping, dict):
+        raise UsageError(f"{path}: holds no preprocessing; write a table of keys such as crop, scale, mean, std")
+    base: dict[str, Any] = {} if layout is None else {"layout": layout}
+    if "recipe" in mapping:
+        name = mapping.pop("recipe")
+        if name not in RECIPES:
+            raise UsageError(f"{path}: there is no preprocessing recipe {name!r}{suggestion(str(name), RECIPES)}")
+        base = RECIPES[name].to_mapping()
+    return Preprocessing.from_mapping(base | mapping, where=str(path))
+
+
+def read_document(path: Path) -> Any:
+    """What a .toml or .json file holds. Raises UsageError, naming the file, if it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix.lower() == ".json" else _toml().loads(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # both parsers' errors and UnicodeDecodeError are ValueErrors
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        raise UsageError(f"{path}: is not valid {kind} ({error})") from None
+
+
+def guess_preprocessing(shape: tuple[int, ...]) -> Preprocessing:
+    """The usual recipe for an input of this shape, marked as guessed; images of other sizes are resized.
+
+    32 x 32 colour images get ``cifar10``, larger ones ``imagenet``, smaller ones ``unit``; what is no image gets
+    ``none``.
+    """
+    layout = layout_of(shape)
+    if layout is None:
+        return replace(RECIPES["none"], guessed=True)
+    height, width = shape[2:] if layout == "NCHW" else shape[1:3]
+    side = min(height, width)
+    if (height, width) == (32, 32):
+        recipe = RECIPES["cifar10"]
+    elif side > 32:
+        recipe = replace(RECIPES["imagenet"], resize=round(side * 256 / 224), crop=side)
+    else:
+        recipe = RECIPES["unit"]
+    return replace(recipe, layout=layout, fit="resize", guessed=True)
+
+
+def layout_of(shape: tuple[int, ...]) -> Layout | None:
+    """The layout of an input of colour images, or None if the shape is not that of a batch of them."""
+    if len(shape) != 4:
+        return None
+    return "NCHW" if shape[1] == 3 else "NHWC" if shape[3] == 3 else None
+
+
+def _toml() -> Any:
+    return importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+
+def find_preprocessing(model_path: Path, shape: tuple[int, ...]) -> Preprocessing | None:
+    """The recipe for the model file at ``model_path``, with input of ``shape``, or None if there is none.
+
+    Looked for in this order: ``<stem>.toml`` and ``<stem>.json`` beside the model; the model's entry in a
+    ``models.json`` in its folder, then in the parent folder. Raises UsageError, naming the file, where such a
+    file cannot be used.
+    """
+    for suffix in (".toml", ".json"):
+        beside = model_path.with_suffix(suffix)
+        if beside.is_file() and beside.name != "models.json":
+            return read_recipe(beside, layout_of(shape))
+    folder = model_path.resolve().parent
+    for listing in (folder / "models.json", folder.parent / "models.json"):
+        if listing.is_file():
+            entry = _entry(listing, model_path.resolve())
+            if entry is not None:
+                return _of_entry(entry, shape, f"{listing}: entry {entry.get('name', model_path.stem)!r}")
+    return None
+
+
+def _entry(listing: Path, model_path: Path) -> dict[str, Any] | None:
+    entries = read_document(listing)
+    if not isinstance(entries, list):
+        return None  # some other tool's file of that name
+    for entry in entries:
+        file = entry.get("file") if isinstance(entry, dict) else None
+        if isinstance(file, str) and (listing.parent / file).resolve() == model_path:
+            return entry
+    return None
+
+
+def _of_entry(entry: dict[str, Any], shape: tuple[int, ...], where: str) -> Preprocessing | None:
+    # Entries describe the whole model (name, data set, shape), so keys of other things are no mistakes here.
+    keys = {each.name for each in fields(Preprocessing)}
+    recipe = {key: value for key, value in entry.items() if key in keys}
+    if not recipe:
+        return None
+    layout = layout_of(shape)
+    return Preprocessing.from_mapping(({} if layout is None else {"layout": layout}) | recipe, where=where)

@@ -64,4 +64,4 @@ def _catalogue() -> dict[str, Any]:
 
 def _file(name: str) -> Path:
     # The package is always installed as plain files, never run from inside a zip archive.
-    return Path(str(files("tvm_mutate.zoo").joinpath(name)))
+    return Path(str(files("tvm_mutate.model.zoo").joinpath(name)))
