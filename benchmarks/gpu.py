@@ -1,12 +1,13 @@
 """Campaigns on a GPU: verdicts, barriers left out, illegal accesses among other mutants, and how busy the GPU is.
 
-Run from the repository's root on a machine with a GPU for CUDA, on which nothing else runs:
-`python benchmarks/gpu.py zoo://resnet mobilenetv2.onnx=images/`. The exit code is 1 if there is no GPU, if an illegal
+Run from the repository's root on a machine with a GPU for CUDA, on which nothing else runs, with the package
+installed or on PYTHONPATH: `python benchmarks/gpu.py zoo://resnet mobilenetv2.onnx=images/`. The exit code is 1 if there is no GPU, if an illegal
 access completes, or if it changes the row of another mutant.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -15,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# Before TVM is imported: where PyTorch is installed, tvm_ffi would initialise the GPU, and forked children could not.
+os.environ.setdefault("TVM_FFI_DISABLE_TORCH_C_DLPACK", "1")
 
 import click
 from hostility import hostile_mutants, installed, kind_of
