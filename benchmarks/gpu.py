@@ -1,8 +1,8 @@
 """Campaigns on a GPU: verdicts, barriers left out, illegal accesses among other mutants, and how busy the GPU is.
 
-Run from the repository's root on a machine with a GPU for CUDA, on which nothing else runs, with the package
-installed or on PYTHONPATH: `python benchmarks/gpu.py zoo://resnet mobilenetv2.onnx=images/`. The exit code is 1 if there is no GPU, if an illegal
-access completes, or if it changes the row of another mutant.
+Run from the repository's root on a machine with a GPU for CUDA, on which nothing else runs, with the package installed
+or on PYTHONPATH: `python benchmarks/gpu.py zoo://resnet mobilenetv2.onnx=images/`. The exit code is 1 without a GPU,
+if an illegal access completes, or if it changes the row of another mutant.
 """
 
 from __future__ import annotations
