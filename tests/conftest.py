@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -25,8 +26,67 @@ settings.register_profile("tvm_mutate", deadline=None, max_examples=50)
 settings.load_profile("tvm_mutate")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+TESTS = Path(__file__).parent
+# The tests of `pytest -m fast`, as patterns of folders and files: every layer, together less than a minute.
+FAST = (
+    "test_house.py",
+    "test_contributing.py",
+    "activation/test_[ac]*.py",
+    "campaign/test_engine.py",
+    "campaign/test_evaluators.py",
+    "campaign/test_journal.py",
+    "campaign/test_memory.py",
+    "campaign/test_pool.py",
+    "campaign/test_progress.py",
+    "campaign/test_shards.py",
+    "cli/test_bad_input.py",
+    "cli/test_operators.py",
+    "device/test_devices.py",
+    "evaluate/test_[er]*.py",
+    "kernels/test_[cdks]*.py",
+    "model/test_[inp]*.py",
+    "mutant/*.py",
+    "native/test_*library.py",
+    "operators/test_every_operator.py",
+    "oracle/*.py",
+    "passes/test_co[dn]*.py",
+    "passes/test_equivalence*.py",
+    "pipeline/test_pipeline_faults.py",
+    "pipeline/test_side_by_side.py",
+    "report/*.py",
+    "results/*.py",
+    "server/test_emulation.py",
+    "statistics/*.py",
+    "suite/test_builds.py",
+    "suite/test_calls.py",
+)
+# Tests of these files that take seconds each.
+NOT_FAST = (
+    "*linters*",
+    "*brute_force*",
+    "*_in_another_process",
+    "*_after_a_kill_*",
+    "*equal_pictures*",
+    "*second_process*",
+)
+
+
+def is_fast(path: Path) -> bool:
+    name = path.relative_to(TESTS).as_posix()
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in FAST)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without slow files, since reading all files takes longer than many tests."""
+    only_fast = config.getoption("markexpr") == "fast" and collection_path.name.startswith("test_")
+    return True if only_fast and TESTS in collection_path.parents and not is_fast(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        slow = any(fnmatch.fnmatchcase(item.nodeid, pattern) for pattern in NOT_FAST)
+        if TESTS in item.path.parents and is_fast(item.path) and not slow:
+            item.add_marker("fast")
 
 
 @pytest.fixture

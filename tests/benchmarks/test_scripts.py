@@ -25,6 +25,7 @@ SCRIPTS = (
     "native",
     "pipeline_faults",
     "resumption",
+    "self_mutation",
     "suite_score",
     "throughput",
     "workers",
