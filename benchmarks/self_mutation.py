@@ -1,8 +1,8 @@
 """Mutation testing of this package itself: which faults in its own bookkeeping do the unit tests miss?
 
-mutmut (pip install mutmut) mutates the identifiers of mutants, the oracles with their statistics, the results with their score, and the
-sharding. Only the unit tests of these parts judge the mutants; none of them builds a model. The command works in a
-temporary copy of the repository and prints the score and the survivors.
+mutmut (pip install mutmut) mutates the ids of mutants, the oracles with their statistics, the results with their
+score, and the sharding. Only the unit tests of these parts judge the mutants, and none of these tests builds a model.
+The command works in a temporary copy of the repository and prints the score and the survivors.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-# What is mutated: folders and files of the package. What is not there is left out.
+# Mutated folders and files of the package. Names that do not exist are left out.
 MUTATED = ("mutant", "oracle", "statistics", "results", "campaign/shard.py")
 # The tests that judge. Each of them takes milliseconds.
 JUDGES = ("mutant", "oracle", "statistics", "results", "campaign/test_shards.py")
-# A mutant that hangs is noticed as well as one whose test fails.
+# A mutant that hangs or crashes is killed, as is one whose test fails.
 KILLED = ("killed", "timeout", "segfault")
 SURVIVED = ("survived", "no tests")
 
@@ -42,7 +42,7 @@ def prepare(root: Path, copy: Path) -> None:
     """Copies the repository and adds mutmut's settings; mutmut runs pytest in its own process, without workers."""
     ignored = shutil.ignore_patterns("__pycache__", ".*", "mutants")
     shutil.copytree(root, copy, ignore=ignored, dirs_exist_ok=True)
-    (copy / "mutants").mkdir()  # there before Python starts, else Python never looks into this entry of its path
+    (copy / "mutants").mkdir()  # Python ignores entries of its path that do not exist when it starts
     settings = copy / "pyproject.toml"
     text = settings.read_text().replace("-n auto --dist worksteal", "-p no:xdist -p no:randomly")
     lines = ["", "[tool.mutmut]", 'source_paths = ["tvm_mutate"]', f"only_mutate = {mutated_files(root)}"]
@@ -67,7 +67,7 @@ def statuses(listing: str) -> dict[str, str]:
     return {name: status for name, _, status in pairs}
 
 
-def room(name: str) -> str:
+def part_of(name: str) -> str:
     """The part of the package to which a mutant belongs."""
     return name.split(".")[1]
 
@@ -93,8 +93,8 @@ def main(root: Path, processes: int, diffs: bool, output: Path | None) -> None:
             print(f"{judged[name]}: {name}")
             if diffs:
                 print(mutmut(copy, "show", name))
-    killed = collections.Counter(room(name) for name, status in judged.items() if status in KILLED)
-    total = collections.Counter(room(name) for name, status in judged.items() if status in KILLED + SURVIVED)
+    killed = collections.Counter(part_of(name) for name, status in judged.items() if status in KILLED)
+    total = collections.Counter(part_of(name) for name, status in judged.items() if status in KILLED + SURVIVED)
     for part in sorted(total):
         print(f"{part}: {killed[part]} of {total[part]} killed ({killed[part] / total[part]:.1%})")
     print(f"score: {killed.total()} of {total.total()} killed ({killed.total() / max(1, total.total()):.1%})")

@@ -27,7 +27,7 @@ settings.load_profile("tvm_mutate")
 
 
 TESTS = Path(__file__).parent
-# The tests of `pytest -m fast`, as patterns of folders and files: every layer, together less than a minute.
+# The files of `pytest -m fast`: tests of every layer that together take less than a minute.
 FAST = (
     "test_house.py",
     "test_contributing.py",
@@ -60,7 +60,7 @@ FAST = (
     "suite/test_builds.py",
     "suite/test_calls.py",
 )
-# Tests of these files that take seconds each.
+# Tests of these files that take seconds: not part of the fast subset.
 NOT_FAST = (
     "*linters*",
     "*brute_force*",
@@ -77,7 +77,7 @@ def is_fast(path: Path) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without slow files, since reading all files takes longer than many tests."""
+    """Leaves slow files unread for ``-m fast``: importing all test files takes longer than many tests."""
     only_fast = config.getoption("markexpr") == "fast" and collection_path.name.startswith("test_")
     return True if only_fast and TESTS in collection_path.parents and not is_fast(collection_path) else None
 
