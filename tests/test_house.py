@@ -15,8 +15,8 @@ PACKAGE = ROOT / "tvm_mutate"
 # From the bottom to the top. A room imports only rooms on layers below its own; rooms on one layer do not import
 # each other. The core ends with `report`: it imports none of the studies.
 LAYERS = (
-    {"errors", "forked", "server"},
-    {"mutant", "native", "statistics"},
+    {"errors", "text_enum", "forked", "server"},
+    {"mutant", "native"},
     {"operators", "passes", "model", "oracle"},
     {"results"},
     {"pipeline"},

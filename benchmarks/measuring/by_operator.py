@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tvm_mutate.statistics import wilson_interval
+from tvm_mutate.oracle import wilson_interval
 
 from .counts import same_code
 

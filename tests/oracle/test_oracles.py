@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tvm_mutate.errors import UsageError
 from tvm_mutate.oracle import ORACLES, Oracle, is_noticed, parse_oracle
 
 NAN, INF = float("nan"), float("inf")
 OUTPUTS = hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 8)))
+DISTANCE = st.floats(0, allow_nan=False, allow_infinity=False)
+SOME_ORACLE = st.one_of(
+    st.sampled_from(["bitwise", "top-1"]).map(lambda name: ORACLES[name]()),
+    st.builds(ORACLES["tolerance"], rtol=DISTANCE, atol=DISTANCE),
+    st.builds(ORACLES["top-k"], k=st.integers(1)),
+    st.builds(ORACLES["rank-correlation"], threshold=st.floats(-1, 1)),
+)
 
 
 @dataclass(frozen=True)
@@ -88,3 +97,69 @@ def test_bitwise_notices_whatever_another_oracle_notices(pair: tuple[np.ndarray,
     everything = set(is_noticed(parse_oracle("bitwise"), *pair))
     for name in ORACLES:
         assert everything.issuperset(is_noticed(parse_oracle(name), *pair))
+
+
+@settings(deadline=None)
+@given(SOME_ORACLE)
+def test_the_text_of_an_oracle_round_trips(oracle: Oracle):
+    assert parse_oracle(str(oracle)) == oracle
+    assert str(parse_oracle(str(oracle))) == str(oracle)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("bitwise", "bitwise"),
+        ("bitwise{}", "bitwise"),
+        ("tolerance", "tolerance{rtol=1e-05,atol=1e-06}"),
+        (" tolerance{ atol = 1 , rtol=1e-3 } ", "tolerance{rtol=0.001,atol=1.0}"),
+        ("top-1", "top-1"),
+        ("top-k", "top-k{k=5}"),
+        ("rank-correlation", "rank-correlation{threshold=0.9}"),
+    ],
+)
+def test_an_oracle_writes_out_its_parameters(text: str, canonical: str):
+    assert str(parse_oracle(text)) == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tolerence", "there is no oracle 'tolerence'; did you mean 'tolerance'?"),
+        ("tolerance{rtoll=1}", "tolerance has no parameter 'rtoll'; did you mean 'rtol'?"),
+        ("bitwise{k=1}", "bitwise has no parameter 'k'; it has none"),
+        ("tolerance{rtol=1,rtol=2}", "tolerance: rtol is given twice"),
+        ("tolerance{rtol=soft}", "tolerance: rtol='soft' is not of type float"),
+        ("tolerance{rtol}", "tolerance: rtol='' is not of type float"),
+        ("tolerance{rtol=-1}", "tolerance: rtol=-1.0 must be"),
+        ("tolerance{atol=nan}", "tolerance: atol=nan must be"),
+        ("tolerance{atol=inf}", "tolerance: atol=inf must be"),
+        ("top-k{k=2.5}", "top-k: k='2.5' is not of type int"),
+        ("top-k{k=0}", "top-k: k=0 must be"),
+        ("rank-correlation{threshold=1.5}", "rank-correlation: threshold=1.5 must be"),
+        ("rank-correlation{threshold=nan}", "rank-correlation: threshold=nan must be"),
+        ("", "'' is not an oracle; write for example"),
+        ("tolerance{rtol=1", "is not an oracle; write for example"),
+    ],
+)
+def test_a_wrong_oracle_is_a_usage_error_that_says_what_is_wrong(text: str, message: str):
+    with pytest.raises(UsageError) as error:
+        parse_oracle(text)
+    assert message in str(error.value)
+
+
+def test_every_oracle_is_registered_under_its_name_and_the_registry_is_fixed():
+    assert [kind.name for kind in ORACLES.values()] == list(ORACLES)
+    with pytest.raises(TypeError):
+        ORACLES["anything"] = Anything  # type: ignore[index]
+
+
+def test_another_oracle_needs_its_class_and_one_row():
+    known = {**ORACLES, Anything.name: Anything}
+    assert parse_oracle("anything", known) == Anything()
+    assert is_noticed(Anything(), [[1.0], [2.0]], [[1.0], [3.0]]) == (1,)
+
+
+@pytest.mark.parametrize("kind", ORACLES.values())
+def test_oracles_travel_between_processes(kind: type[Oracle]):
+    assert pickle.loads(pickle.dumps(kind())) == kind()

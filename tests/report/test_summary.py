@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.results_by_hand import CAST, CATEGORIES, DROP, NEGATE, SWAP, absent, completed, ended, make
+from tvm_mutate.oracle import wilson_interval
 from tvm_mutate.report import (
     Tally,
     count_differing_outcomes,
@@ -19,7 +20,6 @@ from tvm_mutate.report import (
     worst_discrepancies,
 )
 from tvm_mutate.results import Results, read_json, write_json
-from tvm_mutate.statistics import wilson_interval
 
 COUNTS = [field.name for field in dataclasses.fields(Tally) if field.name != "mean_dissimilarity"]
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tvm_mutate.oracle import compare, device_disagreement
+from tvm_mutate.oracle import absolute_differences, compare, device_disagreement
 from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow
-from tvm_mutate.statistics import absolute_differences
 
 Scores = Callable[[MutantRow], np.ndarray | None]
 

@@ -14,9 +14,8 @@ from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import LOST, Ending
 from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, PreparedSession, Progress, Run
 from tvm_mutate.mutant import Catalogue, Category, Mutant
-from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge
+from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge, latency_difference
 from tvm_mutate.results import EvaluationPath, MutantRow
-from tvm_mutate.statistics import latency_difference
 
 _FIGURES = (
     "bitwise_equal",

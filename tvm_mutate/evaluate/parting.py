@@ -19,9 +19,9 @@ from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.evaluate.program_run import run_calls
 from tvm_mutate.kernels import Kernel, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant
+from tvm_mutate.oracle import absolute_differences
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Stages, mutated_tir_pipeline
-from tvm_mutate.statistics import absolute_differences
 
 MARGIN = 4.0
 

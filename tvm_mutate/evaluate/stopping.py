@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tvm_mutate.oracle import Oracle, compare, top_labels
-from tvm_mutate.statistics import wilson_interval
+from tvm_mutate.oracle import Oracle, compare, top_labels, wilson_interval
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,25 @@
-"""The fixed words of the mutant floor: slots and categories."""
+"""The fixed words of mutants: slots and categories."""
 
 from __future__ import annotations
 
-import enum
+from tvm_mutate.text_enum import TextEnum
 
 
-class Slot(str, enum.Enum):
+class Slot(TextEnum):
     """Where in the pipeline a mutation acts."""
 
     GRAPH = "graph"  # Relax, before the Relax pipeline
     KERNEL = "kernel"  # structured TIR, after the Relax pipeline
     LOWERED = "lowered"  # after the TIR pipeline, host and device functions
-    CODEGEN = "codegen"  # after the finalizers, at the door of target.build.*
-    TEXT = "text"  # behind that door: the code that target.build.* generated
-    PIPELINE = "pipeline"  # the lists of passes themselves: a fault in the compiler, not in what it compiles
-
-    def __str__(self) -> str:
-        return self.value
+    CODEGEN = "codegen"  # after the finalizers, as target.build.* gets the module
+    TEXT = "text"  # the source code that target.build.* generated
+    PIPELINE = "pipeline"  # the lists of passes: a fault in the compiler, not in the model
 
 
-class Category(str, enum.Enum):
+class Category(TextEnum):
     """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries.
 
-    Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, and are in no mutation score.
+    Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, outside every mutation score.
     """
 
     NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
@@ -41,6 +38,3 @@ class Category(str, enum.Enum):
     CODE_GENERATION = "Code Generation"  # what code generators are told, and the code that they give
     COMPILER_PASSES = "Compiler Passes"
     CANARY = "Canary"
-
-    def __str__(self) -> str:
-        return self.value

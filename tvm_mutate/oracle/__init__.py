@@ -1,10 +1,10 @@
-"""The oracle floor: what a mutant did to a model's outputs, what counts as noticed, and the verdict."""
+"""What a mutant did to a model's outputs, what counts as noticed, and the verdict; the statistics for it."""
 
 from tvm_mutate.oracle.comparison import RELATIVE_FLOOR, Comparison, compare
 from tvm_mutate.oracle.judgement import Judgement, judge
-from tvm_mutate.oracle.labels import NO_LABEL, device_disagreement, top_labels
-from tvm_mutate.oracle.protocol import Oracle, is_noticed
-from tvm_mutate.oracle.registry import ORACLES, parse_oracle
+from tvm_mutate.oracle.oracles import ORACLES, Oracle, is_noticed, parse_oracle
+from tvm_mutate.oracle.outputs import NO_LABEL, absolute_differences, device_disagreement, top_labels
+from tvm_mutate.oracle.significance import LatencyTest, latency_difference, wilson_interval
 from tvm_mutate.oracle.vocabulary import Behaviour, Outcome, Rung, Verdict
 
 __all__ = [
@@ -14,14 +14,18 @@ __all__ = [
     "Behaviour",
     "Comparison",
     "Judgement",
+    "LatencyTest",
     "Oracle",
     "Outcome",
     "Rung",
     "Verdict",
+    "absolute_differences",
     "compare",
     "device_disagreement",
     "is_noticed",
     "judge",
+    "latency_difference",
     "parse_oracle",
     "top_labels",
+    "wilson_interval",
 ]

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tvm_mutate.oracle.labels import top_labels
-from tvm_mutate.oracle.outputs import output_pair, same_bits
-from tvm_mutate.oracle.protocol import Oracle, is_noticed
-from tvm_mutate.oracle.registry import ORACLES
-from tvm_mutate.statistics import agreements, as_float64
+from tvm_mutate.oracle.oracles import ORACLES, Oracle, is_noticed
+from tvm_mutate.oracle.outputs import as_float64, output_pair, same_bits, top_labels
+from tvm_mutate.oracle.ranking import agreements
 
 RELATIVE_FLOOR = 1e-12
 _SHORTLIST = 5
@@ -54,7 +52,7 @@ class Comparison:
         return asked[str(oracle)]
 
     def to_mapping(self) -> dict[str, Any]:
-        """The comparison as what JSON can hold: lists for tuples, None for a number that is not finite."""
+        """The comparison as JSON holds it: lists for tuples, None for a number that is not finite."""
         mapping = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
         mapping["noticed"] = {name: list(indices) for name, indices in self.noticed}
         return mapping
@@ -68,7 +66,7 @@ def compare(
 ) -> Comparison:
     """Compare outputs ``[inputs, classes]`` of any real dtype, with the right labels ``[inputs]`` if known.
 
-    ``oracles`` are asked what they notice; by default every oracle there is, with its default parameters.
+    ``oracles`` are asked what they notice; by default all oracles, with their default parameters.
     Numbers are calculated in float64. Raises ValueError unless both outputs have one shape and dtype, and
     ``labels`` one label an input.
     """
@@ -82,8 +80,7 @@ def compare(
     changed = np.flatnonzero(golden_labels != mutant_labels)
     golden_scores, mutant_scores = as_float64(golden_rows), as_float64(mutant_rows)
     max_abs_diff, max_rel_diff = _largest_differences(golden_scores, mutant_scores)
-    # An output with the golden bits agrees in everything.
-    same = int(equal.sum())
+    same = int(equal.sum())  # an output with the golden bits agrees in everything
     agreed = agreements(golden_scores[~equal], mutant_scores[~equal], min(_SHORTLIST, classes))
     asked = tuple(kind() for kind in ORACLES.values()) if oracles is None else tuple(oracles)
     return Comparison(

@@ -1,16 +1,16 @@
-"""From what happened to a mutant to its verdict."""
+"""The verdict on a mutant, from what is known of its evaluation."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from tvm_mutate.oracle.comparison import Comparison
-from tvm_mutate.oracle.protocol import Oracle
+from tvm_mutate.oracle.oracles import Oracle
 from tvm_mutate.oracle.vocabulary import Outcome, Rung, Verdict
 
 
 class Judgement(NamedTuple):
-    """The verdict on a mutant (None: no verdict), the rung its fault is known to have got to, and why."""
+    """The verdict on a mutant (None: no verdict), the highest rung that its fault is known to have reached, and why."""
 
     verdict: Verdict | None
     rung: Rung
@@ -28,7 +28,7 @@ def judge(
     comparison: Comparison | None = None,
     oracle: Oracle | None = None,
 ) -> Judgement:
-    """The judgement of one mutant on one device; the first row that fits is taken.
+    """The judgement of one mutant on one device: the first row of this table that fits.
 
     ================================================ =========== ====================================
     what is known                                     verdict     rung
@@ -44,19 +44,16 @@ def judge(
     completed, ``oracle`` noticed nothing             survived    as far as known
     ================================================ =========== ====================================
 
-    As far as known: label changed if any label did; else propagated if any output is not bitwise the golden
-    one; else infected or reached if those are known to be so; else code differs; else, with the code not
-    looked at (``code_differs`` None), compiled.
+    "As far as known" is the first of these that holds: label changed, if any label did; propagated, if any output is
+    not bitwise the golden one; infected or reached, if known; code differs; compiled, if ``code_differs`` is None.
 
-    A mutant that was not applied is no mutant, and must never be counted as survived. A mutant that does not
-    compile tests nothing, and so has no verdict (PIT calls it non-viable), and neither has one whose device
-    went away. Proofs come before observations: a device that does not repeat itself bitwise can make a
-    mutant with the golden code look killed. A ``proof`` is a sentence, which becomes the reason; it needs no
-    build, and so says nothing of what became of one. A program that raises, crashes or hangs where the golden one
-    completes was noticed, and its fault was reached.
+    A mutant that was not applied equals the golden program, and must not count as survived. A mutant that does not
+    compile tests nothing, and has no verdict (PIT calls it non-viable); the same holds if the device was lost. Proofs
+    come before observations: on a device that is not bitwise repeatable a mutant with the golden code can look
+    killed. ``proof`` is a sentence and becomes the reason; the mutant was not built, so its rung is applied.
 
-    A ``completed`` mutant that neither proof settles needs ``comparison`` and ``oracle``, with the oracle
-    among those that the comparison asked; ValueError otherwise.
+    ``comparison`` and ``oracle`` are required for a completed mutant that no earlier row settles, and the comparison
+    must have asked that oracle; ValueError otherwise.
     """
     if not applied:
         raise ValueError("a mutant that was not applied cannot be judged: its program is the golden one")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import enum
+from tvm_mutate.text_enum import TextEnum
 
 
-class Rung(str, enum.Enum):
+class Rung(TextEnum):
     """How far a fault got; later rungs are greater."""
 
     APPLIED = "applied"
@@ -15,12 +15,6 @@ class Rung(str, enum.Enum):
     INFECTED = "infected"
     PROPAGATED = "propagated"
     LABEL_CHANGED = "label changed"
-
-    def __str__(self) -> str:
-        return self.value
-
-    def __format__(self, specification: str) -> str:
-        return format(self.value, specification)
 
     def __lt__(self, other: str) -> bool:
         return _rank(self) < _rank(Rung(other))
@@ -39,8 +33,8 @@ def _rank(rung: Rung) -> int:
     return list(Rung).index(rung)
 
 
-class Outcome(str, enum.Enum):
-    """How the evaluation of a mutant ended; the verdict on the mutant is another thing."""
+class Outcome(TextEnum):
+    """How the evaluation of a mutant ended; the verdict on the mutant is separate."""
 
     COMPLETED = "completed"
     COMPILE_ERROR = "compile error"
@@ -49,34 +43,19 @@ class Outcome(str, enum.Enum):
     TIMEOUT = "timeout"
     DEVICE_LOST = "device lost"
 
-    def __str__(self) -> str:
-        return self.value
 
-    def __format__(self, specification: str) -> str:
-        return format(self.value, specification)
-
-
-class Verdict(str, enum.Enum):
-    """What a campaign says of a mutant; a mutant that says nothing of the oracle has no verdict (None)."""
+class Verdict(TextEnum):
+    """The conclusion of a campaign on a mutant; None for a mutant that did not test the oracle."""
 
     KILLED = "killed"
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
     NO_COVERAGE = "no coverage"
 
-    def __str__(self) -> str:
-        return self.value
 
-    def __format__(self, specification: str) -> str:
-        return format(self.value, specification)
-
-
-class Behaviour(str, enum.Enum):
+class Behaviour(TextEnum):
     """Whether a mutant accesses memory outside its buffers."""
 
     DEFINED = "defined"
     UNDEFINED = "undefined"
     UNKNOWN = "unknown"
-
-    def __str__(self) -> str:
-        return self.value

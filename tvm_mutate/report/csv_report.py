@@ -9,8 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tvm_mutate.oracle import LatencyTest
 from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, Results, UndefinedRow, write_whole
-from tvm_mutate.statistics import LatencyTest
 
 MUTANTS_FILE = "mutants.csv"
 DISCREPANCIES_FILE = "discrepancies.csv"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from tvm_mutate.mutant import Category, Slot
-from tvm_mutate.oracle import Behaviour, Outcome, Rung, Verdict
+from tvm_mutate.oracle import Behaviour, LatencyTest, Outcome, Rung, Verdict
 from tvm_mutate.results.score import Score, score_of
-from tvm_mutate.statistics import LatencyTest
+from tvm_mutate.text_enum import TextEnum
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -23,14 +22,11 @@ Correlation = Annotated[float, Meta(ge=-1, le=1)]
 Labels = Annotated[tuple[int, ...], Meta(description="One class index an input, -1 for none.")]
 
 
-class EvaluationPath(str, enum.Enum):
+class EvaluationPath(TextEnum):
     """How a mutant was evaluated: kernel by kernel, or as a rebuilt model."""
 
     CONTENT = "content"
     REBUILD = "rebuild"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

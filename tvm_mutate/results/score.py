@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tvm_mutate.oracle import Verdict
-from tvm_mutate.statistics import wilson_interval
+from tvm_mutate.oracle import Verdict, wilson_interval
 
 
 @dataclass(frozen=True)

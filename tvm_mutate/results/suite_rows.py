@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from tvm_mutate.results.rows import Count, Environment, Row, Size
+from tvm_mutate.text_enum import TextEnum
 
 
-class TestOutcome(str, enum.Enum):
+class TestOutcome(TextEnum):
     """How a run of a test ended; the last four kill a mutant."""
 
     __test__ = False  # no test class, whatever pytest thinks of the name
@@ -23,25 +23,19 @@ class TestOutcome(str, enum.Enum):
     CRASH = "crash"
     TIMEOUT = "timeout"
 
-    def __str__(self) -> str:
-        return self.value
-
     @property
     def kills(self) -> bool:
         """Whether a test with this outcome noticed a fault."""
         return self not in (TestOutcome.PASSED, TestOutcome.SKIPPED)
 
 
-class SuiteVerdict(str, enum.Enum):
+class SuiteVerdict(TextEnum):
     """What a test-suite says of a mutant."""
 
     KILLED = "killed"
     SURVIVED = "survived"
     NO_COVERAGE = "no coverage"
     NOT_APPLIED = "not applied"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class SuiteTestRow(Row, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvm_mutate.statistics import latency_difference, wilson_interval
+from tvm_mutate.oracle import latency_difference, wilson_interval
 
 
 def test_wilson_interval_gives_the_textbook_values():

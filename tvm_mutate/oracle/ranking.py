@@ -1,9 +1,9 @@
-"""Rankings of score vectors, and how much two of them agree.
+"""Rankings of score vectors, and how much two rankings agree.
 
-A score vector has one score a class. Classes rank by falling score; NaN ranks below every number, minus
+A score vector has one score per class. Classes rank by falling score; NaN ranks below every number, minus
 infinity included. Where a strict order is needed, equal scores (and several NaN) rank by class index. A
-vector of nothing but NaN has no ranking: against a vector that has one, every agreement here is 0.0, and two
-such vectors agree with 1.0.
+vector of nothing but NaN has no ranking: its agreement is 0.0 with a vector that has a ranking, and 1.0 with
+another vector of nothing but NaN.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from tvm_mutate.statistics.scores import as_float64
+from tvm_mutate.oracle.outputs import as_float64
 
 _PERSISTENCE = 0.9
 
 
 def ranking(scores: ArrayLike) -> np.ndarray:
-    """The classes from best to worst: int64 ``[classes]``, ties and NaN as the module says."""
+    """The classes from best to worst: int64 ``[classes]``, ties and NaN as the module docstring says."""
     return _rankings(_vector(scores)[np.newaxis])[0]
 
 
 def top_k(scores: ArrayLike, k: int) -> frozenset[int]:
-    """The ``k`` best classes (all of them when there are fewer); the empty set when every score is NaN."""
+    """The ``k`` best classes (all classes if there are fewer); the empty set if every score is NaN."""
     vector = _vector(scores)
     return frozenset() if np.isnan(vector).all() else frozenset(ranking(vector)[:k].tolist())
 
 
 @dataclass(frozen=True)
 class Agreements:
-    """How much the rankings of the rows of two ``[inputs, classes]`` agree: each of shape ``[inputs]``.
+    """How much the rankings of two score arrays agree on each input: arrays of shape ``[inputs]``.
 
-    ``top_k`` is the share of the k best classes that both have in common.
+    ``top_k`` is the share of the k best classes that both rankings have.
     """
 
     top_k: np.ndarray
@@ -57,9 +57,9 @@ def agreements(a: ArrayLike, b: ArrayLike, k: int) -> Agreements:
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
     """Kendall's tau-b of two score vectors ``[classes]``, in [-1, 1]; equal scores are ties, and so are NaN.
 
-    Where tau-b is undefined, because a vector has the same score for every class, it is taken as 1.0 if that
-    holds for both (no pair is ordered differently) and as 0.0 if only for one. Raises ValueError unless both
-    are vectors of one length.
+    tau-b is undefined for a vector with the same score for every class: the value is then 1.0 if both vectors are
+    such (no pair is ordered differently) and 0.0 if only one is. Raises ValueError unless both are vectors of one
+    length.
 
     Source: M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33 (1945).
     """
@@ -70,15 +70,15 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
 def rank_biased_overlap(a: ArrayLike, b: ArrayLike, p: float = _PERSISTENCE) -> float:
     """The rank-biased overlap RBO_ext of the rankings of two score vectors ``[classes]``, in [0, 1].
 
-    ``p`` in (0, 1) is the persistence: the smaller, the more the first ranks weigh. RBO is (1-p) times the
-    sum over all depths d of p^(d-1) * A_d, where the agreement A_d is the share of the first d classes that
-    both rankings have. Both rankings hold every class, so beyond the last one the agreement is 1, and the sum
-    is one minus what the disagreements 1 - A_d take away. Raises ValueError unless both are vectors of one
+    ``p`` in (0, 1) is the persistence: the smaller ``p`` is, the more the first ranks weigh. RBO is (1-p) times the
+    sum over all depths d of p^(d-1) * A_d, where the agreement A_d is the share of the first d classes that both
+    rankings have. Both rankings hold every class, so A_d is 1 beyond the last class, and RBO is one minus the
+    weighted sum of the disagreements 1 - A_d. Raises ValueError unless both are vectors of one
     length and ``p`` is in (0, 1).
 
     Source: W. Webber, A. Moffat, J. Zobel, "A similarity measure for indefinite rankings", ACM Transactions
     on Information Systems 28(4), 2010: RBO_ext of eq. 32, which for rankings of one length is eq. 23. Written
-    out here because the package ``rbo`` (0.1.3) requires numpy below 2.
+    out because the package ``rbo`` (0.1.3) requires numpy below 2.
     """
     if not 0 < p < 1:
         raise ValueError(f"the persistence p={p} is not between 0 and 1")
@@ -87,7 +87,7 @@ def rank_biased_overlap(a: ArrayLike, b: ArrayLike, p: float = _PERSISTENCE) -> 
 
 
 class _RankedPair:
-    """Two score arrays ``[inputs, classes]`` with the rankings of their rows, which are made once."""
+    """Two score arrays ``[inputs, classes]`` with the rankings of their rows."""
 
     def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
         self._rows = first, second
@@ -105,23 +105,23 @@ class _RankedPair:
         taus = same.astype(np.float64)
         asked = ~same & ranks.any(axis=1) & others.any(axis=1)
         if asked.any():
-            # Row by row: the last scipy for Python 3.10 has no other way.
+            # Row by row, because the last scipy for Python 3.10 has no batched kendalltau.
             rows = zip(ranks[asked], others[asked], strict=True)
-            # Rounded, for scipy's two square roots make -0.9999999999999999 of -1, and 0.9 as little equal to 0.9.
+            # Rounded, because scipy's two square roots turn -1 into -0.9999999999999999.
             taus[asked] = np.round([stats.kendalltau(*pair).statistic for pair in rows], 12)
         return self._where_ranked(taus)
 
     def rank_biased_overlap(self, p: float) -> np.ndarray:
         inputs, classes = self._rows[0].shape
-        # A class is in both of the first d from the depth on at which the later ranking comes to it.
-        met_at = np.maximum(*map(_places, self._rankings)) + classes * np.arange(inputs)[:, np.newaxis]
+        # A class is among the first d of both rankings from the larger of its two ranks on.
+        met_at = np.maximum(*map(_ranks, self._rankings)) + classes * np.arange(inputs)[:, np.newaxis]
         met = np.bincount(met_at.ravel(), minlength=met_at.size).reshape(met_at.shape)
         depths = np.arange(1, classes + 1)
         lost = (1 - p) * np.sum(p ** (depths - 1.0) * (1 - np.cumsum(met, axis=1) / depths), axis=1)
         return self._where_ranked(np.maximum(0.0, 1.0 - lost))
 
     def _where_ranked(self, agreements: np.ndarray) -> np.ndarray:
-        """The agreements of rows that have a ranking; of nothing but NaN as the module says."""
+        """The agreements, with those of rows of nothing but NaN as the module docstring says."""
         return np.where(self._either_unranked, self._both_unranked, agreements)
 
 
@@ -129,15 +129,15 @@ def _rankings(rows: np.ndarray) -> np.ndarray:
     return np.argsort(-rows, axis=1, kind="stable").astype(np.int64)
 
 
-def _places(rankings: np.ndarray) -> np.ndarray:
-    """At which place of its ranking each class is."""
-    places = np.empty_like(rankings)
-    np.put_along_axis(places, rankings, np.arange(rankings.shape[1])[np.newaxis], axis=1)
-    return places
+def _ranks(rankings: np.ndarray) -> np.ndarray:
+    """The rank of each class, from 0."""
+    ranks = np.empty_like(rankings)
+    np.put_along_axis(ranks, rankings, np.arange(rankings.shape[1])[np.newaxis], axis=1)
+    return ranks
 
 
 def _dense_ranks(rows: np.ndarray, rankings: np.ndarray) -> np.ndarray:
-    """How many different scores are better than each; all NaN are one score, the worst."""
+    """How many different scores are better than each score; all NaN are one score, the worst."""
     ordered = np.take_along_axis(rows, rankings, axis=1)
     before, after = ordered[:, :-1], ordered[:, 1:]
     steps = np.zeros(rows.shape, np.int64)
@@ -150,7 +150,7 @@ def _dense_ranks(rows: np.ndarray, rankings: np.ndarray) -> np.ndarray:
 def _vector(scores: ArrayLike) -> np.ndarray:
     vector = as_float64(scores)
     if vector.ndim != 1 or not vector.size:
-        raise ValueError(f"scores must be a vector with one score a class, not of shape {vector.shape}")
+        raise ValueError(f"scores must be a vector with one score per class, not of shape {vector.shape}")
     return vector
 
 
