@@ -11,8 +11,15 @@ from tvm.ir import prim
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
-from tvm_mutate.operators.literals import another_constant, element_type, literal
-from tvm_mutate.operators.statements import accumulated, block_with, nothing, storing
+from tvm_mutate.operators.tir_nodes import (
+    accumulated,
+    another_constant,
+    block_with,
+    element_type,
+    literal,
+    nothing,
+    storing,
+)
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED)
 _DECOMPOSED = "_init"  # how TVM's decompose_reduction ends the name of the block that initialises

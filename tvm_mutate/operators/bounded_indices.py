@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.ir import prim
 
-from tvm_mutate.operators.literals import another_constant, constant_like, literal
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal
 
 # A set of exact types: TVM's own checks of instances take several times as long.
 _ARITHMETIC = frozenset(

@@ -13,7 +13,7 @@ from tvm.ir import Call, prim
 from tvm.s_tir import SBlockRealize
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import literal
+from tvm_mutate.operators.tir_nodes import literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _IF_THEN_ELSE = "prim.if_then_else"

@@ -9,8 +9,7 @@ from tvm.ir import TensorLoad
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like, literal
-from tvm_mutate.operators.statements import block_with, nothing, substituted
+from tvm_mutate.operators.tir_nodes import block_with, constant_like, literal, nothing, substituted
 
 _ANYWHERE = ("", "global")
 

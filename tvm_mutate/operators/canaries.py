@@ -11,9 +11,8 @@ from tvm.ir.prim import Div, FloorDiv, FloorMod, IntImm, Mod, Sub
 from tvm.s_tir import SBlockRealize
 
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import literal
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
-from tvm_mutate.operators.statements import is_thread, loop_with, substituted
+from tvm_mutate.operators.tir_nodes import is_thread, literal, loop_with, substituted
 
 _SPATIAL = 0
 

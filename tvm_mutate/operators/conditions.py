@@ -11,8 +11,8 @@ from typing import Any
 from tvm.ir import Call, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import element_type
-from tvm_mutate.operators.replacements import replacing, replacing_others
+from tvm_mutate.operators.parameters import replacing, replacing_others
+from tvm_mutate.operators.tir_nodes import element_type
 
 _COMPARISONS: dict[str, Any] = {
     "lt": prim.LT,

@@ -8,7 +8,7 @@ from typing import Any
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import another_constant
+from tvm_mutate.operators.tir_nodes import another_constant
 
 _CHANGES: dict[str, Callable[[float], float]] = {
     "increment": lambda value: value + 1,

@@ -11,8 +11,7 @@ from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.buffers import buffer_like, with_allocation
-from tvm_mutate.operators.literals import literal
-from tvm_mutate.operators.statements import is_thread, loop_with, nothing
+from tvm_mutate.operators.tir_nodes import is_thread, literal, loop_with, nothing
 
 _BARRIERS = ("tirx.tvm_storage_sync", "tirx.cuda.cta_sync")
 _SHARED = ("shared", "shared.dyn")

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.ir import Call, Op, TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import another_constant, constant_like, literal
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal
 
 _SHUFFLES = (
     "tirx.tvm_warp_shuffle",

@@ -7,7 +7,7 @@ from typing import Any
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import element_type
+from tvm_mutate.operators.tir_nodes import element_type
 
 _TRUNCATED = {prim.FloorDiv: prim.Div, prim.FloorMod: prim.Mod}
 _OTHERS = {"floor": _TRUNCATED, "truncated": {after: before for before, after in _TRUNCATED.items()}}

@@ -8,7 +8,7 @@ from tvm.ir import Call, Op, StringImm, prim
 from tvm.target import codegen
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.replacements import replacing
+from tvm_mutate.operators.parameters import replacing
 
 _INTRINSIC, _EXTERN = "tirx.call_llvm_pure_intrin", "tirx.call_pure_extern"
 _PREFIX, _SUFFIX = "llvm.", "f"

@@ -7,7 +7,7 @@ from typing import Any
 from tvm.ir import Call, Op, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like, element_type, literal
+from tvm_mutate.operators.tir_nodes import constant_like, element_type, literal
 
 
 def _other_lanes(ramp: Any, parameters: Parameters) -> Any | None:

@@ -7,7 +7,7 @@ from typing import Any
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import element_type
+from tvm_mutate.operators.tir_nodes import element_type
 
 _EXTREMA = {"max": (prim.Max, prim.Min), "min": (prim.Min, prim.Max)}
 

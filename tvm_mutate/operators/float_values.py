@@ -7,8 +7,8 @@ from typing import Any
 from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like, element_type, literal
-from tvm_mutate.operators.replacements import replacing, replacing_others
+from tvm_mutate.operators.parameters import replacing, replacing_others
+from tvm_mutate.operators.tir_nodes import constant_like, element_type, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul, "divide": prim.Div}

@@ -12,11 +12,11 @@ import tvm_ffi
 from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
+from tvm_mutate.operators.examples import graph_examples
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
     MATMUL,
-    graph_examples,
     is_constant,
     same_type,
     static_shape,

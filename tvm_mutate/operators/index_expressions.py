@@ -14,8 +14,8 @@ from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.bounded_indices import extent_of, held_within, rewritten_within, with_index
-from tvm_mutate.operators.literals import another_constant, constant_like, literal
-from tvm_mutate.operators.sizes import STEPS
+from tvm_mutate.operators.parameters import STEPS
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul}

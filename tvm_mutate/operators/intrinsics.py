@@ -7,7 +7,7 @@ from typing import Any
 from tvm.ir import Call, Op
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like
+from tvm_mutate.operators.tir_nodes import constant_like
 
 _NAMESPACES = {"ceil": "prim", "log2": "prim"}
 # As powers these are known to every code generator.

@@ -11,11 +11,11 @@ import numpy as np
 from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
-from tvm_mutate.operators.literals import literal
+from tvm_mutate.operators.examples import graph_examples
+from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacing, replacing_others
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
-    graph_examples,
     integers,
     is_constant,
     is_float_tensor,
@@ -24,8 +24,7 @@ from tvm_mutate.operators.relax_calls import (
     with_argument,
     with_attributes,
 )
-from tvm_mutate.operators.replacements import replacing, replacing_others
-from tvm_mutate.operators.sizes import AMOUNTS, FACTORS
+from tvm_mutate.operators.tir_nodes import literal
 
 _SHAPE_KEEPING = ("softmax", "log_softmax", "cumsum", "cumprod")
 _AXIS_REDUCTIONS = ("mean", "sum", "max", "min", "variance", "std", "prod", "argmax", "argmin")

@@ -9,8 +9,8 @@ from tvm.ir import TensorLoad
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
 from tvm_mutate.operators.bounded_indices import extent_of, moved_within, with_index
-from tvm_mutate.operators.literals import constant_like
-from tvm_mutate.operators.sizes import STEPS
+from tvm_mutate.operators.parameters import STEPS
+from tvm_mutate.operators.tir_nodes import constant_like
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 

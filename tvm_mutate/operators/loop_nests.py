@@ -10,8 +10,17 @@ from tvm import tirx
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Magnitude, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like, literal
-from tvm_mutate.operators.statements import SPATIAL, block_with, extent_of, is_thread, loop_with, storing, substituted
+from tvm_mutate.operators.tir_nodes import (
+    SPATIAL,
+    block_with,
+    constant_like,
+    is_thread,
+    iterator_extent,
+    literal,
+    loop_with,
+    storing,
+    substituted,
+)
 
 _KINDS = {
     "serial": tirx.ForKind.SERIAL,
@@ -35,9 +44,9 @@ def _swap(block: Any, _parameters: Parameters) -> Any | None:
     store = block.body
     if not isinstance(store, tirx.BufferStore):
         return None
-    spatial = [each for each in block.iter_vars if each.iter_type == SPATIAL and extent_of(each) > 1]
+    spatial = [each for each in block.iter_vars if each.iter_type == SPATIAL and iterator_extent(each) > 1]
     for outer, inner in reversed(list(pairwise(spatial))):
-        if extent_of(outer) == extent_of(inner):
+        if iterator_extent(outer) == iterator_extent(inner):
             exchanged = {outer.var: inner.var, inner.var: outer.var}
             value = substituted(store.value, exchanged, kept=store.buffer)
             if not tvm_ffi.structural_equal(value, store.value):

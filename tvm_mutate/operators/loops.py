@@ -8,8 +8,8 @@ from tvm import tirx
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like, literal
-from tvm_mutate.operators.sizes import STEPS
+from tvm_mutate.operators.parameters import STEPS
+from tvm_mutate.operators.tir_nodes import constant_like, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm_ffi
 from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import element_type
-
-_TYPES = ("float16", "int32", "int16", "int8")
+from tvm_mutate.operators.tir_nodes import NARROW_TYPES, cast_through, element_type
 
 
 def _narrow(value: Any, parameters: Parameters) -> Any | None:
-    if element_type(value) != "float32":
-        return None
-    wide = value.ty.dtype
-    narrow = tvm_ffi.dtype(str(parameters["type"])).with_lanes(wide.lanes)
-    # The nodes themselves: helpers that fold casts would take the narrow type away again.
-    return prim.Cast(str(wide), prim.Cast(str(narrow), value))
+    return cast_through(value, str(parameters["type"])) if element_type(value) == "float32" else None
 
 
 _SCRIPT = """
@@ -42,10 +34,10 @@ NARROW_CAST = Operator(
     description="converts a float32 value that is loaded, or a product of two, to a narrower type and back within "
     "an expression",
     rule=TirRule((TensorLoad, prim.Mul), _narrow),
-    parameters=(Parameter("type", "the narrower type that the value goes through", "float16", choices=_TYPES),),
+    parameters=(Parameter("type", "the narrower type that the value goes through", "float16", choices=NARROW_TYPES),),
     variants=({"type": "float16"},),
     # Beyond the range of an integer type the device's conversion decides what comes out.
-    more_variants=tuple({"type": name} for name in _TYPES[1:]),
+    more_variants=tuple({"type": name} for name in NARROW_TYPES[1:]),
     examples=(
         Example(
             _SCRIPT.format("A[vi, vk] * W[vk]"),

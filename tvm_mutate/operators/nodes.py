@@ -10,11 +10,12 @@ import tvm_ffi
 from tvm import relax
 
 from tvm_mutate.mutant import Category, FunctionRule, GraphRule, Operator, Parameter, Parameters, Slot
+from tvm_mutate.operators.examples import graph_examples
+from tvm_mutate.operators.parameters import replacing, replacing_others
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
     MATMUL,
-    graph_examples,
     is_float_tensor,
     static_shape,
     swapped,
@@ -22,7 +23,6 @@ from tvm_mutate.operators.relax_calls import (
     with_attributes,
     with_function,
 )
-from tvm_mutate.operators.replacements import replacing, replacing_others
 
 _NODES = {
     "conv2d": (CONV2D,),

@@ -9,8 +9,15 @@ from tvm.ir import prim
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.literals import constant_like, literal
-from tvm_mutate.operators.statements import REDUCTION, accumulated, block_with, extent_of, storing
+from tvm_mutate.operators.tir_nodes import (
+    REDUCTION,
+    accumulated,
+    block_with,
+    constant_like,
+    iterator_extent,
+    literal,
+    storing,
+)
 
 
 def _iterator(block: Any, parameters: Parameters) -> Any | None:
@@ -18,7 +25,7 @@ def _iterator(block: Any, parameters: Parameters) -> Any | None:
     iterators = [
         each
         for each in block.iter_vars
-        if each.iter_type == REDUCTION and extent_of(each) > 1 and literal(each.dom.min) == 0
+        if each.iter_type == REDUCTION and iterator_extent(each) > 1 and literal(each.dom.min) == 0
     ]
     if parameters["iterator"] == "first":
         return iterators[0] if iterators else None
@@ -29,7 +36,7 @@ def _shorten(block: Any, parameters: Parameters) -> Any | None:
     iterator = _iterator(block, parameters)
     if iterator is None:
         return None
-    return _only_where(prim.LT(iterator.var, constant_like(iterator.var, extent_of(iterator) - 1)), block)
+    return _only_where(prim.LT(iterator.var, constant_like(iterator.var, iterator_extent(iterator) - 1)), block)
 
 
 def _start_late(block: Any, parameters: Parameters) -> Any | None:

@@ -1,8 +1,7 @@
-"""Relax calls and their types, for the rules of graph operators, and the examples of graph operators. No family."""
+"""Relax calls and their types, for the rules of graph operators. No family."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import tvm
@@ -11,21 +10,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.ir.prim import IntImm
 
-from tvm_mutate.mutant import Example, Value
-
 BATCH_NORM, CONV2D, MATMUL = "relax.nn.batch_norm", "relax.nn.conv2d", "relax.matmul"
-
-_SHAPE = re.compile(r"\([\d, ]*\)")
-_MODULE = """
-@I.ir_module
-class Module:
-    @R.function
-    def main({inputs}) -> {result}:
-        with R.dataflow():
-            {lines}
-            R.output(gv)
-        return gv
-"""
 
 
 def with_argument(call: Any, index: int, argument: Any) -> Any:
@@ -84,36 +69,3 @@ def static_shape(expression: Any) -> tuple[int, ...] | None:
 def integers(values: Any) -> list[int]:
     """The integers of an attribute as a list of Python integers."""
     return [int(value) for value in values]
-
-
-def graph_examples(text: str) -> tuple[Example, ...]:
-    """Examples on float32 tensors, three lines each: the signature, the code before and the code after.
-
-    Parameters and sites follow the signature, as in ``x: (2, 3) -> (2, 3) | to=relu sites=1``. Semicolons separate
-    statements; the last statement is the result.
-    """
-    lines = [" ".join(line.split()) for line in text.strip().splitlines()]
-    return tuple(_example(*lines[start : start + 3]) for start in range(0, len(lines), 3))
-
-
-def _example(head: str, before: str, after: str) -> Example:
-    signature, _, settings = head.partition(" | ")
-    inputs, result = _SHAPE.sub(lambda shape: f'R.Tensor({shape[0]}, "float32")', signature).split(" -> ")
-    parameters = dict(setting.split("=") for setting in settings.split())
-    sites = parameters.pop("sites", "*")
-
-    def script(code: str) -> str:
-        *statements, last = code.split("; ")
-        lines = "\n            ".join([*statements, f"gv = {last}"])
-        return _MODULE.format(inputs=inputs, result=result, lines=lines)
-
-    return Example(script(before), script(after), {name: _value(text) for name, text in parameters.items()}, sites)
-
-
-def _value(text: str) -> Value:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text

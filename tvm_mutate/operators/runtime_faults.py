@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
-from tvm_mutate.operators.statements import storing
+from tvm_mutate.operators.tir_nodes import storing
 
 # What the runtime takes and gives is integers: floating-point values go as their bits.
 _BITS = {"float32": "int32", "int32": "int32", "float64": "int64", "int64": "int64"}

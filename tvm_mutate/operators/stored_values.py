@@ -11,8 +11,15 @@ from tvm import tirx
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
-from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
-from tvm_mutate.operators.statements import accumulated, nothing, storing
+from tvm_mutate.operators.tir_nodes import (
+    accumulated,
+    another_constant,
+    constant_like,
+    element_type,
+    literal,
+    nothing,
+    storing,
+)
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _LATE_SLOTS = (Slot.LOWERED, Slot.CODEGEN)  # before, TVM refuses buffers that are not written or read any more

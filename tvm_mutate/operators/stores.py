@@ -1,8 +1,9 @@
-"""Kernel Variables & Stores: stored values offset and scaled, store indices shifted."""
+"""Kernel Variables & Stores: stored values converted, offset and scaled, store indices shifted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from tvm import tirx
@@ -10,13 +11,33 @@ from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Magnitude, Operator, Parameter, Parameters, Slot, TirRule, Value
 from tvm_mutate.operators.bounded_indices import moved_within
-from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
-from tvm_mutate.operators.sizes import STEPS
-from tvm_mutate.operators.statements import storing
+from tvm_mutate.operators.examples import kernel_examples
+from tvm_mutate.operators.parameters import STEPS
+from tvm_mutate.operators.tir_nodes import (
+    NARROW_TYPES,
+    another_constant,
+    cast_through,
+    constant_like,
+    converted,
+    element_type,
+    literal,
+    storing,
+)
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 _ULPS, _EPSILONS = Magnitude(1, 2**40, logarithmic=True), Magnitude(1e-12, 1e12, logarithmic=True)
 _MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
+
+
+def _store_through(store: Any, parameters: Parameters) -> Any | None:
+    if element_type(store.value) != "float32":
+        return None
+    narrow = str(parameters["type"])
+    value = literal(store.value)
+    if value is not None and (converted(value, narrow) == value or not isfinite(converted(value, narrow))):
+        # An initial zero, say, which every type holds; or the lowest float32, of which TVM refuses the conversion.
+        return None
+    return storing(store, cast_through(store.value, narrow))
 
 
 def _epsilon(store: Any, parameters: Parameters) -> float | None:
@@ -83,6 +104,27 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
 """
     return Example(script.format(before), script.format(after), parameters)
 
+
+STORE_THROUGH = Operator(
+    name="tir.store-through",
+    fault="a value that passes through a narrower type (type problems, the most frequent class of Shen et al. 2021)",
+    paper=True,
+    slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN),
+    category=Category.ARITHMETIC_TYPES,
+    description="converts a float32 value to a narrower type and back before it is stored; beyond the range "
+    "of an integer type the device's conversion decides what comes out",
+    rule=TirRule((tirx.BufferStore,), _store_through),
+    parameters=(Parameter("type", "the narrower type that the value goes through", "float16", choices=NARROW_TYPES),),
+    variants=tuple({"type": name} for name in NARROW_TYPES),
+    examples=kernel_examples("""
+        map | type=int8
+        B[i] = A[i]
+        B[i] = T.Cast("float32", T.Cast("int8", A[i]))
+        dot
+        B[vi] = B[vi] + A[vi, vk]
+        B[vi] = T.Cast("float32", T.Cast("float16", B[vi] + A[vi, vk]))
+    """),
+)
 
 OFFSET_STORE = Operator(
     name="tir.offset-store",
@@ -155,4 +197,4 @@ SHIFT_STORE_INDEX = Operator(
     ),
 )
 
-OPERATORS = (OFFSET_STORE, SCALE_STORE, SHIFT_STORE_INDEX)
+OPERATORS = (STORE_THROUGH, OFFSET_STORE, SCALE_STORE, SHIFT_STORE_INDEX)

@@ -13,8 +13,8 @@ from tvm.ir import prim
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.conditions import DECIDING_NODES, as_comparison, compares_numbers, decided_by
-from tvm_mutate.operators.literals import another_constant, constant_like, element_type, literal
-from tvm_mutate.operators.sizes import AMOUNTS, FACTORS
+from tvm_mutate.operators.parameters import AMOUNTS, FACTORS
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, element_type, literal
 
 _SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 

@@ -11,8 +11,9 @@ import numpy as np
 from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
-from tvm_mutate.operators.relax_calls import CONV2D, MATMUL, graph_examples, integers, is_constant, with_argument
-from tvm_mutate.operators.sizes import FACTORS
+from tvm_mutate.operators.examples import graph_examples
+from tvm_mutate.operators.parameters import FACTORS
+from tvm_mutate.operators.relax_calls import CONV2D, MATMUL, integers, is_constant, with_argument
 
 _TRANSPOSE = "relax.permute_dims"
 _LARGEST = {"int8": 127, "int4": 7}  # the largest integers of quantised weights

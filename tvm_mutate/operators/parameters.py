@@ -1,8 +1,16 @@
-"""Variants of operators that replace one thing of a family by another. No family of operators."""
+"""What the parameters of several families share: the sizes of faults, and variants that replace one name by another."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+
+from tvm_mutate.mutant import Magnitude
+
+# Of shifts of indices, extents and starts.
+STEPS = Magnitude(1, 1024)
+# Of summands and factors.
+AMOUNTS = Magnitude(1e-6, 1e6, logarithmic=True)
+FACTORS = Magnitude(1e-6, 1e6, logarithmic=True, factor=True)
 
 Variant = dict[str, str]
 

@@ -1,0 +1,119 @@
+"""The catalogue: the operators of tvm_mutate, and those of installed packages."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+
+from tvm_mutate.errors import UsageError
+from tvm_mutate.mutant import Catalogue, Operator
+from tvm_mutate.operators import (
+    accumulations,
+    branches,
+    buffers,
+    canaries,
+    compiler_passes,
+    conditions,
+    constants,
+    device_memory,
+    device_threads,
+    divisions,
+    door_calls,
+    door_values,
+    extrema,
+    float_values,
+    graph_structure,
+    index_expressions,
+    index_order,
+    intrinsics,
+    layer_attributes,
+    llvm_code,
+    load_indices,
+    logic,
+    loop_nests,
+    loops,
+    narrow_casts,
+    nodes,
+    reduction_ranges,
+    runtime_faults,
+    source_code,
+    stored_values,
+    stores,
+    thresholds,
+    weights,
+)
+
+ENTRY_POINT_GROUP = "tvm_mutate.operators"
+_FAMILIES = (
+    nodes,
+    graph_structure,
+    layer_attributes,
+    weights,
+    stores,
+    stored_values,
+    accumulations,
+    buffers,
+    loops,
+    reduction_ranges,
+    loop_nests,
+    device_memory,
+    device_threads,
+    float_values,
+    constants,
+    intrinsics,
+    narrow_casts,
+    extrema,
+    divisions,
+    conditions,
+    thresholds,
+    logic,
+    branches,
+    load_indices,
+    index_expressions,
+    index_order,
+    runtime_faults,
+    door_calls,
+    door_values,
+    llvm_code,
+    source_code,
+    compiler_passes,
+    canaries,
+)
+
+
+@functools.cache
+def builtin_catalogue() -> Catalogue:
+    """The catalogue of all operators of tvm_mutate: the mutations of MutateNN first, then the others, by family.
+
+    Samples depend on the order.
+    """
+    operators = [operator for family in _FAMILIES for operator in family.OPERATORS]
+    return Catalogue(sorted(operators, key=lambda operator: not operator.paper))
+
+
+def load_catalogue() -> Catalogue:
+    """The catalogue of the operators of tvm_mutate and of all installed packages.
+
+    A package registers an :class:`Operator`, or an iterable of operators, as an entry point of the group
+    ``tvm_mutate.operators``. Raises UsageError with the name of an entry point that cannot be loaded or
+    is none of these.
+    """
+    try:
+        return Catalogue([*builtin_catalogue().values(), *_offered()])
+    except ValueError as error:
+        raise UsageError(f"an entry point of {ENTRY_POINT_GROUP} cannot be registered: {error}") from None
+
+
+def _offered() -> Iterator[Operator]:
+    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: each.name):
+        where = f"entry point {entry_point.name!r} of {ENTRY_POINT_GROUP} ({entry_point.value})"
+        try:
+            offered = entry_point.load()
+        except Exception as error:  # whatever a third party's module raises when it is imported
+            raise UsageError(f"{where} cannot be loaded: {error}") from None
+        operators = [offered] if isinstance(offered, Operator) else list(offered)
+        for operator in operators:
+            if not isinstance(operator, Operator):
+                raise UsageError(f"{where} offers {operator!r}; an Operator or several are expected")
+            yield operator
