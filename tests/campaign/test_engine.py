@@ -15,9 +15,9 @@ from tests.rows_by_hand import mutant_row, without
 from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
 from tvm_mutate.campaign.record import mark_duplicates
-from tvm_mutate.campaign.requests import MutantAnswer
+from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, SurveyRequest
 from tvm_mutate.campaign.survey import Survey
-from tvm_mutate.campaign.worker import BaselineRequest, MutantRequest, SurveyRequest, Worker
+from tvm_mutate.campaign.worker import Worker
 from tvm_mutate.device import parse_device
 from tvm_mutate.results import MutantRow
 
@@ -41,7 +41,7 @@ class OneThread:
     def answer(self, request: Any) -> Any:
         self.requests.append(request)
         self._observer(0, request)
-        return self._worker.answer(request)
+        return request.answer(self._worker)
 
     def __enter__(self) -> OneThread:
         return self
@@ -95,7 +95,7 @@ class Quick(OneThread):
         if request.mutant.endswith("#7"):
             raise WorkerDeathError("the worker process died with exit code -9")
         if self.row is None:
-            self.row = self._worker.answer(replace(request, mutant=MUTANTS[0])).row
+            self.row = replace(request, mutant=MUTANTS[0]).answer(self._worker).row
         return MutantAnswer(msgspec.structs.replace(self.row, id=request.mutant))
 
 

@@ -4,11 +4,13 @@ import io
 
 import pytest
 from msgspec.structs import replace
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from tests.report.results_by_hand import CATEGORIES, DROP, SWAP, completed, make
 from tvm_mutate.report import render_mutants, render_summary
 from tvm_mutate.report.tables import percent
+from tvm_mutate.results import Results
+from tvm_mutate.studies.paper import paper_comparison, paper_table
 
 WIDTH = 100
 
@@ -29,6 +31,12 @@ def cells(text: str, start: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if line.split()[:1] == [start]]
 
 
+def rendered_whole(results: Results, survivors: int) -> list[RenderableType]:
+    """All tables that a campaign prints, the paper's among them."""
+    studies = [paper_table(paper_comparison(results))]
+    return render_summary(results, CATEGORIES, studies) + render_mutants(results.mutants, survivors)
+
+
 def test_the_figures_of_each_category_and_device_are_there(three_devices):
     text = rendered(render_summary(three_devices, CATEGORIES))
     figures = [row[1:] for row in cells(text, "llvm")]
@@ -40,7 +48,7 @@ def test_the_figures_of_each_category_and_device_are_there(three_devices):
 
 
 def test_the_canaries_the_discrepancies_the_paper_and_the_score_are_there(three_devices):
-    text = rendered(render_summary(three_devices, CATEGORIES))
+    text = rendered(rendered_whole(three_devices, 1))
     assert ["resnet", "llvm", "survived", "killed"] in cells(text, "resnet")
     assert [SWAP, "resnet", "llvm", "100.0", "75.0"] in cells(text, SWAP)
     assert ["(undefined)", "c"] in cells(text, "(undefined)")
@@ -53,7 +61,7 @@ def test_the_canaries_the_discrepancies_the_paper_and_the_score_are_there(three_
 
 @pytest.mark.parametrize("width", [100, 80])
 def test_no_line_is_longer_than_the_console_is_wide_and_no_heading_is_cut(three_devices, width):
-    text = rendered(render_summary(three_devices, CATEGORIES) + render_mutants(three_devices.mutants, 9), width)
+    text = rendered(rendered_whole(three_devices, 9), width)
     assert max(map(len, text.splitlines())) <= width
     for heading in ("dissim. %  degraded  crashed  no build  equiv.  n/a", "score %  95 % interval", "beyond %"):
         assert heading in text
@@ -87,7 +95,7 @@ def test_several_models_have_a_table_each_and_one_together(three_devices):
 
 
 def test_one_device_has_no_discrepancies_and_no_score(one_device):
-    text = rendered(render_summary(one_device, CATEGORIES))
+    text = rendered(rendered_whole(one_device, 1))
     assert "Worst discrepancies" not in text
     assert "one device has nothing to differ from" in text
     assert "Mutation score: none" in text
@@ -114,7 +122,7 @@ def test_without_a_terminal_there_are_no_colours_and_no_markup_is_read(three_dev
 
 
 def test_an_ascii_console_can_show_it_all(three_devices):
-    text = rendered(render_summary(three_devices, CATEGORIES) + render_mutants(three_devices.mutants, 1), 100, "ascii")
+    text = rendered(rendered_whole(three_devices, 1), 100, "ascii")
     assert text.isascii()
 
 

@@ -1,61 +1,112 @@
-"""What a campaign asks its workers for."""
+"""The requests of a campaign to its workers; each request has a worker compute its answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tvm_mutate.campaign.record import Baseline
-from tvm_mutate.campaign.subject import Specification, Subject
+from tvm_mutate.campaign.subject import Pair, Specification, Subject
+from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device
-from tvm_mutate.results import MutantRow
+from tvm_mutate.mutant import Mutant
+from tvm_mutate.results import MutantRow, UndefinedRow
+
+if TYPE_CHECKING:
+    from tvm_mutate.campaign.worker import Worker
 
 
 @dataclass(frozen=True)
-class SurveyRequest:
+class Request:
+    """A question about a subject on a device."""
+
+    subject: Subject
+    device: Device
+
+    @property
+    def pair(self) -> Pair:
+        """The names of the subject and the device."""
+        return Pair(self.subject.name, self.device.name)
+
+    @property
+    def group(self) -> str:
+        """The kernel that the request is about, or an empty string; requests of one group share compiled code."""
+        return ""
+
+    def __str__(self) -> str:
+        return f"{self.subject.name} {self.device.name}"
+
+    def answer(self, worker: Worker) -> Any:
+        """The answer, computed by a worker; raises MutateError for a problem that the user can solve."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SurveyRequest(Request):
     """Asks which mutants a subject has on a device."""
 
-    subject: Subject
-    device: Device
     specification: Specification
+
+    def answer(self, worker: Worker) -> Survey:
+        """The survey of the lowered model."""
+        return survey(worker.stages(self.subject, self.device), self.specification, worker.catalogue)
 
 
 @dataclass(frozen=True)
-class BaselineRequest:
+class BaselineRequest(Request):
     """Asks for the unmutated build, run twice; golden scores go into ``folder``.
 
-    With ``golden_bytes`` the values of every step go there, too, for as many inputs as fit into so many bytes.
-    ``fast_kernels`` allows faster schedules with the same bits where kernels are run one by one, if they save time for
-    so many ``mutants``.
+    ``golden_bytes`` above 0 also stores the values of every step, for as many inputs as fit into that many bytes.
+    ``fast_kernels`` allows faster schedules with the same bits for kernels that run one by one, if they save time for
+    that many ``mutants``.
     """
 
-    subject: Subject
-    device: Device
     folder: str
     seconds: float
     golden_bytes: int = 0
     fast_kernels: bool = True
     mutants: int = 0
 
+    def answer(self, worker: Worker) -> Baseline:
+        """The baseline of the pair."""
+        return worker.build_baseline(self)
+
 
 @dataclass(frozen=True)
-class MutantRequest:
+class _OneMutantRequest(Request):
+    """A question about one mutant, named by its id."""
+
+    mutant: str
+
+    @property
+    def group(self) -> str:
+        """The kernel that the mutant changes first."""
+        return Mutant.parse(self.mutant).mutations[0].function
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} {self.mutant}"
+
+
+@dataclass(frozen=True)
+class MutantRequest(_OneMutantRequest):
     """Asks for the row of one mutant.
 
-    ``until`` and ``precision`` say when its inputs may end early, as in the specification. With ``scores`` the answer
-    has the mutant's scores, too.
+    ``until`` and ``precision`` say when the run over the inputs may stop early, as in the specification. With
+    ``scores`` the answer has the mutant's scores, too.
     """
 
-    subject: Subject
-    device: Device
-    mutant: str
     baseline: Baseline
     oracle: str
     seconds: float
     until: str = ""
     precision: float | None = None
     scores: bool = False
+
+    def answer(self, worker: Worker) -> Any:
+        """The MutantAnswer; a study that asks something else about a mutant overrides this method."""
+        return worker.judge(self)
 
 
 @dataclass(frozen=True)
@@ -67,26 +118,11 @@ class MutantAnswer:
 
 
 @dataclass(frozen=True)
-class UndefinedRequest:
-    """Asks whether a mutant accesses memory outside its buffers, within ``seconds`` for each way of looking."""
+class UndefinedRequest(_OneMutantRequest):
+    """Asks whether a mutant accesses memory outside its buffers; each way of looking may take ``seconds``."""
 
-    subject: Subject
-    device: Device
-    mutant: str
     seconds: float = 120.0
 
-
-@dataclass(frozen=True)
-class CriticalRequest(MutantRequest):
-    """Asks for the smallest size of a fault that is noticed, at the single site of ``mutant``.
-
-    ``parameter`` is the one whose size is searched for, up to ``most`` (None: the most that the operator knows), to
-    within the part ``resolution`` where sizes are logarithmic.
-    """
-
-    parameter: str = ""
-    most: float | None = None
-    resolution: float = 0.0
-
-
-Request = SurveyRequest | BaselineRequest | MutantRequest | UndefinedRequest
+    def answer(self, worker: Worker) -> UndefinedRow:
+        """The row of the accesses."""
+        return worker.examine(self)

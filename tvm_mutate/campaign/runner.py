@@ -6,9 +6,9 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -26,7 +26,6 @@ from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRe
 from tvm_mutate.campaign.shard import take_shard
 from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, check_specification
-from tvm_mutate.campaign.telling import described, group_of, pair_of, word_of
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
 from tvm_mutate.campaign.undefined import undefined_requests
 from tvm_mutate.device import LOST, Device, DeviceLostError, held_folder
@@ -38,6 +37,7 @@ from tvm_mutate.results import AbsentRow, CanaryRow, DeviceRow, ModelRow, Mutant
 LEAST_SECONDS = 20.0
 TIMES_UNMUTATED = 5.0
 _BASELINE_SECONDS = 1800.0
+_CRASHES = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.EXCEPTION)
 Key = tuple[str, str, str]
 
 
@@ -55,6 +55,32 @@ class Conducted:
     between: Between
 
 
+class Study:
+    """What a campaign asks about each mutant: the verdict. A subclass asks something else."""
+
+    phase = "mutants"
+    row_type: type[Any] = MutantRow
+    compares_devices = True
+
+    def survey_specification(self, specification: Specification) -> Specification:
+        """The specification of the mutants among which :meth:`choose` chooses."""
+        return specification
+
+    def choose(self, survey: Survey) -> Survey:
+        """The survey with only the mutants that the campaign asks about."""
+        return survey
+
+    def request(self, request: MutantRequest) -> MutantRequest:
+        """The request about a mutant, made from the request for its verdict."""
+        return request
+
+    def lost_row(self, request: MutantRequest, error: Exception) -> Any:
+        """The row of a mutant whose worker died or whose device was lost."""
+        catalogue, kind = load_catalogue(), LOST if isinstance(error, DeviceLostError) else "died"
+        mutant = catalogue.parse(request.mutant)
+        return lost_row(mutant, request.baseline, kind, str(error), parse_oracle(request.oracle), catalogue)
+
+
 @dataclass
 class Campaign:
     """A plan of mutants on subjects and devices, run by workers, journaled in ``output``.
@@ -64,7 +90,8 @@ class Campaign:
     the machine's). ``iterate`` is the output folder of an earlier campaign, whose verdicts are carried over where
     nothing has changed. ``name_undefined`` says of which mutants it is found out whether they access memory outside
     their buffers: ``discrepant`` ones, ``all`` or ``none``. ``engine`` makes what answers the requests in place of
-    worker processes of this machine; it is given an observer that wants to know what each worker is at.
+    worker processes of this machine; it is given an observer that wants to know what each worker is at. ``study`` asks
+    something else than a verdict about each mutant.
     """
 
     subjects: Sequence[Subject]
@@ -78,8 +105,7 @@ class Campaign:
     iterate: Path | None = None
     engine: EngineFactory | None = None
     name_undefined: str = "discrepant"
-    phase: ClassVar[str] = "mutants"
-    row_type: ClassVar[type[Any]] = MutantRow
+    study: Study = field(default_factory=Study)
 
     def run(self) -> Results:
         """The results, when all is done; raises as :meth:`conduct` does."""
@@ -115,7 +141,7 @@ class Campaign:
         self._reporter = self.reporter or QuietReporter()
         plan = self.plan()
         self._earlier = self._earlier_of(plan)
-        journal = Journal(self.output, plan.digest(), plan.mapping(), self.row_type)
+        journal = Journal(self.output, plan.digest(), plan.mapping(), self.study.row_type)
         try:
             with held_folder("golden") as golden, self._engine() as engine:
                 return self._conduct(journal, engine, str(golden))
@@ -132,7 +158,7 @@ class Campaign:
 
     def _engine(self) -> Engine:
         def observe(worker: int, request: Request | None) -> None:
-            self._reporter.working(worker, "" if request is None else described(request))
+            self._reporter.working(worker, "" if request is None else str(request))
 
         return self.engine(observe) if self.engine else WorkerPool(self._worker_count, observe)
 
@@ -151,7 +177,8 @@ class Campaign:
         canaries = self._canaries(engine, baselines)
         rows = self._mutants(engine, journal, surveys, baselines)
         built = baselines.present
-        return Conducted(surveys, built, canaries, rows, self._between(engine, journal, built, rows))
+        between = self._between(engine, journal, built, rows) if self.study.compares_devices else Between()
+        return Conducted(surveys, built, canaries, rows, between)
 
     def _between(self, engine: Engine, journal: Journal, baselines: dict[Pair, Baseline], rows: list[Any]) -> Between:
         """What differs between devices, with the accesses of mutants outside their buffers."""
@@ -170,7 +197,7 @@ class Campaign:
 
     def _answers(self, engine: Engine, name: str, requests: Iterable[Request]) -> Iterator[tuple[Any, Any]]:
         """Each request with its answer or what it was lost with, as they come; raises what workers refuse with."""
-        jobs = [Job(request, pair_of(request), group_of(request)) for request in requests]
+        jobs = [Job(request, request.pair, request.group) for request in requests]
         self._reporter.phase(name, len(jobs))
         by_future = dict(zip(engine.submit(jobs), jobs, strict=True))
         for future in as_completed(by_future):
@@ -178,16 +205,14 @@ class Campaign:
                 answer = future.result()
             except (WorkerDeathError, DeviceLostError) as error:
                 answer = error
-            self._reporter.step(word_of(answer))
+            self._reporter.step(_word_of(answer))
             yield by_future[future].request, answer
 
     def _surveys(self, engine: Engine) -> dict[Pair, Survey]:
-        return self._surveys_of(engine, self.specification)
-
-    def _surveys_of(self, engine: Engine, specification: Specification) -> dict[Pair, Survey]:
+        specification = self.study.survey_specification(self.specification)
         requests = [SurveyRequest(subject, device, specification) for subject, device in self._pairs()]
-        answers = {pair_of(request): answer for request, answer in self._answers(engine, "finding sites", requests)}
-        return {pair_of(request): trusted(answers[pair_of(request)]) for request in requests}
+        answers = {request.pair: answer for request, answer in self._answers(engine, "finding sites", requests)}
+        return {request.pair: self.study.choose(trusted(answers[request.pair])) for request in requests}
 
     def _baselines(self, engine: Engine, golden: str, surveys: dict[Pair, Survey]) -> Baselines:
         room = 0 if self.specification.rebuild else self._golden_bytes // max(len(self._pairs()), 1)
@@ -197,9 +222,9 @@ class Campaign:
             for subject, device in self._pairs()
             for pair in [Pair(subject.name, device.name)]
         ]
-        answers = {pair_of(request): answer for request, answer in self._answers(engine, "unmutated builds", requests)}
+        answers = {request.pair: answer for request, answer in self._answers(engine, "unmutated builds", requests)}
         baselines = Baselines()
-        for pair in map(pair_of, requests):
+        for pair in (request.pair for request in requests):
             if isinstance(answers[pair], DeviceLostError):
                 baselines.lose(pair, answers[pair])
             else:
@@ -222,11 +247,11 @@ class Campaign:
         for request, answer in self._answers(engine, "canaries", requests):
             row = trusted(answer).row
             if row.outcome is Outcome.DEVICE_LOST:
-                baselines.lose(pair_of(request), DeviceLostError(row.reason))
+                baselines.lose(request.pair, DeviceLostError(row.reason))
             else:
-                rows[pair_of(request), request.mutant] = canary_row(expected[request.mutant], row)
+                rows[request.pair, request.mutant] = canary_row(expected[request.mutant], row)
         present = baselines.checked().present
-        return [rows[pair_of(request), request.mutant] for request in requests if pair_of(request) in present]
+        return [rows[request.pair, request.mutant] for request in requests if request.pair in present]
 
     def _mutants(
         self, engine: Engine, journal: Journal, surveys: dict[Pair, Survey], baselines: Baselines
@@ -240,35 +265,29 @@ class Campaign:
         until, precision = self.specification.until, self.specification.precision
         waiting = [each for each in wanted if (each[0].name, each[1].name, each[2]) not in known]
         requests = [
-            replace(
-                self._request(subject, device, mutant, baselines.of(subject, device)),
-                until=until,
-                precision=precision,
-                scores=len(self.devices) > 1,  # to compare them with
+            self.study.request(
+                replace(
+                    self._request(subject, device, mutant, baselines.of(subject, device)),
+                    until=until,
+                    precision=precision,
+                    scores=len(self.devices) > 1,  # to compare the devices
+                )
             )
             for subject, device, mutant in waiting
         ]
-        away = [
-            (request, baselines.lost[pair_of(request)]) for request in requests if pair_of(request) in baselines.lost
-        ]
-        there = [request for request in requests if pair_of(request) in baselines.present]
-        for request, answer in itertools.chain(away, self._answers(engine, self.phase, there)):
-            row = self._lost(request, answer) if isinstance(answer, Exception) else answer
+        away = [(request, baselines.lost[request.pair]) for request in requests if request.pair in baselines.lost]
+        there = [request for request in requests if request.pair in baselines.present]
+        for request, answer in itertools.chain(away, self._answers(engine, self.study.phase, there)):
+            row = self.study.lost_row(request, answer) if isinstance(answer, Exception) else answer
             if isinstance(row, MutantAnswer):
                 if row.scores is not None:
                     assert row.row.outputs_digest is not None
                     journal.add_scores(row.row.outputs_digest, row.scores)
                 row = row.row
-            row = msgspec.structs.replace(row, place_digest=surveys[pair_of(request)].places.get(request.mutant))
+            row = msgspec.structs.replace(row, place_digest=surveys[request.pair].places.get(request.mutant))
             journal.add(row)
             known[row.model, row.device, row.id] = row
         return [known[subject.name, device.name, mutant] for subject, device, mutant in wanted]
-
-    def _lost(self, request: MutantRequest, error: Exception) -> Any:
-        """The row where the worker itself died, or the device had gone before."""
-        catalogue, kind = load_catalogue(), LOST if isinstance(error, DeviceLostError) else "died"
-        mutant = catalogue.parse(request.mutant)
-        return lost_row(mutant, request.baseline, kind, str(error), parse_oracle(request.oracle), catalogue)
 
     def _known(self, journal: Journal, surveys: dict[Pair, Survey]) -> dict[Key, Any]:
         """The rows that need no evaluation: those in the journal, and those carried over, which are written there."""
@@ -290,6 +309,16 @@ class Campaign:
         why = f": {self._earlier.obstacle}" if self._earlier.obstacle else ""
         self._reporter.note(f"{carried} rows are carried over from {self._earlier.folder}{why}")
         return known
+
+
+def _word_of(answer: Any) -> str:
+    """The word under which the progress lines count an answer."""
+    if isinstance(answer, UndefinedRow):
+        return str(answer.behaviour)
+    row = getattr(answer, "row", None)
+    if not isinstance(row, MutantRow):
+        return ""
+    return "crashed" if row.outcome in _CRASHES else str(row.verdict or row.outcome)
 
 
 def _absent_rows(surveys: dict[Pair, Survey]) -> Iterable[AbsentRow]:

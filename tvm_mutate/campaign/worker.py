@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import signal
 import traceback
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tvm_mutate.campaign.critical_site import CriticalRow, CriticalSite
 from tvm_mutate.campaign.evaluators import WorkerEvaluators, WorkerSessions
 from tvm_mutate.campaign.recent import Recent
 from tvm_mutate.campaign.record import Baseline, mutant_row
-from tvm_mutate.campaign.requests import (
-    BaselineRequest,
-    CriticalRequest,
-    MutantAnswer,
-    MutantRequest,
-    Request,
-    SurveyRequest,
-    UndefinedRequest,
-)
+from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, Request, UndefinedRequest
 from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
-from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.campaign.undefined import undefined_row
 from tvm_mutate.device import LOST, Device, DeviceLostError, Ending, RemoteTasks, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
@@ -62,7 +51,7 @@ class Worker:
     """Answers requests about subjects and devices, keeping the last few lowered models."""
 
     def __init__(self) -> None:
-        self._catalogue = load_catalogue()
+        self.catalogue = load_catalogue()
         self._folding, self._legalising = FoldingCache(), LegalisingCache()
         self._remote = RemoteTasks()
         self._models: Recent[Fused] = Recent(_KEPT_LOWERED)
@@ -71,23 +60,8 @@ class Worker:
         self._examiners: Recent[Examiner] = Recent(_KEPT_LOWERED)
         self._stages: Recent[Stages] = Recent(_KEPT_LOWERED)
 
-    def answer(self, request: Request) -> Any:
-        """The answer to a request: a Survey, a Baseline or a row; raises MutateError for what the user can mend."""
-        if isinstance(request, SurveyRequest):
-            return self._survey(request)
-        if isinstance(request, BaselineRequest):
-            return self._baseline(request)
-        if isinstance(request, CriticalRequest):
-            return self._critical(request)
-        if isinstance(request, UndefinedRequest):
-            return self._undefined(request)
-        return self._mutant(request)
-
-    def _survey(self, request: SurveyRequest) -> Survey:
-        stages = self._lowered(request.subject, request.device)
-        return survey(stages, request.specification, self._catalogue)
-
-    def _baseline(self, request: BaselineRequest) -> Baseline:
+    def build_baseline(self, request: BaselineRequest) -> Baseline:
+        """The unmutated build, run twice; raises UntrustedError if the build fails or gives NaN."""
         evaluator = self._evaluator(request.subject, request.device)
         run = _golden(evaluator.evaluate(None, request.seconds), request)
         first = run.outputs
@@ -127,14 +101,14 @@ class Worker:
         """What evaluation by content needs, or why there is none; fast kernels are not worth a failure."""
         if not request.golden_bytes:
             return None, ""
-        stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
+        stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
         if not request.device.is_processor:
             self._sessions.rest()
             wanted_there = SessionPreparation(
                 Path(request.folder) / f"session-{request.subject.name}-{request.device.name}", request.golden_bytes
             )
             found = prepare_session(
-                stages, inputs, outputs, request.device, self._catalogue, wanted_there, request.seconds, self._remote
+                stages, inputs, outputs, request.device, self.catalogue, wanted_there, request.seconds, self._remote
             )
             return (None, found) if isinstance(found, str) else (found, "")
         path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
@@ -147,28 +121,25 @@ class Worker:
             reason = ending.value or f"the unmutated model is not run kernel by kernel: {ending.reason}"
         return None, reason
 
-    def _mutant(self, request: MutantRequest) -> MutantAnswer:
-        mutant = self._catalogue.parse(request.mutant)
+    def judge(self, request: MutantRequest) -> MutantAnswer:
+        """The row of a mutant, with its scores if the request asks for them."""
+        mutant = self.catalogue.parse(request.mutant)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
         oracle = parse_oracle(request.oracle)
         ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracle))
-        row = mutant_row(mutant, request.baseline, ending, right, oracle, self._catalogue, path, reason)
+        row = mutant_row(mutant, request.baseline, ending, right, oracle, self.catalogue, path, reason)
         return MutantAnswer(row, ending.value.outputs if request.scores and isinstance(ending.value, Run) else None)
 
-    def _critical(self, request: CriticalRequest) -> CriticalRow:
-        stages = self._lowered(request.subject, request.device)
-        return CriticalSite(
-            request, stages, self._catalogue, lambda mutant: self._mutant(replace(request, mutant=mutant)).row
-        ).row()
+    def examine(self, request: UndefinedRequest) -> UndefinedRow:
+        """The row of a mutant's accesses outside its buffers."""
 
-    def _undefined(self, request: UndefinedRequest) -> UndefinedRow:
         def make() -> Examiner:
-            stages = self._lowered(request.subject, request.device)
-            return Examiner(stages, self._inputs(request.subject), self._catalogue)
+            stages = self.stages(request.subject, request.device)
+            return Examiner(stages, self._inputs(request.subject), self.catalogue)
 
         examiner = self._examiners.of((request.subject.name, request.device.target), make)
-        return undefined_row(request, examiner.examine(self._catalogue.parse(request.mutant), request.seconds))
+        return undefined_row(request, examiner.examine(self.catalogue.parse(request.mutant), request.seconds))
 
     def _evaluate(
         self, mutant: Mutant, request: MutantRequest, stop: StopRule | None
@@ -185,7 +156,7 @@ class Worker:
             if not isinstance(ending.value, Unsuitable):
                 return ending, EvaluationPath.CONTENT, ""
             reason = ending.value.reason
-        forced = all(self._catalogue[each.operator].category is Category.CANARY for each in mutant.mutations)
+        forced = all(self.catalogue[each.operator].category is Category.CANARY for each in mutant.mutations)
         rebuilding = self._evaluator(request.subject, request.device)
         self._sessions.make_way(request.device)
         ending = rebuilding.evaluate(mutant, request.seconds, None if forced else baseline.digest, stop)
@@ -193,28 +164,29 @@ class Worker:
 
     def _content_evaluator(self, request: MutantRequest, prepared: Prepared) -> ContentEvaluator:
         def make() -> ContentEvaluator:
-            stages = self._lowered(request.subject, request.device)
-            return ContentEvaluator(stages, self._inputs(request.subject), self._catalogue, prepared)
+            stages = self.stages(request.subject, request.device)
+            return ContentEvaluator(stages, self._inputs(request.subject), self.catalogue, prepared)
 
         return self._contents.of((request.subject.name, request.device.name), make)
 
     def _session_evaluator(self, request: MutantRequest, prepared: PreparedSession) -> SessionEvaluator:
         def make() -> SessionEvaluator:
-            stages, inputs = self._lowered(request.subject, request.device), self._inputs(request.subject)
-            return SessionEvaluator(stages, inputs, request.device, self._catalogue, prepared, self._remote)
+            stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
+            return SessionEvaluator(stages, inputs, request.device, self.catalogue, prepared, self._remote)
 
         return self._sessions.of((request.subject.name, request.device.name), make)
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
         return RebuildEvaluator(
-            self._lowered(subject, device), self._inputs(subject), device, self._catalogue, self._remote
+            self.stages(subject, device), self._inputs(subject), device, self.catalogue, self._remote
         )
 
     @staticmethod
     def _inputs(subject: Subject) -> np.ndarray:
         return np.load(subject.inputs, mmap_mode="r")
 
-    def _lowered(self, subject: Subject, device: Device) -> Stages:
+    def stages(self, subject: Subject, device: Device) -> Stages:
+        """The lowered model of a subject for a device."""
         key = (subject.name, device.target)
         return self._stages.of(key, lambda: Stages(self._fused(subject), parse_target(device.target)))
 
@@ -268,7 +240,7 @@ def main(descriptor: int) -> None:
         except EOFError:
             return
         try:
-            answer: tuple[str, Any] = ("answer", worker.answer(request))
+            answer: tuple[str, Any] = ("answer", request.answer(worker))
         except MutateError as error:
             answer = ("refusal", error)
         except OSError as error:  # a full disk, say: the campaign can go on later

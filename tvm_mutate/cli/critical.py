@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from tvm_mutate.campaign import Specification, make_reporter
-from tvm_mutate.campaign.critical import RESOLUTION, CriticalSearch, CriticalSpecification, parameter_of
+from tvm_mutate.campaign import Campaign, Specification, make_reporter
 from tvm_mutate.cli.door import output_console, progress_console, quiet_closed_pipe
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
@@ -30,7 +29,8 @@ from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import ExitCode, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.report import critical_table, write_critical
+from tvm_mutate.studies.critical import RESOLUTION, CriticalSpecification, CriticalStudy, parameter_of
+from tvm_mutate.studies.critical_report import critical_table, write_critical
 
 _DEFAULT_DEVICES = ("llvm",)
 
@@ -72,13 +72,14 @@ def critical(model: str, **options: Any) -> int:
     inputs = inputs_of(model, options)
     check_devices(devices)
     with held_folder("inputs") as folder:
-        search = CriticalSearch(
+        search = Campaign(
             [subject_of(model, inputs, options, folder)],
             devices,
             specification,
             Path(options["output"]),
             least_seconds=options["timeout"],
             reporter=make_reporter(options["quiet"], progress_console()),
+            study=CriticalStudy(specification),
             **course,
         )
         rows = search.conduct().rows

@@ -18,6 +18,7 @@ from tvm_mutate.report import (
     write_heat_maps,
 )
 from tvm_mutate.results import write_json
+from tvm_mutate.studies.paper import paper_comparison, paper_table
 
 _SURVIVORS_SHOWN = 20
 
@@ -35,6 +36,7 @@ def publish(results: Results, folder: Path) -> None:
     categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
     with quiet_closed_pipe():  # a reader that has gone changes no exit code
         console = output_console()
-        for part in [*render_summary(results, categories), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]:
+        studies = [paper_table(paper_comparison(results))]
+        for part in render_summary(results, categories, studies) + render_mutants(results.mutants, _SURVIVORS_SHOWN):
             console.print(part)
         click.echo(f"written: {', '.join(str(path) for path in written)}")

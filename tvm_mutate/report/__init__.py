@@ -1,6 +1,5 @@
 """The reports of a campaign, one file a format; all are made of its ``Results``."""
 
-from tvm_mutate.report.critical import critical_table, write_critical
 from tvm_mutate.report.cross_devices import CrossDevice, cross_devices, write_cross_devices
 from tvm_mutate.report.csv_report import write_csv
 from tvm_mutate.report.discrepancy import (
@@ -10,7 +9,6 @@ from tvm_mutate.report.discrepancy import (
     worst_discrepancies,
 )
 from tvm_mutate.report.heat_map import draw_heat_maps, write_heat_maps
-from tvm_mutate.report.paper import PaperComparison, PaperRow, paper_comparison
 from tvm_mutate.report.suite import render_suite, write_suite
 from tvm_mutate.report.summary import Group, Summary, summarize
 from tvm_mutate.report.tally import Tally, tally
@@ -20,23 +18,18 @@ __all__ = [
     "CrossDevice",
     "Discrepancy",
     "Group",
-    "PaperComparison",
-    "PaperRow",
     "Summary",
     "Tally",
     "count_differing_outcomes",
-    "critical_table",
     "cross_devices",
     "draw_heat_maps",
     "largest_by_category",
-    "paper_comparison",
     "render_mutants",
     "render_suite",
     "render_summary",
     "summarize",
     "tally",
     "worst_discrepancies",
-    "write_critical",
     "write_cross_devices",
     "write_csv",
     "write_heat_maps",

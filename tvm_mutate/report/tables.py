@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tvm_mutate.report.discrepancy import Discrepancy
-from tvm_mutate.report.paper import PaperComparison
 from tvm_mutate.report.tally import Tally
 from tvm_mutate.results import CanaryRow, MutantRow, Score
 
@@ -65,18 +64,6 @@ def discrepancy_table(discrepancies: Iterable[Discrepancy]) -> Table:
         devices, shares = "\n".join(each.devices), map(percent, (each.share, each.beyond_share))
         model = f"{each.model}\n({each.behaviour})"  # no column of its own: ids need the width
         table.add_row(*texts(each.id, model, devices, *shares))
-    return table
-
-
-def paper_table(comparison: PaperComparison) -> Table:
-    """The figures of the MutateNN paper beside ours, and what keeps them from being compared."""
-    table = report_table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
-    table.columns[0].max_width = 30
-    table.add_column("where, here", overflow="fold", ratio=1)
-    for row in comparison.rows:
-        table.add_row(*texts(row.claim, percent(row.paper), percent(row.ours), row.where))
-    table.caption = Text(comparison.caveat)
-    table.caption_justify = "left"
     return table
 
 

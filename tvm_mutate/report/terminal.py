@@ -11,14 +11,12 @@ from tvm_mutate.oracle import Verdict
 from tvm_mutate.report.cross_devices import cross_devices
 from tvm_mutate.report.device_tables import agreement_table, cross_table
 from tvm_mutate.report.discrepancy import worst_discrepancies
-from tvm_mutate.report.paper import paper_comparison
 from tvm_mutate.report.summary import Summary, summarize
 from tvm_mutate.report.tables import (
     canary_table,
     category_table,
     discrepancy_table,
     mutant_table,
-    paper_table,
     score_line,
     verdict_table,
 )
@@ -39,8 +37,10 @@ _CROSS_LEGEND = (
 )
 
 
-def render_summary(results: Results, operator_categories: Mapping[str, str]) -> list[RenderableType]:
-    """The summary of a campaign for ``rich.print``: canaries, figures, discrepancies, the paper, the score.
+def render_summary(
+    results: Results, operator_categories: Mapping[str, str], studies: Iterable[RenderableType] = ()
+) -> list[RenderableType]:
+    """The summary of a campaign for ``rich.print``: canaries, figures, discrepancies, tables of studies, the score.
 
     ``operator_categories`` names the category of each operator of the catalogue. The tables are made for 100
     columns.
@@ -52,7 +52,7 @@ def render_summary(results: Results, operator_categories: Mapping[str, str]) -> 
         Text(_LEGEND, style="dim"),
         *_verdict_tables(summary),
         *_discrepancies(results, summary),
-        paper_table(paper_comparison(results)),
+        *studies,
         score_line(summary.total.score),
     ]
     return [line for part in parts for line in (part, Text())][:-1]

@@ -11,9 +11,9 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from tvm_mutate.campaign.critical_site import CriticalRow
 from tvm_mutate.campaign.environment import environment
 from tvm_mutate.results import write_whole
+from tvm_mutate.studies.critical import CriticalRow
 
 FILE_NAME = "critical.json"
 SCHEMA_VERSION = 1

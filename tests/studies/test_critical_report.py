@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from tvm_mutate.campaign.critical_site import CriticalRow
-from tvm_mutate.report import critical_table, write_critical
+from tvm_mutate.studies.critical import CriticalRow
+from tvm_mutate.studies.critical_report import critical_table, write_critical
 
 
 def tried(size: int, *undefined: str) -> dict[str, Any]:

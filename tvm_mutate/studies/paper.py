@@ -10,9 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.table import Table
+from rich.text import Text
+
 from tvm_mutate.mutant import Category
 from tvm_mutate.report.cross_devices import BEHAVIOURS
 from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of, largest_by_category, worst_first
+from tvm_mutate.report.tables import percent, report_table, texts
 from tvm_mutate.results import Results
 
 PAPER_DISCREPANCY = 0.903
@@ -52,6 +56,18 @@ def paper_comparison(results: Results) -> PaperComparison:
     """The two headline figures of the MutateNN paper beside the largest ones of these results."""
     rows = (_discrepancy(results), *_behaviours(results), _degradation(results))
     return PaperComparison(rows, _caveat(results))
+
+
+def paper_table(comparison: PaperComparison) -> Table:
+    """The figures of the MutateNN paper beside ours, and what keeps them from being compared."""
+    table = report_table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
+    table.columns[0].max_width = 30
+    table.add_column("where, here", overflow="fold", ratio=1)
+    for row in comparison.rows:
+        table.add_row(*texts(row.claim, percent(row.paper), percent(row.ours), row.where))
+    table.caption = Text(comparison.caveat)
+    table.caption_justify = "left"
+    return table
 
 
 def _discrepancy(results: Results) -> PaperRow:

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Campaign, Specification, Subject
-from tvm_mutate.campaign.bisection import Bracket, find_bracket, largest
-from tvm_mutate.campaign.critical import CriticalSearch, CriticalSpecification, directions, parameter_of
-from tvm_mutate.campaign.critical_site import CriticalRow, CriticalSite
 from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.record import Baseline
-from tvm_mutate.campaign.requests import CriticalRequest
 from tvm_mutate.campaign.subject import Pair
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
@@ -27,6 +23,18 @@ from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, find_sites
 from tvm_mutate.pipeline import Stages
 from tvm_mutate.results import MutantRow
+from tvm_mutate.studies.critical import (
+    Bracket,
+    CriticalRequest,
+    CriticalRow,
+    CriticalSite,
+    CriticalSpecification,
+    CriticalStudy,
+    directions,
+    find_bracket,
+    largest,
+    parameter_of,
+)
 
 CATALOGUE = builtin_catalogue()
 SIZED = [name for name, operator in CATALOGUE.items() if any(each.magnitude for each in operator.parameters)]
@@ -82,7 +90,8 @@ def test_a_size_has_a_value_on_its_side_of_the_neutral_one(size: float, upwards:
 def searched(subject: Subject, output: Path, operator: str, **chosen) -> list[CriticalRow]:
     parameter = parameter_of(CATALOGUE[operator], None).name
     specification = CriticalSpecification((operator,), until="killed", parameter=parameter, **chosen)
-    return CriticalSearch([subject], [parse_device("llvm")], specification, output, workers=1).conduct().rows
+    study = CriticalStudy(specification)
+    return Campaign([subject], [parse_device("llvm")], specification, output, workers=1, study=study).conduct().rows
 
 
 def test_the_critical_step_is_the_one_that_trying_all_steps_finds(tmp_path: Path):
