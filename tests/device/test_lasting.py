@@ -14,7 +14,7 @@ import psutil
 import pytest
 import tvm
 
-from tvm_mutate.device import LOST, LastingChild, LastingSession, RemoteTasks, demand_for, parse_device, session
+from tvm_mutate.device import EndingKind, LastingChild, LastingSession, RemoteTasks, demand_for, parse_device, session
 from tvm_mutate.device.remote import connect
 
 SECONDS = 20.0
@@ -208,5 +208,5 @@ def test_a_session_is_given_back_when_its_turn_is_over_and_another_waits(
 def test_a_device_that_is_not_there_is_lost_for_a_session(device_servers):
     opened = LastingSession(parse_device(device_servers.device(patience=1)), remembering, "run", RemoteTasks())
     ending = opened.ask(1, SECONDS)
-    assert ending.kind == LOST
+    assert ending.kind == EndingKind.LOST
     assert device_servers.key in ending.reason

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import tvm
 
-from tvm_mutate.device import LOST, RemoteTasks, parse_device, why_absent, why_no_session
+from tvm_mutate.device import EndingKind, RemoteTasks, parse_device, why_absent, why_no_session
 
 SECONDS = 20.0
 
@@ -85,7 +85,7 @@ def test_a_device_that_is_not_there_is_lost_until_it_is_back(device_servers):
     tasks, device = RemoteTasks(), parse_device(device_servers.device(patience=1))
     for _ in range(2):
         ending = tasks.run(device, lambda stage, remote: doubled(remote), "run", SECONDS)
-        assert ending.kind == LOST
+        assert ending.kind == EndingKind.LOST
         assert ending.reason == (
             f"device board: the tracker at {device_servers.tracker} has no server of the key '{device_servers.key}'"
         )
@@ -101,7 +101,7 @@ def test_a_server_that_is_frozen_is_lost_and_holds_nobody_for_ever(device_server
     server.send_signal(signal.SIGSTOP)
     ending = RemoteTasks().run(device, lambda stage, remote: doubled(remote), "run", SECONDS)
     server.send_signal(signal.SIGCONT)
-    assert ending.kind == LOST
+    assert ending.kind == EndingKind.LOST
     assert "became free" in ending.reason or "said nothing" in ending.reason
 
 
@@ -147,7 +147,7 @@ def test_a_task_that_hangs_on_the_device_has_timed_out_only_if_the_device_answer
         os.kill(server.pid, signal.SIGKILL)
 
     ending = RemoteTasks().run(device, lambda stage, remote: wait(stage, remote, kill), "run", 0.5)
-    assert ending.kind == LOST
+    assert ending.kind == EndingKind.LOST
 
 
 def test_a_task_that_hangs_before_it_needs_the_device_has_timed_out_whatever_became_of_that(device_servers):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tvm_mutate.device import parse_device
-from tvm_mutate.evaluate import ContentEvaluator, Preparation, Prepared, RebuildEvaluator, Run, StopRule, prepare
+from tvm_mutate.evaluate import ContentEvaluator, Evaluation, Preparation, Prepared, RebuildEvaluator, StopRule, prepare
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
@@ -31,22 +31,22 @@ class Both:
         self.inputs = load_inputs("zoo://digits", model, limit=IMAGES).data
         self.stages = Stages(Fused(model.module), parse_target(target))
         self.rebuild = RebuildEvaluator(self.stages, self.inputs, parse_device(target), CATALOGUE)
-        self.unmutated: Run = self.rebuild.evaluate(None, SECONDS).value
+        self.unmutated: Evaluation = self.rebuild.evaluate(None, SECONDS).value
         assert self.unmutated.outputs is not None
         self.scores: np.ndarray = self.unmutated.outputs
         wanted = Preparation(folder / "golden.bin", golden_bytes, mutants)
         self.prepared: Prepared = prepare(self.stages, self.inputs, self.scores, wanted, SECONDS).value
         self.content = ContentEvaluator(self.stages, self.inputs, CATALOGUE, self.prepared)
 
-    def run(self, mutant: str, stop: StopRule | None = None) -> Run:
+    def run(self, mutant: str, stop: StopRule | None = None) -> Evaluation:
         """What evaluation by content gives."""
         return self.content.evaluate(CATALOGUE.parse(mutant), SECONDS, self.unmutated.digest, stop).value
 
-    def rebuilt(self, mutant: str, stop: StopRule | None = None) -> Run:
+    def rebuilt(self, mutant: str, stop: StopRule | None = None) -> Evaluation:
         """What the full rebuild gives."""
         return self.rebuild.evaluate(CATALOGUE.parse(mutant), SECONDS, self.unmutated.digest, stop).value
 
-    def scores_of(self, run: Run) -> np.ndarray:
+    def scores_of(self, run: Evaluation) -> np.ndarray:
         """The scores of a run, shape [inputs, classes]; the golden ones where nothing had to run."""
         return self.scores if run.outputs is None else run.outputs
 

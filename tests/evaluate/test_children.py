@@ -10,7 +10,7 @@ import pytest
 
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.evaluate import Run, builder, content
+from tvm_mutate.evaluate import Evaluation, builder, content
 from tvm_mutate.evaluate.red_zones import READ, WRITE
 from tvm_mutate.passes import Accesses
 
@@ -37,7 +37,7 @@ def child(both: Both) -> int | None:
     return None if lasting is None else lasting._process
 
 
-def told(run: Run) -> Run:
+def told(run: Evaluation) -> Evaluation:
     """What of a run has to be the same every time, its scores apart."""
     return replace(run, build_seconds=0.0, run_seconds=(), kernel_seconds=0.0, outputs=None)
 
@@ -69,7 +69,7 @@ def test_a_mutant_comes_to_the_same_run_in_own_child(both: Both, monkeypatch: py
     for mutant, ending in zip(mutants, shared, strict=True):
         own = both.content.evaluate(CATALOGUE.parse(mutant), SECONDS, both.unmutated.digest)
         assert (own.kind, own.stage) == (ending.kind, ending.stage), mutant
-        if isinstance(own.value, Run):
+        if isinstance(own.value, Evaluation):
             assert told(own.value) == told(ending.value), mutant
             assert both.scores_of(own.value).tobytes() == both.scores_of(ending.value).tobytes(), mutant
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.evaluate import Run
+from tvm_mutate.evaluate import Evaluation
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
 from tvm_mutate.evaluate.keys import GoldenKeys
 from tvm_mutate.evaluate.program_run import ProgramRun, run_calls
@@ -47,7 +47,7 @@ class InAnotherProcess:
         digests = write_library(functions, self._both.stages.target, path, tir_pipeline=pipeline).digests
         return {name: ProcessKernel(str(path), name, digest) for name, digest in digests.items()}
 
-    def run(self, mutant: str) -> Run:
+    def run(self, mutant: str) -> Evaluation:
         """What the evaluation gives."""
         selections = selections_by_slot(CATALOGUE.parse(mutant).mutations, CATALOGUE)
         folder = self._folder / f"mutant-{len(list(self._folder.iterdir()))}"

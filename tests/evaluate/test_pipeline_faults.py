@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvm_mutate.evaluate import Run, Unsuitable
+from tvm_mutate.evaluate import Evaluation, Unsuitable
 
 from .conftest import CATALOGUE, IMAGES, SECONDS, Both
 
@@ -25,7 +25,7 @@ OF_ALL_KINDS = (
 @pytest.mark.parametrize("mutant", OF_ALL_KINDS)
 def test_a_fault_gives_the_bits_of_the_full_rebuild(both: Both, mutant: str):
     found, rebuilt = both.run(mutant), both.rebuilt(mutant)
-    assert isinstance(found, Run)
+    assert isinstance(found, Evaluation)
     assert both.scores_of(found).tobytes() == both.scores_of(rebuilt).tobytes()
     assert found.applied == rebuilt.applied
     assert all(each.changed for each in found.applied)

@@ -15,10 +15,10 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Ending, Remote, parse_device
 from tvm_mutate.evaluate import (
     ContentEvaluator,
+    Evaluation,
     Preparation,
     PreparedSession,
     RebuildEvaluator,
-    Run,
     SessionEvaluator,
     SessionPreparation,
     StopRule,
@@ -73,7 +73,7 @@ class OnDevice:
         self.inputs = np.random.default_rng(4).normal(size=(IMAGES, 3, 8, 8)).astype("float32")
         self.stages = Stages(Fused(model.module), parse_target(self.device.target))
         self.rebuild = RebuildEvaluator(self.stages, self.inputs, self.device, self.catalogue)
-        self.unmutated: Run = self.rebuild.evaluate(None, SECONDS).value
+        self.unmutated: Evaluation = self.rebuild.evaluate(None, SECONDS).value
         self.scores: np.ndarray = self.unmutated.outputs
         wanted = SessionPreparation(folder, golden_bytes)
         prepared = prepare_session(self.stages, self.inputs, self.scores, self.device, self.catalogue, wanted, SECONDS)
@@ -84,13 +84,13 @@ class OnDevice:
     def ending(self, mutant: str, stop: StopRule | None = None, seconds: float = SECONDS) -> Ending:
         return self.evaluator.evaluate(self.catalogue.parse(mutant), seconds, self.unmutated.digest, stop)
 
-    def run(self, mutant: str, stop: StopRule | None = None) -> Run:
+    def run(self, mutant: str, stop: StopRule | None = None) -> Evaluation:
         return self.ending(mutant, stop).value
 
-    def rebuilt(self, mutant: str, stop: StopRule | None = None) -> Run:
+    def rebuilt(self, mutant: str, stop: StopRule | None = None) -> Evaluation:
         return self.rebuild.evaluate(self.catalogue.parse(mutant), SECONDS, self.unmutated.digest, stop).value
 
-    def scores_of(self, run: Run) -> np.ndarray:
+    def scores_of(self, run: Evaluation) -> np.ndarray:
         return self.scores if run.outputs is None else run.outputs
 
 

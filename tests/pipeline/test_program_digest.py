@@ -19,13 +19,13 @@ from tvm_mutate.pipeline import Stages
 
 BUILD = """
 import os, pathlib, sys, tempfile
-from tvm_mutate.kernels import Program, parse_target
+from tvm_mutate.kernels import CompiledModel, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
 stages = Stages(load_model("zoo://alexnet").module, parse_target(sys.argv[1]))
 folder = pathlib.Path(tempfile.mkdtemp())
-print(Program(stages.runnable(stages.at(Slot.KERNEL)), stages.target, folder).digest)
+print(CompiledModel(stages.runnable(stages.at(Slot.KERNEL)), stages.target, folder).digest)
 """
 
 

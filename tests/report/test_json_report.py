@@ -13,9 +13,9 @@ import pytest
 
 from tvm_mutate.campaign.record import Baseline, lost_row, mutant_row
 from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.device import LOST, Ending
+from tvm_mutate.device import Ending, EndingKind
 from tvm_mutate.errors import UsageError
-from tvm_mutate.evaluate import RUNNING, Run
+from tvm_mutate.evaluate import RUNNING, Evaluation
 from tvm_mutate.mutant import Category, Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, Rung, Verdict, parse_oracle
@@ -86,11 +86,13 @@ def test_the_schema_fits_the_rows_that_campaigns_make(three_devices, tmp_path):
     )
     catalogue, oracle = load_catalogue(), parse_oracle("top-1")
     mutant = catalogue.parse("canary.negate-output@main#*")
-    run = Run(applied=(), digest="cd", build_seconds=1.0, outputs=-scores, run_seconds=(0.1, 0.1))
+    run = Evaluation(applied=(), digest="cd", build_seconds=1.0, outputs=-scores, run_seconds=(0.1, 0.1))
     rows = [
-        lost_row(mutant, baseline, "died", "gone", oracle, catalogue),
-        lost_row(mutant, baseline, LOST, "gone", oracle, catalogue),
-        mutant_row(mutant, baseline, Ending("finished", RUNNING, 2.0, run), np.array([0, 1]), oracle, catalogue),
+        lost_row(mutant, baseline, EndingKind.DIED, "gone", oracle, catalogue),
+        lost_row(mutant, baseline, EndingKind.LOST, "gone", oracle, catalogue),
+        mutant_row(
+            mutant, baseline, Ending(EndingKind.FINISHED, RUNNING, 2.0, run), np.array([0, 1]), oracle, catalogue
+        ),
     ]
     assert find_fault(plain(msgspec.structs.replace(three_devices, mutants=tuple(rows), discrepancies=()))) is None
 

@@ -11,8 +11,8 @@ import numpy as np
 import xxhash
 
 from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.device import LOST, Ending
-from tvm_mutate.evaluate import COMPILING, RUNNING, Prepared, PreparedSession, Progress, Run
+from tvm_mutate.device import Ending, EndingKind
+from tvm_mutate.evaluate import COMPILING, RUNNING, Evaluation, Prepared, PreparedSession, Progress
 from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge, latency_difference
 from tvm_mutate.results import EvaluationPath, MutantRow
@@ -74,8 +74,8 @@ def mutant_row(
     path_reason: str = "",
 ) -> MutantRow:
     """The row of one mutant on one device; ``path_reason`` says why it was rebuilt although kernels should be run."""
-    run: Run | None = ending.value
-    told: Run | Progress | None = run or ending.note
+    run: Evaluation | None = ending.value
+    told: Evaluation | Progress | None = run or ending.note
     applied = told.applied if told else ()
     sites = sum(len(each.sites) for each in applied if each.changed)
     comparison = _comparison(run, baseline, right_labels, oracle) if run else None
@@ -115,7 +115,7 @@ def mutant_row(
 
 
 def lost_row(
-    mutant: Mutant, baseline: Baseline, kind: str, reason: str, oracle: Oracle, catalogue: Catalogue
+    mutant: Mutant, baseline: Baseline, kind: EndingKind, reason: str, oracle: Oracle, catalogue: Catalogue
 ) -> MutantRow:
     """The row of a mutant of which nothing is known: the worker process itself ``died``, or the device was lost."""
     ending = Ending(kind, RUNNING, 0.0, reason=reason)
@@ -136,7 +136,7 @@ def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[
     }
 
 
-def _comparison(run: Run, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle) -> Comparison:
+def _comparison(run: Evaluation, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle) -> Comparison:
     """The comparison of a run with golden, over the inputs that ran; the same code has golden's outputs."""
     golden = np.load(baseline.outputs)
     if run.outputs is None:
@@ -156,7 +156,12 @@ def _above_the_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> n
 
 
 def _judgement(
-    ending: Ending, run: Run | None, baseline: Baseline, comparison: Comparison | None, oracle: Oracle, applied: bool
+    ending: Ending,
+    run: Evaluation | None,
+    baseline: Baseline,
+    comparison: Comparison | None,
+    oracle: Oracle,
+    applied: bool,
 ) -> dict[str, Any]:
     outcome = _outcome(ending)
     code_differs = run.digest != baseline.digest if run else None
@@ -184,15 +189,15 @@ def digest_of_outputs(outputs: np.ndarray) -> str:
 
 def _outcome(ending: Ending) -> Outcome:
     """A compiler that raises or dies is a compile error: the mutant never came to life."""
-    if ending.kind == "finished":
+    if ending.kind == EndingKind.FINISHED:
         return Outcome.COMPLETED
-    if ending.kind == LOST:
+    if ending.kind == EndingKind.LOST:
         return Outcome.DEVICE_LOST
-    if ending.kind == "timed out":
+    if ending.kind == EndingKind.TIMED_OUT:
         return Outcome.TIMEOUT
     if ending.stage == COMPILING:
         return Outcome.COMPILE_ERROR
-    return Outcome.CRASH if ending.kind == "died" else Outcome.EXCEPTION
+    return Outcome.CRASH if ending.kind == EndingKind.DIED else Outcome.EXCEPTION
 
 
 def mark_duplicates(rows: Iterable[MutantRow]) -> list[MutantRow]:

@@ -28,7 +28,7 @@ from tvm_mutate.campaign.subject import Pair, Plan, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, check_specification
 from tvm_mutate.campaign.trust import CANARIES, baseline_row, canary_row, trusted
 from tvm_mutate.campaign.undefined import undefined_requests
-from tvm_mutate.device import LOST, Device, DeviceLostError, held_folder
+from tvm_mutate.device import Device, DeviceLostError, EndingKind, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, parse_oracle
@@ -76,7 +76,8 @@ class Study:
 
     def lost_row(self, request: MutantRequest, error: Exception) -> Any:
         """The row of a mutant whose worker died or whose device was lost."""
-        catalogue, kind = load_catalogue(), LOST if isinstance(error, DeviceLostError) else "died"
+        catalogue = load_catalogue()
+        kind = EndingKind.LOST if isinstance(error, DeviceLostError) else EndingKind.DIED
         mutant = catalogue.parse(request.mutant)
         return lost_row(mutant, request.baseline, kind, str(error), parse_oracle(request.oracle), catalogue)
 

@@ -17,16 +17,16 @@ from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRe
 from tvm_mutate.campaign.sending import RequestReader
 from tvm_mutate.campaign.subject import Pair, Subject
 from tvm_mutate.campaign.undefined import undefined_row
-from tvm_mutate.device import LOST, Device, DeviceLostError, Ending, RemoteTasks, die_with_parent
+from tvm_mutate.device import Device, DeviceLostError, Ending, EndingKind, RemoteTasks, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import (
     ContentEvaluator,
+    Evaluation,
     Examiner,
     Preparation,
     Prepared,
     PreparedSession,
     RebuildEvaluator,
-    Run,
     SessionEvaluator,
     SessionPreparation,
     StopRule,
@@ -129,7 +129,9 @@ class Worker:
         oracle = parse_oracle(request.oracle)
         ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracle))
         row = mutant_row(mutant, request.baseline, ending, right, oracle, self.catalogue, path, reason)
-        return MutantAnswer(row, ending.value.outputs if request.scores and isinstance(ending.value, Run) else None)
+        return MutantAnswer(
+            row, ending.value.outputs if request.scores and isinstance(ending.value, Evaluation) else None
+        )
 
     def examine(self, request: UndefinedRequest) -> UndefinedRow:
         """The row of a mutant's accesses outside its buffers."""
@@ -198,15 +200,15 @@ class Worker:
         return self._models.of(subject.name, load)
 
 
-def _golden(ending: Ending, request: BaselineRequest) -> Run:
-    if ending.kind == LOST:
+def _golden(ending: Ending, request: BaselineRequest) -> Evaluation:
+    if ending.kind == EndingKind.LOST:
         raise DeviceLostError(ending.reason)
-    if ending.kind != "finished":
+    if ending.kind != EndingKind.FINISHED:
         raise UntrustedError(
             f"the unmutated {request.subject.name} does not work on {request.device.name}: it {ending.kind} "
             f"in the stage {ending.stage!r} ({ending.reason}); mend that first"
         )
-    run: Run = ending.value
+    run: Evaluation = ending.value
     if run.outputs is not None and not np.isfinite(run.outputs).all():
         raise UntrustedError(
             f"the unmutated {request.subject.name} gives NaN or infinite scores on {request.device.name}; "

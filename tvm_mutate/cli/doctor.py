@@ -15,7 +15,7 @@ from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.cli.door import output_console, progress_console
 from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_option
 from tvm_mutate.cli.processor import obstacle
-from tvm_mutate.device import Device, held_folder, parse_device, parse_devices, run_isolated, why_no_session
+from tvm_mutate.device import Device, EndingKind, held_folder, parse_device, parse_devices, run_isolated, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.kernels import generate, generated_text, missing_compiler, parse_target
 from tvm_mutate.model import load_model
@@ -77,7 +77,7 @@ def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tup
 def _examine(device: Device, subject: Subject, folder: Path, quiet: bool) -> tuple[str, str, str]:
     """Whether code is generated for a device, whether it runs that, and what became of the canaries."""
     ending = run_isolated(lambda _stage: _code_size(device.target, subject.reference), _CODE_SECONDS)
-    if ending.kind != "finished":
+    if ending.kind != EndingKind.FINISHED:
         return f"no: {ending.reason}", "-", "-"
     code = f"yes ({ending.value // 1024} KiB)"
     if (reason := _why_not_run(device)) is not None:

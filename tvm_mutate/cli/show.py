@@ -15,7 +15,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.constant_text import constant_differences, script_with_constants
 from tvm_mutate.cli.door import output_console
 from tvm_mutate.cli.options import shape_option, shapes_of
-from tvm_mutate.device import run_isolated
+from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import generate, generated_text, host_text, parse_target
 from tvm_mutate.model import load_model
@@ -120,7 +120,7 @@ def code_difference(mutant: Mutant, stages: Stages, catalogue: Catalogue, contex
         (str(mutant), selections_by_slot(mutant.mutations, catalogue)),
     ):
         ending = run_isolated(lambda _stage, chosen=selections: _code(chosen, stages), _CODE_SECONDS)  # type: ignore[misc]
-        if ending.kind != "finished":
+        if ending.kind != EndingKind.FINISHED:
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
     (code, host), (mutated_code, mutated_host) = texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import enum
 import gc
 import math
 import os
@@ -35,17 +36,31 @@ _SIGN_SECONDS = 0.1
 _ADDED_BY_TVM = "\nError in pass: "
 
 
+class EndingKind(str, enum.Enum):
+    """How a task in a child process ended; only a task on a remote device can end with the device lost."""
+
+    FINISHED = "finished"
+    RAISED = "raised"
+    DIED = "died"
+    TIMED_OUT = "timed out"
+    LOST = "lost"
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __format__(self, specification: str) -> str:
+        return format(self.value, specification)
+
+
 @dataclass(frozen=True)
 class Ending:
-    """How a task ended: ``finished`` with a value, or ``raised``, ``died`` or ``timed out``, and in which stage.
+    """How a task ended, in which stage, and after how many wall-clock seconds.
 
-    A task on a remote device may have ``lost`` it, too.
-
-    ``reason`` is one line for people; ``seconds`` is the wall-clock time of the child; ``note`` is the last thing
-    that the task had to say when it entered a stage, whatever became of it afterwards.
+    ``value`` is the result of a task that finished, ``reason`` one line that says why another one ended. ``note`` is
+    the last note that the task sent with a stage, however the task ended.
     """
 
-    kind: str
+    kind: EndingKind
     stage: str
     seconds: float
     value: Any = None
@@ -110,7 +125,7 @@ class Children:
             finally:
                 kill_group(child)
                 receiver.close()
-        if ending.kind == "died":
+        if ending.kind == EndingKind.DIED:
             self._leaving = None  # it has been waited for, and its number may be another's
         return ending
 
@@ -153,10 +168,10 @@ def be_child(work: Callable[[], object], output: int, headroom: int | None) -> N
 def answer(task: Callable[[Stage], Any], sender: Connection) -> None:
     """Runs a task in a child, and tells its parent the stages that it enters, and its value or what it raised."""
     try:
-        sender.send(("finished", task(_Signs(sender).give)))
+        sender.send((EndingKind.FINISHED, task(_Signs(sender).give)))
     except BaseException as error:
         traceback.print_exc()
-        sender.send(("raised", _one_line(error)))
+        sender.send((EndingKind.RAISED, _one_line(error)))
 
 
 class _Signs:
@@ -195,12 +210,12 @@ def watch(child: int, receiver: Connection, limit: TimeLimit, output: int) -> En
     stage, note = "start", None
     started = limit.since
 
-    def ending(kind: str, value: Any = None, reason: str = "") -> Ending:
+    def ending(kind: EndingKind, value: Any = None, reason: str = "") -> Ending:
         return Ending(kind, stage, time.monotonic() - started, value, reason, note)
 
     while True:
         if not limit.hears(receiver):
-            return ending("timed out", reason="no end within the time limit")
+            return ending(EndingKind.TIMED_OUT, reason="no end within the time limit")
         try:
             kind, value = receiver.recv()
         except (EOFError, OSError):
@@ -209,12 +224,12 @@ def watch(child: int, receiver: Connection, limit: TimeLimit, output: int) -> En
             limit.begin_anew()
             stage, told = value
             note = note if told is None else told
-        elif kind == "raised":
+        elif kind == EndingKind.RAISED:
             return ending(kind, reason=value)
         else:
             return ending(kind, value=value)
     _, status = os.waitpid(child, 0)
-    return ending("died", reason=_death(status, output))
+    return ending(EndingKind.DIED, reason=_death(status, output))
 
 
 class TimeLimit:

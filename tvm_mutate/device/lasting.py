@@ -16,6 +16,7 @@ from typing import IO, Any
 from tvm_mutate.device.isolation import (
     PATIENCE,
     Ending,
+    EndingKind,
     Stage,
     TimeLimit,
     answer,
@@ -61,7 +62,7 @@ class LastingChild:
             fresh = self._child is None
             self._child = self._child or _Child(self._make, self._headroom)
             ending = self._child.ask(request, seconds, self._patience)
-            if ending.kind in ("finished", "raised"):
+            if ending.kind in (EndingKind.FINISHED, EndingKind.RAISED):
                 if self._most_kept is not None and self._child.kept_bytes() > self._most_kept:
                     self.close()
                 return ending

@@ -8,6 +8,7 @@ from typing import Protocol
 import tvm
 
 from tvm_mutate.device.device import Device
+from tvm_mutate.device.isolation import EndingKind
 from tvm_mutate.device.remote import Break, last_line
 
 
@@ -50,5 +51,5 @@ class Local:
         try:
             self._runtime.sync()
         except Exception:
-            return Break("died", f"{last_line(error)} on {self._device.name}")
+            return Break(EndingKind.DIED, f"{last_line(error)} on {self._device.name}")
         return None

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from tvm_mutate.device.device import Device
-from tvm_mutate.device.isolation import ENDURANCE, Ending, Stage, run_isolated
+from tvm_mutate.device.isolation import ENDURANCE, Ending, EndingKind, Stage, run_isolated
 from tvm_mutate.device.remote import Break, DeviceLostError, Remote, why_absent
 
 CONNECTING = "connect"
-LOST = "lost"
 ATTEMPTS = 3
 # A client waits for its device, and has no processor time of its own: that is how much longer it may take.
 CLIENT_PATIENCE = 2.0
@@ -38,22 +37,22 @@ class RemoteTasks:
         """
         for _ in range(ATTEMPTS):
             ending = self._attempt(device, task, seconds, headroom_bytes)
-            if not isinstance(ending.value, Break) or ending.value.kind != "broken":
+            if not isinstance(ending.value, Break) or ending.value.kind is not None:
                 break
         found = ending.value
-        if isinstance(found, Break) and found.kind == "broken":
-            return ended(ending, "died", f"the connection broke {ATTEMPTS} times: {found.reason}")
         if isinstance(found, Break):
+            if found.kind is None:
+                return ended(ending, EndingKind.DIED, f"the connection broke {ATTEMPTS} times: {found.reason}")
             ending = ended(ending, found.kind, found.reason)
-        if ending.kind == "timed out":
+        if ending.kind == EndingKind.TIMED_OUT:
             absence = absence_of(device, ending.stage, running)
-            ending = ended(ending, LOST, absence) if absence else ending
+            ending = ended(ending, EndingKind.LOST, absence) if absence else ending
         self.note(device, ending)
         return ending
 
     def note(self, device: Device, ending: Ending) -> None:
         """Remembers whether the device was lost over a task."""
-        (self._lost.add if ending.kind == LOST else self._lost.discard)(device.name)
+        (self._lost.add if ending.kind == EndingKind.LOST else self._lost.discard)(device.name)
 
     def remote(self, device: Device, seconds: float, stage: Stage) -> Remote:
         """A session to be opened by a task, which the server ends after so many seconds.
@@ -70,7 +69,7 @@ class RemoteTasks:
             try:
                 remote = self.remote(device, ENDURANCE * seconds, stage)
             except DeviceLostError as error:
-                return Break("lost", str(error))
+                return Break(EndingKind.LOST, str(error))
             try:
                 return task(stage, remote)
             except Exception as error:
@@ -102,11 +101,11 @@ def why_no_session(device: Device, patience: float | None = None) -> str:
         return ""
 
     ending = run_isolated(probe, _FAREWELL_SECONDS, patience=CLIENT_PATIENCE)
-    if ending.kind != "finished":
+    if ending.kind != EndingKind.FINISHED:
         return f"device {device.name}: its server does not answer ({ending.reason})"
     return str(ending.value)
 
 
-def ended(ending: Ending, kind: str, reason: str) -> Ending:
+def ended(ending: Ending, kind: EndingKind, reason: str) -> Ending:
     """An ending without a value, of another kind and for another reason."""
     return replace(ending, kind=kind, value=None, reason=reason)

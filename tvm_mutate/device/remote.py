@@ -25,6 +25,7 @@ from tvm.error import RPCError, RPCSessionTimeoutError
 from tvm.rpc import base
 
 from tvm_mutate.device.device import Device
+from tvm_mutate.device.isolation import EndingKind
 from tvm_mutate.errors import MutateError
 from tvm_mutate.server import DEATH
 
@@ -42,12 +43,9 @@ class DeviceLostError(MutateError):
 
 @dataclass(frozen=True)
 class Break:
-    """How a session ended before its time: ``lost``, ``broken``, ``died`` or ``timed out``, and why.
+    """How a session ended early, and why; ``kind`` is None if either the device or the mutant broke the connection."""
 
-    Broken is a connection of which nobody knows whether the device or the mutant ended it.
-    """
-
-    kind: str
+    kind: EndingKind | None
     reason: str
 
 
@@ -82,15 +80,15 @@ class Remote:
     def break_of(self, error: Exception) -> Break | None:
         """What an error says of the session; None where it is an error of the program, and the session is well."""
         if isinstance(error, DeviceLostError):
-            return Break("lost", str(error))
+            return Break(EndingKind.LOST, str(error))
         if self._session is None:
             return None
         if isinstance(error, RPCSessionTimeoutError):
-            return Break("timed out", "the server ended the session at its time limit")
+            return Break(EndingKind.TIMED_OUT, "the server ended the session at its time limit")
         died = _DIED.search(str(error))
         if died:
-            return Break("died" if died[1] in _OF_ITS_OWN else "broken", f"{died[1]} on {self._device.name}")
-        return None if isinstance(error, RPCError) or self._is_well() else Break("broken", last_line(error))
+            return Break(EndingKind.DIED if died[1] in _OF_ITS_OWN else None, f"{died[1]} on {self._device.name}")
+        return None if isinstance(error, RPCError) or self._is_well() else Break(None, last_line(error))
 
     def _is_well(self) -> bool:
         assert self._session is not None

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tvm_mutate.device.device import Device
-from tvm_mutate.device.isolation import ENDURANCE, PATIENCE, Ending, Stage
+from tvm_mutate.device.isolation import ENDURANCE, PATIENCE, Ending, EndingKind, Stage
 from tvm_mutate.device.lasting import Answer, LastingChild
 from tvm_mutate.device.local import Local, Place
-from tvm_mutate.device.persistence import ATTEMPTS, CLIENT_PATIENCE, CONNECTING, LOST, RemoteTasks, absence_of, ended
+from tvm_mutate.device.persistence import ATTEMPTS, CLIENT_PATIENCE, CONNECTING, RemoteTasks, absence_of, ended
 from tvm_mutate.device.remote import Break, DeviceLostError, demand_for
 
 # A session is renewed when so much of its time is over: a request that begins then has the rest.
@@ -56,16 +56,16 @@ class LastingSession:
             ending = self._child.ask(request, seconds)
             self._harmed |= harmful
             found = ending.value
-            if ending.kind == "finished" and not isinstance(found, Break):
+            if ending.kind == EndingKind.FINISHED and not isinstance(found, Break):
                 return self._noted(ending)
-            if not (ending.kind == "raised" and ending.stage == self._running):
+            if not (ending.kind == EndingKind.RAISED and ending.stage == self._running):
                 self.close()
-            if isinstance(found, Break) and found.kind == "lost":
-                return self._noted(ended(ending, LOST, found.reason))
-            if ending.kind == "timed out" and ending.stage == CONNECTING:
+            if isinstance(found, Break) and found.kind == EndingKind.LOST:
+                return self._noted(ended(ending, EndingKind.LOST, found.reason))
+            if ending.kind == EndingKind.TIMED_OUT and ending.stage == CONNECTING:
                 break
-            own = ending.stage == self._running and not (isinstance(found, Break) and found.kind == "broken")
-            old = isinstance(found, Break) and found.kind == "timed out" and not young
+            own = ending.stage == self._running and not (isinstance(found, Break) and found.kind is None)
+            old = isinstance(found, Break) and found.kind == EndingKind.TIMED_OUT and not young
             if own and not old and not harmed:
                 return self._noted(self._told(ending))
             self.close()
@@ -93,7 +93,7 @@ class LastingSession:
         try:
             place = self._place(stage)
         except DeviceLostError as error:
-            lost = Break("lost", str(error))
+            lost = Break(EndingKind.LOST, str(error))
             return lambda _stage, _request: lost
         made: list[Answer] = []
 
@@ -115,20 +115,22 @@ class LastingSession:
 
     def _told(self, ending: Ending) -> Ending:
         """What a request came to that is to blame itself."""
-        if isinstance(ending.value, Break):
+        if isinstance(ending.value, Break) and ending.value.kind is not None:
             return ended(ending, ending.value.kind, ending.value.reason)
-        if ending.kind == "timed out" and self.device.is_remote:
+        if ending.kind == EndingKind.TIMED_OUT and self.device.is_remote:
             absence = absence_of(self.device, ending.stage, self._running)
-            return ended(ending, LOST, absence) if absence else ending
+            return ended(ending, EndingKind.LOST, absence) if absence else ending
         return ending
 
     def _given_up(self, ending: Ending) -> Ending:
         """What is said of a request after the last attempt."""
         reason = ending.value.reason if isinstance(ending.value, Break) else ending.reason
         if ending.stage == self._running:
-            return ended(ending, "died", f"the connection broke {ATTEMPTS} times: {reason}")
+            return ended(ending, EndingKind.DIED, f"the connection broke {ATTEMPTS} times: {reason}")
         absence = absence_of(self.device, ending.stage, self._running) if self.device.is_remote else ""
-        return ended(ending, LOST, absence or f"device {self.device.name}: no session could be prepared: {reason}")
+        return ended(
+            ending, EndingKind.LOST, absence or f"device {self.device.name}: no session could be prepared: {reason}"
+        )
 
     def _noted(self, ending: Ending) -> Ending:
         self._tasks.note(self.device, ending)

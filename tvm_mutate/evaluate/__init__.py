@@ -1,7 +1,7 @@
 """Evaluation: what a mutant's build computes on the inputs."""
 
 from tvm_mutate.evaluate.content import ContentEvaluator
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, Unsuitable
 from tvm_mutate.evaluate.examination import Examination, Examiner, UndefinedAccess
 from tvm_mutate.evaluate.parting import MARGIN, KernelParting, KernelSession, LocalSession, find_kernel_parting
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
@@ -14,6 +14,7 @@ __all__ = [
     "MARGIN",
     "RUNNING",
     "ContentEvaluator",
+    "Evaluation",
     "Examination",
     "Examiner",
     "KernelParting",
@@ -24,7 +25,6 @@ __all__ = [
     "PreparedSession",
     "Progress",
     "RebuildEvaluator",
-    "Run",
     "SessionEvaluator",
     "SessionPreparation",
     "StopRule",

@@ -16,7 +16,7 @@ from tvm.ir import BaseFunc
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Stage
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, Unsuitable
 from tvm_mutate.evaluate.keys import AnyKernel, ConstantKeys, MutatedProgram, value_keys
 from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, Program, take_program
 from tvm_mutate.evaluate.red_zones import KINDS
@@ -43,7 +43,7 @@ class Built(Generic[AnyKernel]):
     """
 
     mutated: MutatedProgram[AnyKernel]
-    run: Run
+    run: Evaluation
     harmless: frozenset[str]
     marked: Mapping[str, PrimFunc]
 
@@ -71,14 +71,14 @@ class MutantBuilder(Generic[AnyKernel]):
         self._digests = {name: kernel.digest for name, kernel in plain.items()}
         self.constants = ConstantKeys()
         self.keys = tuple(value_keys(program, self._digests, self.constants))
-        self._finished: OrderedDict[str, Run] = OrderedDict()
+        self._finished: OrderedDict[str, Evaluation] = OrderedDict()
 
     def prepare(self, selections: Selections) -> None:
         """Calculates what all mutants of a kind share, before children are forked for them."""
         if Slot.PIPELINE in selections:
             _ = self._lowered
 
-    def remember(self, run: Run) -> None:
+    def remember(self, run: Evaluation) -> None:
         """Keeps a finished run for mutants that have the same code."""
         self._finished[run.digest] = run
         if len(self._finished) > _REMEMBERED:
@@ -91,7 +91,7 @@ class MutantBuilder(Generic[AnyKernel]):
         same_code: str,
         folder: Path,
         harmless_only: bool = False,
-    ) -> Run | Unsuitable | Built[AnyKernel]:
+    ) -> Evaluation | Unsuitable | Built[AnyKernel]:
         """The mutant ready to run, or what is known of it without a run: prove, compile, classify.
 
         The digest of a run whose code is that of the unmutated model is ``same_code``. With ``harmless_only``
@@ -110,7 +110,7 @@ class MutantBuilder(Generic[AnyKernel]):
         stage(COMPILING, Progress(tuple(applied)))
         proof = proof_of(self.stages, selections, applied)
         if proof is not None:
-            return Run(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
+            return Evaluation(tuple(applied), "", time.monotonic() - started, kernel_runs=0, proof=proof)
         functions = program.called()
         known = self._kernels_known(functions, selections)
         changed = {name: function for name, function in functions.items() if name not in known}
@@ -130,12 +130,12 @@ class MutantBuilder(Generic[AnyKernel]):
         stage(RUNNING, Progress(tuple(applied), undefined))
         outputs = [mutated.keys[number] for number in program.outputs]
         if outputs == [self.keys[number] for number in self.program.outputs]:
-            return Run(tuple(applied), same_code, built, kernel_runs=0)
+            return Evaluation(tuple(applied), same_code, built, kernel_runs=0)
         digest = (outputs[0] or b"").hex()
         if digest in self._finished:
             return replace(self._finished[digest], applied=tuple(applied), build_seconds=built)
         marked = marked_functions({name: changed[name] for name in mutated.changed}, selections)
-        return Built(mutated, Run(tuple(applied), digest, built, undefined=undefined), harmless, marked)
+        return Built(mutated, Evaluation(tuple(applied), digest, built, undefined=undefined), harmless, marked)
 
     def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
         """Whether a mutant's calls may be others than those of the unmutated program."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.device import Children, Ending, LastingChild, Stage, mutant_headroom
+from tvm_mutate.device import Children, Ending, EndingKind, LastingChild, Stage, mutant_headroom
 from tvm_mutate.evaluate.builder import Built, MayDoHarmError, MutantBuilder, is_structured
-from tvm_mutate.evaluate.evaluation import RUNNING, Run, Unsuitable
+from tvm_mutate.evaluate.evaluation import RUNNING, Evaluation, Unsuitable
 from tvm_mutate.evaluate.host import HostMemory, HostRow, constants_of, run_on_host
 from tvm_mutate.evaluate.keys import GoldenKeys
 from tvm_mutate.evaluate.preparation import Prepared, merged
@@ -73,7 +73,7 @@ class ContentEvaluator:
         gc.freeze()  # the children's collector leaves what they inherit alone, and so shared
 
     def evaluate(self, mutant: Mutant, seconds: float, same_code: str, stop: StopRule | None = None) -> Ending:
-        """The ending of evaluating the mutant; its value is a Run, or Unsuitable.
+        """The ending of evaluating the mutant; its value is an Evaluation, or Unsuitable.
 
         The digest of a run with the code of the unmutated model is ``same_code``. With ``stop`` the inputs after the
         one that satisfies it are not run.
@@ -93,7 +93,7 @@ class ContentEvaluator:
             ending = self._shared_child.ask(replace(task, harmless_only=True), seconds)
             if _is_conclusive(ending):
                 return ending
-            if ending.kind != "finished" or ending.value is not None:
+            if ending.kind != EndingKind.FINISHED or ending.value is not None:
                 self._shared_child.close()
         return self._run_in_own_child(task, seconds)
 
@@ -101,7 +101,7 @@ class ContentEvaluator:
         self._builder.prepare(selections_by_slot(task.mutant.mutations, self.catalogue))
         return self._children.run(lambda stage: self._run(stage, task), seconds, mutant_headroom())
 
-    def _run_in_shared_child(self, stage: Stage, task: _Task) -> Run | Unsuitable | None:
+    def _run_in_shared_child(self, stage: Stage, task: _Task) -> Evaluation | Unsuitable | None:
         """The evaluation of a mutant in the shared child; None if the mutant may do harm.
 
         The mutant runs in a thread of its own: TVM has a pool of temporary buffers for each thread, and the pool of a
@@ -117,13 +117,13 @@ class ContentEvaluator:
         return found
 
     def _remember(self, found: Any) -> None:
-        if isinstance(found, Run) and found.outputs is not None:
+        if isinstance(found, Evaluation) and found.outputs is not None:
             self._builder.remember(found)
 
     def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, Kernel]:
         return build_batch(functions, self.stages.target, folder, tir_pipeline, self._toolchain)
 
-    def _run(self, stage: Stage, task: _Task) -> Run | Unsuitable:
+    def _run(self, stage: Stage, task: _Task) -> Evaluation | Unsuitable:
         selections = selections_by_slot(task.mutant.mutations, self.catalogue)
         built = self._builder.build(selections, stage, task.same_code, task.folder, task.harmless_only)
         if not isinstance(built, Built):
@@ -161,6 +161,6 @@ def _is_conclusive(ending: Ending) -> bool:
     The mutant was proved to be harmless, and did nothing that contradicts the proof.
     """
     found = ending.value
-    if isinstance(found, Run):
+    if isinstance(found, Evaluation):
         return WRITE not in (found.undefined or ())
-    return isinstance(found, Unsuitable) or ending.kind == "timed out"
+    return isinstance(found, Unsuitable) or ending.kind == EndingKind.TIMED_OUT

@@ -14,7 +14,7 @@ RUNNING = "run"
 
 
 @dataclass(frozen=True)
-class Run:
+class Evaluation:
     """What one build of a model gave: the digest of its code, its scores, and times in seconds.
 
     ``outputs`` has shape [inputs, classes]; None if the code is that of the unmutated build, so that nothing had to
@@ -43,7 +43,7 @@ class Run:
         """How many sites were rewritten in functions that came out structurally different."""
         return sum(len(each.sites) for each in self.applied if each.changed)
 
-    def completed(self, run: InputsRun) -> Run:
+    def completed(self, run: InputsRun) -> Evaluation:
         """The same with what running the inputs gave."""
         trace = run.trace
         return replace(

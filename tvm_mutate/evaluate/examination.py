@@ -12,7 +12,7 @@ import numpy as np
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.device import Ending, Stage, mutant_headroom, run_isolated
+from tvm_mutate.device import Ending, EndingKind, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.builder import is_structured, marked_functions
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
 from tvm_mutate.evaluate.host import HostMemory, start_values
@@ -258,13 +258,13 @@ def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examinat
         for each in accesses.outside
     ]
     found += [_seen_access(seen, kernel, each) for kernel, kinds in seen.zones.items() for each in sorted(kinds)]
-    if ending.kind == "died" and seen.running:
+    if ending.kind == EndingKind.DIED and seen.running:
         found.append(UndefinedAccess(seen.running, "", "", CRASH, ending.reason))
     told = "not needed: every index is inside its buffer" if seen.changed else "not needed: no kernel is another one"
     if sanitized is not None:
         accesses, told = sanitized.value or ([], f"not looked at: it {sanitized.kind} ({sanitized.reason})")
         found += accesses
-    whole = ending.kind == "finished"
+    whole = ending.kind == EndingKind.FINISHED
     behaviour = Behaviour.UNDEFINED if found else Behaviour.DEFINED if whole else Behaviour.UNKNOWN
     return Examination(behaviour, tuple(found), _told_of_indices(seen), _told_of_zones(seen, ending), told)
 
@@ -288,7 +288,7 @@ def _told_of_indices(seen: Seen) -> str:
 
 
 def _told_of_zones(seen: Seen, ending: Ending) -> str:
-    if ending.kind != "finished":
+    if ending.kind != EndingKind.FINISHED:
         return f"it {ending.kind} in {seen.running or 'the compiler'} ({ending.reason})"
     outside = (kinds - {UNDEF} for kinds in seen.zones.values())
     return _counted(seen.zones, outside, 0, "undefined") if seen.zones else "not needed: no kernel is another one"

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tvm_mutate.device import Stage, mutant_headroom, run_isolated
+from tvm_mutate.device import EndingKind, Stage, mutant_headroom, run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
 from tvm_mutate.evaluate.host import HostMemory, start_values
@@ -69,11 +69,11 @@ class LocalSession:
                 self._seconds,
                 mutant_headroom() if mutant else None,
             )
-            if ending.kind == "raised" and not (folder / "0.npz").exists():
+            if ending.kind == EndingKind.RAISED and not (folder / "0.npz").exists():
                 raise UsageError(
                     f"kernels cannot be run one by one for {self._stages.target.kind.name}: {ending.reason}"
                 )
-            reason = "" if ending.kind == "finished" else f"it {ending.kind} ({ending.reason})"
+            reason = "" if ending.kind == EndingKind.FINISHED else f"it {ending.kind} ({ending.reason})"
             return Calls(tuple(_read(folder)), reason)
 
     def _run(self, mutant: Mutant | None, data: np.ndarray, folder: Path, stage: Stage) -> None:

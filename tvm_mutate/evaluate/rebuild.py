@@ -12,9 +12,9 @@ import tvm
 
 from tvm_mutate.device import Device, Ending, Remote, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.builder import proof_of
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress
 from tvm_mutate.evaluate.stopping import StopRule
-from tvm_mutate.kernels import Program, first_output
+from tvm_mutate.kernels import CompiledModel, first_output
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
@@ -47,7 +47,7 @@ class RebuildEvaluator:
     ) -> Ending:
         """The ending of building and running the mutant (None: the unmutated model) within the time limit.
 
-        The ending's value is a :class:`Run`, its note the :class:`Progress`. Code whose digest is ``same_code``
+        The ending's value is a :class:`Evaluation`, its note the :class:`Progress`. Code whose digest is ``same_code``
         is not run. With ``stop`` the inputs that come after what it takes for the end are not run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
@@ -56,7 +56,7 @@ class RebuildEvaluator:
         headroom = mutant_headroom() if mutant and (device.is_processor or device.is_remote) else None
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
 
-            def task(stage: Stage, remote: Remote | None = None) -> Run:
+            def task(stage: Stage, remote: Remote | None = None) -> Evaluation:
                 return self._run(selections, stage, Path(folder), same_code, stop, remote)
 
             if device.is_remote:
@@ -71,7 +71,7 @@ class RebuildEvaluator:
         same_code: str | None,
         stop: StopRule | None,
         remote: Remote | None,
-    ) -> Run:
+    ) -> Evaluation:
         stage(COMPILING)
         started = time.monotonic()
         applied = self.stages.pipeline_faults(selections)
@@ -81,20 +81,18 @@ class RebuildEvaluator:
         proof = proof_of(self.stages, selections, applied)
         with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
             tools, target = self.device.toolchain, self.stages.target
-            program = Program(lowered, target, folder, tir_pipeline, tools, for_export=remote is not None)
-        digest = program.digest
+            model = CompiledModel(lowered, target, folder, tir_pipeline, tools, for_export=remote is not None)
+        digest = model.digest
         if digest == same_code:
             stage(RUNNING, Progress(tuple(applied)))
-            return Run(tuple(applied), digest, time.monotonic() - started, proof=proof)
-        machine, runtime, built = self._loaded(
-            program, remote, lambda: stage(RUNNING, Progress(tuple(applied))), started
-        )
+            return Evaluation(tuple(applied), digest, time.monotonic() - started, proof=proof)
+        machine, runtime, built = self._loaded(model, remote, lambda: stage(RUNNING, Progress(tuple(applied))), started)
         outputs, seconds = run_all(machine, self.inputs, runtime, stop, lambda: stage(RUNNING))
         again = None if selections else run_all(machine, self.inputs, runtime, None, lambda: stage(RUNNING))[0]
-        return Run(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
+        return Evaluation(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
 
     def _loaded(
-        self, program: Program, remote: Remote | None, running: Callable[[], object], started: float
+        self, model: CompiledModel, remote: Remote | None, running: Callable[[], object], started: float
     ) -> tuple[tvm.relax.VirtualMachine, tvm.runtime.Device, float]:
         """A virtual machine with the program, the device that it is on, and how long building took since ``started``.
 
@@ -104,8 +102,8 @@ class RebuildEvaluator:
         if remote is None:
             running()
             runtime = self.device.runtime()
-            return program.load(runtime), runtime, time.monotonic() - started
-        library = program.export()
+            return model.load(runtime), runtime, time.monotonic() - started
+        library = model.export()
         built = time.monotonic() - started
         runtime = remote.open()
         running()

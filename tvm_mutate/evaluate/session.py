@@ -15,6 +15,7 @@ from tvm.tirx import PrimFunc
 from tvm_mutate.device import (
     Device,
     Ending,
+    EndingKind,
     LastingSession,
     Place,
     RemoteTasks,
@@ -24,7 +25,7 @@ from tvm_mutate.device import (
 )
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Progress, Run, Unsuitable
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, Unsuitable
 from tvm_mutate.evaluate.keys import GoldenKeys, Key, MutatedProgram
 from tvm_mutate.evaluate.memory import Function
 from tvm_mutate.evaluate.program import Program, take_program
@@ -299,7 +300,7 @@ class SessionEvaluator:
         return self.session.ask(ScoresRequest(), seconds)
 
     def evaluate(self, mutant: Mutant, seconds: float, same_code: str, stop: StopRule | None = None) -> Ending:
-        """The ending of evaluating the mutant; its value is a Run, or Unsuitable.
+        """The ending of evaluating the mutant; its value is an Evaluation, or Unsuitable.
 
         The digest of a run whose code is that of the unmutated model is ``same_code``. With ``stop`` the inputs that
         come after what it takes for the end are not run.
@@ -324,7 +325,7 @@ class SessionEvaluator:
         """Gives the session back; the next mutant opens another."""
         self.session.close()
 
-    def _finished(self, run: Run, answer: SessionAnswer) -> Run:
+    def _finished(self, run: Evaluation, answer: SessionAnswer) -> Evaluation:
         if not answer.is_intact:
             # The mutant wrote over golden values or weights: no other mutant may run in that session.
             self.session.close()
@@ -335,7 +336,7 @@ class SessionEvaluator:
 
     def _built(
         self, selections: Selections, stage: Stage, same_code: str, stop: StopRule | None, folder: Path
-    ) -> Run | Unsuitable | _Ready:
+    ) -> Evaluation | Unsuitable | _Ready:
         built = self._builder.build(selections, stage, same_code, folder)
         if not isinstance(built, Built):
             return built
@@ -372,7 +373,7 @@ class _Ready:
     """A mutant that is built, and what it is to become a run with."""
 
     task: SessionTask
-    run: Run
+    run: Evaluation
 
 
 def prepare_session(
@@ -391,7 +392,7 @@ def prepare_session(
     the device, which the kernels one by one have to give bit by bit.
     """
     ending = run_isolated(lambda stage: _compiled(stages, device, wanted, stage), seconds)
-    if ending.kind != "finished":
+    if ending.kind != EndingKind.FINISHED:
         return f"the unmutated model is not run kernel by kernel: {ending.reason}"
     prepared: PreparedSession = ending.value
     evaluator = SessionEvaluator(stages, inputs, device, catalogue, prepared, tasks)

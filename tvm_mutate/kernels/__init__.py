@@ -3,13 +3,13 @@
 from tvm_mutate.kernels.batch import Finished, Kernel, build_batch, module_of
 from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, CompileError, Toolchain, missing_compiler
 from tvm_mutate.kernels.code_text import MissingKernelError
+from tvm_mutate.kernels.compiled_model import CompiledModel, first_output
 from tvm_mutate.kernels.fast_kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.kernels.kernel_store import KernelStore, user_kernel_store
 from tvm_mutate.kernels.kernels import Kernels, build_kernels, generate, generated_text, host_text
 from tvm_mutate.kernels.known_kernels import KnownKernels
 from tvm_mutate.kernels.library import Library, build_library, write_library
 from tvm_mutate.kernels.memory_kernels import SCRATCH_WORDS, SLOTS, TOGETHER, MemoryKernels, memory_kernels
-from tvm_mutate.kernels.program import Program, first_output
 from tvm_mutate.kernels.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
 from tvm_mutate.kernels.target import canonical_target, cuda_architecture, parse_target
 
@@ -19,6 +19,7 @@ __all__ = [
     "SLOTS",
     "TOGETHER",
     "CompileError",
+    "CompiledModel",
     "Finished",
     "Kernel",
     "KernelStore",
@@ -27,7 +28,6 @@ __all__ = [
     "Library",
     "MemoryKernels",
     "MissingKernelError",
-    "Program",
     "SanitizedKernels",
     "SanitizerFinding",
     "SanitizerMissingError",

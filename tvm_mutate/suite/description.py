@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tvm.target import Target
 
-from tvm_mutate.device import run_isolated
+from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.mutant import Catalogue, Mutation, Slot
 from tvm_mutate.passes import Selection, apply_mutations, find_sites, unified_difference
 from tvm_mutate.pipeline import pass_names, tir_pass_lists, with_faults
@@ -39,7 +39,11 @@ def describe(mutation: Mutation, texts: Mapping[str, KernelText], catalogue: Cat
     text = text_of(mutation, texts)
     ending = run_isolated(lambda _stage: _place(mutation, text, catalogue), _SECONDS)
     name = text.name if text else "*"
-    return ending.value if ending.kind == "finished" else Place(name, difference=f"(not to be shown: {ending.reason})")
+    return (
+        ending.value
+        if ending.kind == EndingKind.FINISHED
+        else Place(name, difference=f"(not to be shown: {ending.reason})")
+    )
 
 
 def _place(mutation: Mutation, text: KernelText | None, catalogue: Catalogue) -> Place:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tvm_mutate.device import Ending, run_isolated
+from tvm_mutate.device import Ending, EndingKind, run_isolated
 from tvm_mutate.results import TestOutcome
 
 _M_PERTURB, _FILL = -6, 0xAB  # mallopt of the GNU C library: what MALLOC_PERTURB_ sets from outside
@@ -77,14 +77,18 @@ def run_test(
                 os._exit(0)
 
     ending = run_isolated(task, seconds)
-    if ending.kind == "finished":
+    if ending.kind == EndingKind.FINISHED:
         outcome, noted = ending.value
         return TestRun(outcome, ending.seconds, noted)
     return TestRun(_broken_off(ending), ending.seconds)
 
 
 def _broken_off(ending: Ending) -> Outcome:
-    kinds = {"raised": TestOutcome.EXCEPTION, "died": TestOutcome.CRASH, "timed out": TestOutcome.TIMEOUT}
+    kinds = {
+        EndingKind.RAISED: TestOutcome.EXCEPTION,
+        EndingKind.DIED: TestOutcome.CRASH,
+        EndingKind.TIMED_OUT: TestOutcome.TIMEOUT,
+    }
     return Outcome(kinds[ending.kind], ending.reason)
 
 

@@ -20,7 +20,7 @@ from tvm_mutate.kernels.kernels import Kernels, build_kernels
 from tvm_mutate.pipeline import kernels_of
 
 
-class Program:
+class CompiledModel:
     """A model built for a target, ready to be loaded on a device.
 
     ``digest`` is of all that decides what it computes: the generated code of its kernels, the order of their calls,
