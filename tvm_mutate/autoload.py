@@ -16,15 +16,6 @@ def autoload() -> None:
         _install_when_possible()
 
 
-def provide(name: str) -> object:
-    """What ``tvm_mutate`` offers by itself, imported when it is asked for: ``tvm_mutate.activate``."""
-    if name != "activate":
-        raise AttributeError(f"module 'tvm_mutate' has no attribute {name!r}")
-    from tvm_mutate.activation import activate
-
-    return activate
-
-
 def _install_when_possible() -> None:
     """Installs at once; where a module of this package is what imports TVM, at the first look at TVM's pipelines."""
     import sys

@@ -30,6 +30,14 @@ class UsageError(MutateError):
     exit_code = ExitCode.USAGE
 
 
+class NotAppliedError(UsageError):
+    """A mutant changes nothing in the module that it is applied to."""
+
+
+class NotAppliedWarning(UserWarning):
+    """A pass of a mutant changed nothing in a run."""
+
+
 class UntrustedError(MutateError):
     """The baseline or a canary failed, so that no verdict of the campaign can be believed."""
 

@@ -170,14 +170,8 @@ def _check_place(mutation: Mutation, counts: dict[str, int], stages: Stages, cat
     if isinstance(rule, TextRule) and stages.target.kind.name not in rule.kinds:
         raise UsageError(f"mutant {mutation}: {reason_without_sites(mutation, catalogue, stages.target.kind.name)}")
     names = stages.function_names(Selection.resolve(mutation, catalogue).slot)
-    if not any(mutation.matches(name) for name in names):
-        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise UsageError(f"mutant {mutation}: no function is named {mutation.function!r}; there are {shown}")
-    if not counts:
-        raise UsageError(f"mutant {mutation}: {mutation.operator} has no site in {mutation.function!r}")
-    most = max(counts.values())
-    if not any(ordinal in mutation.sites for ordinal in range(most)):
-        raise UsageError(f"mutant {mutation}: there is no site #{mutation.sites}; the last one is #{most - 1}")
+    if reason := mutation.why_not_there(names, counts):
+        raise UsageError(reason)
 
 
 def _single_sites(mutation: Mutation, counts: dict[str, int], first_only: bool) -> list[Mutation]:

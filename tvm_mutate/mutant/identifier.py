@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm_mutate.errors import UsageError
@@ -81,6 +82,22 @@ class Mutation:
     def at(self, function: str, sites: Sites) -> Mutation:
         """The same operator and parameters at another place."""
         return Mutation(self.operator, self.parameters, function, sites)
+
+    def why_not_there(self, names: Sequence[str], counts: Mapping[str, int]) -> str | None:
+        """Why the mutation has no site, as a sentence; None if it has one.
+
+        ``names`` are all functions in its slot, ``counts`` the number of the operator's sites in those that it matches.
+        """
+        if not any(self.matches(name) for name in names):
+            shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+            known = f"; there are {shown}" if names else " there"
+            return f"mutant {self}: no function is named {self.function!r}{known}"
+        most = max(counts.values(), default=0)
+        if not most:
+            return f"mutant {self}: {self.operator} has no site in {self.function!r}"
+        if not any(ordinal in self.sites for ordinal in range(most)):
+            return f"mutant {self}: there is no site #{self.sites}; the last one is #{most - 1}"
+        return None
 
     def __str__(self) -> str:
         inside = ",".join(f"{name}={value}" for name, value in self.parameters)

@@ -1,0 +1,312 @@
+"""The functions of ``import tvm_mutate``: list and apply mutants, run campaigns, read results."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relax, tirx
+from tvm.target import Target
+
+from tvm_mutate.campaign import Campaign, Specification
+from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign.progress import Reporter
+from tvm_mutate.campaign.runner import LEAST_SECONDS
+from tvm_mutate.campaign.shard import take_shard
+from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign.survey import check_specification, survey
+from tvm_mutate.device import Device, held_folder, parse_devices, why_no_session
+from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
+from tvm_mutate.kernels import missing_compiler, parse_target
+from tvm_mutate.model import Model
+from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.passes import (
+    Applied,
+    Recorder,
+    Selection,
+    apply_mutations,
+    native_mutation_pass,
+    selections_by_slot,
+    slot_passes,
+)
+from tvm_mutate.passes import mutant_passes as unchecked_passes
+from tvm_mutate.pipeline import Stages, default_relax_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
+from tvm_mutate.results import Results, read_json, write_json
+
+ZOO = "zoo://"
+ZOO_INPUTS = "zoo://digits"
+# A device that does not answer at first is more likely misspelt than away for a moment.
+_PATIENCE_SECONDS = 10.0
+_ON_MODULES = (Slot.GRAPH, Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+
+
+def list_operators(names: Iterable[str] = ("*",)) -> list[Operator]:
+    """The operators whose names match a glob of ``names``, in the order of the catalogue.
+
+    ``default``, ``paper`` and ``pipeline`` are sets of operators. Raises UsageError if a glob matches no operator.
+    """
+    return load_catalogue().select(names)
+
+
+def list_mutants(
+    model: Model | tvm.IRModule, specification: Specification | None = None, *, target: str = "llvm"
+) -> tuple[str, ...]:
+    """The ids of the mutants that a campaign with this specification judges; builds nothing.
+
+    Without a specification these are all default operators, each at all of its sites at once. Raises UsageError for an
+    unknown operator, site or target.
+    """
+    specification = checked(specification or Specification())
+    pair = Pair("model", target)
+    found = survey(_stages(model, target), specification, load_catalogue())
+    return take_shard({pair: found}, specification.shard)[pair].mutants
+
+
+def lower(model: Model | tvm.IRModule, slot: Slot | str, *, target: str = "llvm") -> tvm.IRModule:
+    """The unmutated module as the passes of a slot get it: ``graph``, ``kernel``, ``lowered`` or ``codegen``.
+
+    Raises UsageError for another slot or an unknown target.
+    """
+    if slot not in _ON_MODULES:
+        raise UsageError(f"slot {str(slot)!r} has no module; there are {', '.join(map(str, _ON_MODULES))}")
+    return _stages(model, target).at(Slot(slot))
+
+
+def apply(module: tvm.IRModule, mutant: str) -> tvm.IRModule:
+    """The module with the mutant applied.
+
+    ``module`` is at the slot of the mutant: a Relax module for ``graph``, else what ``lower`` gives. Raises
+    NotAppliedError if a mutation changes no function (compared structurally), and UsageError for an unknown mutant, for
+    mutations in several slots, and for the slots ``text`` and ``pipeline``, which have no module.
+    """
+    slot, selections = _only_slot(mutant)
+    mutated, report = apply_mutations(module, selections)
+    for selection in selections:
+        on_kernels = isinstance(selection.operator.rule, TirRule)
+        kind, noun = (tirx.PrimFunc, "kernel") if on_kernels else (relax.Function, "Relax function")
+        names = sorted(each.name_hint for each, function in module.functions.items() if isinstance(function, kind))
+        if not names:
+            remedy = f"; call tvm_mutate.lower(module, {str(slot)!r}) first" if on_kernels else ""
+            raise NotAppliedError(f"mutant {selection.mutation}: the module has no {noun}{remedy}")
+        if reason := _why_not_applied(selection.mutation, report, names):
+            raise NotAppliedError(reason)
+    return mutated
+
+
+def mutant_passes(mutant: str, *, recorder: Recorder | None = None) -> dict[Slot, Any]:
+    """The passes of a mutant, by the slot of the pipeline in which each acts.
+
+    Each is a ``tvm.transform.Pass`` for a pipeline of your own, in the slot ``text`` a function from generated code and
+    the kind of its target to code. ``recorder`` gets what each run applied to each function. A pass in the slots
+    ``graph``, ``kernel`` and ``lowered`` warns (NotAppliedWarning) if a mutation changes nothing in a run. Raises
+    UsageError for an unknown mutant, and for the slot ``pipeline``, which changes lists of passes.
+    """
+    parsed = load_catalogue().parse(mutant)
+    passes = unchecked_passes(parsed, load_catalogue(), recorder)
+    for slot, selections in selections_by_slot(parsed.mutations, load_catalogue()).items():
+        if slot not in (Slot.CODEGEN, Slot.TEXT):  # these run once for the host's functions and once for a GPU's
+            passes.update(slot_passes({slot: selections}, _warning(selections, recorder)))
+    return passes
+
+
+@contextlib.contextmanager
+def mutated_pipelines(
+    mutant: str,
+    target: str | Target = "llvm",
+    *,
+    relax_pipeline: tvm.transform.Pass | None = None,
+    tir_pipeline: str = "default",
+    recorder: Recorder | None = None,
+) -> Iterator[tuple[tvm.transform.Pass, str]]:
+    """The Relax pipeline and the name of the TIR pipeline for ``tvm.compile``, with the mutant in its slots.
+
+    The name is valid while the context lasts. ``relax_pipeline`` and ``tir_pipeline`` take the place of TVM's own.
+    At the end it warns (NotAppliedWarning) if a mutation changed nothing in the builds that were made.
+    Raises UsageError as ``mutant_passes`` does.
+    """
+    parsed = load_catalogue().parse(mutant)
+    report: list[Applied] = []
+    runs = 0
+
+    def record(applied: Sequence[Applied]) -> None:
+        nonlocal runs
+        runs += 1
+        report.extend(applied)
+        if recorder is not None:
+            recorder(applied)
+
+    passes = unchecked_passes(parsed, load_catalogue(), record)
+    pipeline = default_relax_pipeline(parse_target(target)) if relax_pipeline is None else relax_pipeline
+    with slotted_tir_pipeline(passes, tir_pipeline) as name:
+        yield slotted_relax_pipeline(passes, pipeline), name
+    if runs:
+        _warn(parsed.mutations, report)
+
+
+def native_pass(mutant: str, *, recorder: Recorder | None = None) -> tvm.transform.Pass:
+    """The pass of a mutant of kernels in C++: the same sites and replacements as in Python.
+
+    Raises UsageError if the native library is not there, or lacks an operator of the mutant.
+    """
+    catalogue = load_catalogue()
+    mutations = catalogue.parse(mutant).mutations
+    return native_mutation_pass([Selection.resolve(mutation, catalogue) for mutation in mutations], recorder)
+
+
+def run_campaign(
+    model: str | Path,
+    inputs: str | Path | None = None,
+    *,
+    output: str | Path,
+    specification: Specification | None = None,
+    devices: Sequence[str | Device] = ("llvm",),
+    labels: str | Path | None = None,
+    limit: int | None = None,
+    shape: Mapping[str, Sequence[int]] | None = None,
+    recipe: str | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    timeout: float = LEAST_SECONDS,
+    workers: int = 0,
+    memory: int | None = None,
+    iterate: str | Path | None = None,
+    name_undefined: str = "discrepant",
+    reporter: Reporter | None = None,
+) -> Results:
+    """Judges the mutants of a model on devices and inputs, as ``tvm-mutate run`` does; returns the typed results.
+
+    The folder ``output`` gets ``results.json`` and a journal: the same call resumes an interrupted campaign.
+
+    * ``model``: the path of an ``.onnx`` or ``.py`` file, ``zoo://NAME`` or ``real://NAME``; worker processes load it;
+    * ``inputs``: a folder of images, an ``.npz`` or ``.npy`` file; models of the zoo have inputs of their own;
+    * ``specification``: which mutants are judged, and by which oracle;
+    * ``devices``: texts as for the option ``--device``;
+    * ``labels``: a CSV file; ``limit``: the largest number of inputs, which are evenly spread;
+    * ``shape``: the dimensions of an ONNX input, by its name, where the file has symbols;
+    * ``recipe``, ``preprocessing``: the name of a recipe, and single keys that differ from it;
+    * ``timeout``: the shortest limit of a mutant, in seconds of processor time;
+    * ``workers``: the number of processes (0: one a core);
+    * ``memory``: the bytes of all of them (None: a quarter of the machine's);
+    * ``iterate``: the output of an earlier campaign whose verdicts are carried over where nothing has changed;
+    * ``name_undefined``: which mutants are examined for undefined behaviour: ``discrepant``, ``all`` or ``none``;
+    * ``reporter``: shows the progress.
+
+    Raises UsageError for an argument that cannot be used, UntrustedError if an unmutated build or a canary fails, and
+    CampaignInterruptedError at Ctrl-C.
+    """
+    chosen = checked(specification or Specification())
+    parsed = parse_devices([each for each in devices if isinstance(each, str)])
+    parsed = (*parsed, *(each for each in devices if isinstance(each, Device)))
+    if inputs is None and not str(model).startswith(ZOO):
+        raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_INPUTS} if it takes those")
+    check_devices(parsed)
+    with held_folder("inputs") as folder:
+        subject = prepare_subject(
+            str(model),
+            ZOO_INPUTS if inputs is None else inputs,
+            Path(folder),
+            labels=labels,
+            limit=limit,
+            shape=shape,
+            recipe=recipe,
+            changes=preprocessing,
+        )
+        results = Campaign(
+            [subject],
+            parsed,
+            chosen,
+            Path(output),
+            workers=workers,
+            least_seconds=timeout,
+            reporter=reporter,
+            memory=memory,
+            iterate=None if iterate is None else Path(iterate),
+            name_undefined=name_undefined,
+        ).run()
+    write_json(results, output)
+    return results
+
+
+def read_results(path: str | Path) -> Results:
+    """The results in a ``results.json``, or in the folder that holds one.
+
+    Raises UsageError for a file that is missing, broken, or of another version of the schema.
+    """
+    return read_json(path)
+
+
+def checked(specification: Specification) -> Specification:
+    """The specification with canonical ids, each once; raises UsageError for anything in it that cannot be used."""
+    catalogue = load_catalogue()
+    if not specification.operators:
+        raise UsageError(
+            "--operators names no operator; write globs separated by commas, such as 'graph.*,tir.*', or default"
+        )
+    catalogue.select(specification.operators)
+    known = [str(slot) for slot in Slot]
+    for slot in specification.slots:
+        if slot not in known:
+            raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(known)}")
+    check_specification(specification)
+    mutants = tuple(dict.fromkeys(str(catalogue.parse(text)) for text in specification.mutants))
+    return replace(specification, mutants=mutants)
+
+
+def check_devices(devices: Iterable[Device]) -> None:
+    """Raises UsageError if a device cannot run code, or a remote one does not answer."""
+    for device in devices:
+        tools = device.toolchain
+        if (device.is_remote or device.compiler) and not tools.is_there:
+            raise UsageError(f"device {device.name}: {missing_compiler('its code', tools)}")
+        if not device.is_remote:
+            device.runtime()
+        elif obstacle := why_no_session(device, min(device.patience, _PATIENCE_SECONDS)):
+            raise UsageError(obstacle)
+
+
+def _stages(model: Model | tvm.IRModule, target: str) -> Stages:
+    return Stages(model.module if isinstance(model, Model) else model, parse_target(target))
+
+
+def _only_slot(mutant: str) -> tuple[Slot, list[Selection]]:
+    catalogue = load_catalogue()
+    parsed = catalogue.parse(mutant)
+    by_slot = selections_by_slot(parsed.mutations, catalogue)
+    if len(by_slot) > 1:
+        raise UsageError(f"mutant {parsed} acts in the slots {', '.join(by_slot)}; apply its mutations one by one")
+    ((slot, selections),) = by_slot.items()
+    if slot not in _ON_MODULES:
+        what = "generated code" if slot is Slot.TEXT else "TVM's lists of passes"
+        raise UsageError(f"mutant {parsed} changes {what}, not a module; use tvm_mutate.activate around a build")
+    return slot, selections
+
+
+def _why_not_applied(mutation: Mutation, report: Sequence[Applied], names: Sequence[str] = ()) -> str | None:
+    """Why a mutation changed no function, as a sentence; None if it changed one."""
+    own = [each for each in report if each.mutation == mutation]
+    if any(each.changed for each in own):
+        return None
+    if any(each.sites for each in own):
+        return f"mutant {mutation}: the replacement at its sites is the same as the original"
+    names = names or sorted(each.function for each in own)
+    return mutation.why_not_there(names, {each.function: each.found for each in own if each.found})
+
+
+def _warning(selections: Sequence[Selection], recorder: Recorder | None) -> Recorder:
+    def record(report: Sequence[Applied]) -> None:
+        if recorder is not None:
+            recorder(report)
+        _warn([selection.mutation for selection in selections], report)
+
+    return record
+
+
+def _warn(mutations: Iterable[Mutation], report: Sequence[Applied]) -> None:
+    for mutation in mutations:
+        if reason := _why_not_applied(mutation, report):
+            warnings.warn(f"the module is not mutated: {reason}", NotAppliedWarning, stacklevel=3)
