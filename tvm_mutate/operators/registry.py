@@ -10,7 +10,6 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Operator
 from tvm_mutate.operators import (
     accumulations,
-    branches,
     buffers,
     canaries,
     compiler_passes,
@@ -30,7 +29,6 @@ from tvm_mutate.operators import (
     layer_attributes,
     llvm_code,
     load_indices,
-    logic,
     loop_nests,
     loops,
     narrow_casts,
@@ -40,7 +38,6 @@ from tvm_mutate.operators import (
     source_code,
     stored_values,
     stores,
-    thresholds,
     weights,
 )
 
@@ -66,9 +63,6 @@ _FAMILIES = (
     extrema,
     divisions,
     conditions,
-    thresholds,
-    logic,
-    branches,
     load_indices,
     index_expressions,
     index_order,
