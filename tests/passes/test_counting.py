@@ -15,8 +15,8 @@ from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutation, Sites, Slot, TirRule
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, site_positions
-from tvm_mutate.passes.selection import Tally
-from tvm_mutate.passes.tir_rewriter import rewrite_prim_func
+from tvm_mutate.passes.ir_rewriting import rewrite_prim_func
+from tvm_mutate.passes.selection import FunctionSites
 from tvm_mutate.pipeline import Stages
 
 CATALOGUE = builtin_catalogue()
@@ -46,7 +46,7 @@ def test_all_operators_counted_at_once_have_the_sites_that_each_finds_alone_when
     assert len(together) == len(asked) > 60
     assert sum(map(bool, together)) > 20
     for mutation, counted in zip(asked, together, strict=True):
-        rewriting = Selection.resolve(mutation.at("*", Sites.none()), CATALOGUE)
+        rewriting = Selection.resolve(mutation.at("*", Sites(0, -1)), CATALOGUE)
         _, report = apply_mutations(stages.at(slot), [rewriting])
         assert counted == {each.function: each.found for each in report if each.found}, str(mutation)
         assert not any(each.sites or each.changed for each in report)
@@ -61,7 +61,7 @@ def test_counting_numbers_the_sites_in_the_order_in_which_they_are_rewritten(low
         for name, counted in positions.items():
             function = module[name]
             assert isinstance(function, PrimFunc) and isinstance(selection.operator.rule, TirRule)
-            tally = Tally(selection, name, positions=[])
+            tally = FunctionSites(selection, name, positions=[])
             rewrite_prim_func(function, [tally])
             assert counted == tally.positions
             assert tally.applied == list(range(len(counted)))

@@ -38,7 +38,7 @@ def _activate(mutant: str, kernel: str, build: str, log: BuildLog | None, stack:
         raise UsageError(f"TVM_MUTATE_BUILD={build} is not a build number; write 0 or more")
     number = int(build) if build else None
     activation = stack.enter_context(
-        activate(mutant, kernel=kernel or None, build=number, recorder=log.applied if log else None)
+        activate(mutant, kernel=kernel or None, build=number, on_applied=log.applied if log else None)
     )
     limits = f"{f', kernel {kernel}' if kernel else ''}{f', build {build}' if build else ''}"
     _say(f"mutant {activation.mutant} is active in all builds of this process{limits}")

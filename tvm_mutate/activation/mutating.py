@@ -19,7 +19,7 @@ from tvm_mutate.native import require_runtime
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
     Applied,
-    Recorder,
+    OnApplied,
     Selection,
     apply_mutations,
     apply_to_code,
@@ -100,14 +100,14 @@ def activate(
     build: int | None = None,
     catalogue: Catalogue | None = None,
     argument_checks: bool = False,
-    recorder: Recorder | None = None,
+    on_applied: OnApplied | None = None,
 ) -> Iterator[Activation]:
     """Mutates the builds of the process while the context lasts; modules that are built in the context stay mutated.
 
     ``kernel`` limits the mutant to functions whose :func:`kernel_digest` begins with this text, ``build`` to the build
     with this number. In host functions only the computation of the kernel is mutated; ``argument_checks`` adds TVM's
     checks of the arguments. In the slot ``graph`` a module is mutated before the first of TVM's Relax pipelines that it
-    is given to. In the slot ``pipeline`` the lists of TIR passes are mutated. ``recorder`` gets each list of applied
+    is given to. In the slot ``pipeline`` the lists of TIR passes are mutated. ``on_applied`` gets each list of applied
     mutations. Raises UsageError for an unknown mutant, and if a mutant on graphs is limited to a kernel or build.
     """
     catalogue = catalogue or load_catalogue()
@@ -124,8 +124,8 @@ def activate(
 
     def report(at: Build | None, applied: Sequence[Applied]) -> bool:
         changed = activation.note(at, applied)
-        if recorder is not None and changed:
-            recorder(changed)
+        if on_applied is not None and changed:
+            on_applied(changed)
         return bool(changed)
 
     def mutated_graph(module: tvm.IRModule) -> tvm.IRModule:

@@ -3,18 +3,21 @@
 from tvm_mutate.mutant.catalogue import Catalogue
 from tvm_mutate.mutant.identifier import Mutant, Mutation, Sites
 from tvm_mutate.mutant.operator import (
+    Category,
     Example,
     FunctionRule,
     GraphRule,
+    Magnitude,
     Operator,
+    Parameter,
     Parameters,
     PipelineRule,
     Rule,
+    Slot,
     TextRule,
     TirRule,
+    Value,
 )
-from tvm_mutate.mutant.parameter import Magnitude, Parameter, Value
-from tvm_mutate.mutant.vocabulary import Category, Slot
 
 __all__ = [
     "Catalogue",

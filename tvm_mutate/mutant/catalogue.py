@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant.identifier import Mutant, Mutation
-from tvm_mutate.mutant.operator import Operator, TextRule
-from tvm_mutate.mutant.parameter import Parameter
-from tvm_mutate.mutant.vocabulary import Category, Slot
+from tvm_mutate.mutant.operator import Category, Operator, Parameter, Slot, TextRule
 
 _SETS: dict[str, Callable[[Operator], bool]] = {
     "default": lambda operator: operator.by_default and operator.category is not Category.CANARY,

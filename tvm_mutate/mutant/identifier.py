@@ -30,11 +30,6 @@ class Sites:
     first: int = 0
     last: int | None = None
 
-    @classmethod
-    def none(cls) -> Sites:
-        """No site at all: what is only counted is asked for at none."""
-        return cls(0, -1)
-
     @property
     def all(self) -> bool:
         """Whether every site of the function is meant."""

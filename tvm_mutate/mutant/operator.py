@@ -1,4 +1,4 @@
-"""Operators: rewriting rules at one IR level, as rows of a catalogue."""
+"""Operators: rewriting rules at one IR level, as rows of a catalogue, with their parameters."""
 
 from __future__ import annotations
 
@@ -9,8 +9,115 @@ from typing import Any
 
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant.identifier import Mutation
-from tvm_mutate.mutant.parameter import Parameter, Value
-from tvm_mutate.mutant.vocabulary import Category, Slot
+from tvm_mutate.text_enum import TextEnum
+
+
+class Slot(TextEnum):
+    """Where in the pipeline a mutation acts."""
+
+    GRAPH = "graph"  # Relax, before the Relax pipeline
+    KERNEL = "kernel"  # structured TIR, after the Relax pipeline
+    LOWERED = "lowered"  # after the TIR pipeline, host and device functions
+    CODEGEN = "codegen"  # after the finalizers, as target.build.* gets the module
+    TEXT = "text"  # the source code that target.build.* generated
+    PIPELINE = "pipeline"  # the lists of passes: a fault in the compiler, not in the model
+
+
+class Category(TextEnum):
+    """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries.
+
+    Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, outside every mutation score.
+    """
+
+    NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
+    ARITHMETIC_NODE = "Arithmetic Node Replacement"
+    LAYER_NODE = "Layer Node Replacement"
+    ARITHMETIC_TYPES = "Arithmetic Types"
+    KERNEL_STORES = "Kernel Variables & Stores"
+    CONDITIONAL = "Conditional Statement Operations"
+    GRAPH_STRUCTURE = "Graph Structure"  # layers dropped, repeated, connected otherwise
+    ATTRIBUTES = "Layer Attributes"  # axes, padding, strides, epsilons
+    CONSTANTS = "Weights & Constants"
+    EXPRESSIONS = "Kernel Expressions"
+    MEMORY = "Memory & Initialisation"
+    LOOPS = "Loop Structure"
+    GPU = "GPU Kernels"
+    CODE_GENERATION = "Code Generation"  # what code generators are told, and the code that they give
+    COMPILER_PASSES = "Compiler Passes"
+    CANARY = "Canary"
+
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Magnitude:
+    """How large a fault a parameter makes: sizes from ``least`` to ``most``, each above 0.
+
+    A size is the distance of the parameter from ``neutral``, where there is no fault; of a ``factor``, whose neutral
+    value is 1, it is what the larger of the factor and its reciprocal is above 1. ``logarithmic`` sizes are looked at
+    in steps of equal ratio, others in whole numbers.
+    """
+
+    least: float
+    most: float
+    logarithmic: bool = False
+    factor: bool = False
+    neutral: float = 0.0
+
+    def value(self, size: float, upwards: bool) -> float:
+        """The parameter's value for a size, above or below the neutral one."""
+        if self.factor:
+            return 1 + size if upwards else 1 / (1 + size)
+        return self.neutral + size if upwards else self.neutral - size
+
+    def is_upwards(self, value: float) -> bool | None:
+        """Whether a value is above the neutral one; None where it is that, or where no size has such a value."""
+        neutral = 1.0 if self.factor else self.neutral
+        if value == neutral or (self.factor and value <= 0):
+            return None
+        return value > neutral
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an operator; without a default it has to be given.
+
+    ``default`` also fixes the type, unless ``kind`` names it. ``choices`` are the allowed values of a text
+    parameter. ``magnitude`` says which sizes a parameter has that makes the fault larger or smaller.
+    """
+
+    name: str
+    description: str
+    default: Value | None = None
+    choices: tuple[str, ...] = ()
+    kind: type = str
+    magnitude: Magnitude | None = None
+
+    def __post_init__(self) -> None:
+        if self.default is not None:
+            object.__setattr__(self, "kind", type(self.default))
+
+    def read(self, text: str, operator: str) -> Value:
+        """The typed value of ``text``; raises UsageError that names the operator and what would be right."""
+        if self.kind is bool:
+            if text not in ("true", "false"):
+                raise UsageError(f"{operator}: {self.name}={text!r} is neither true nor false")
+            return text == "true"
+        if self.choices and text not in self.choices:
+            raise UsageError(f"{operator}: {self.name}={text!r} is not known{suggestion(text, self.choices)}")
+        try:
+            return self.kind(text)
+        except ValueError:
+            raise UsageError(f"{operator}: {self.name}={text!r} is not a {self.kind.__name__}") from None
+
+    @staticmethod
+    def write(value: Value) -> str:
+        """The text form of a value, which :meth:`read` takes back."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return repr(value) if isinstance(value, float) else str(value)
+
 
 Parameters = Mapping[str, Value]
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tvm_mutate.mutant.identifier import Mutant, Mutation
-from tvm_mutate.mutant.vocabulary import Slot
+from tvm_mutate.mutant.operator import Slot
 
 # How often other companions are looked for before the next mutation has its turn.
 _TRIES = 20

@@ -1,7 +1,6 @@
-"""The only room that rewrites IR and generated code: mutations as passes, with proof that they were applied."""
+"""Mutations as passes on IR and generated code, with proof that they were applied."""
 
 from tvm_mutate.passes.application import (
-    Applied,
     apply_mutations,
     count_all_sites,
     count_sites,
@@ -10,26 +9,29 @@ from tvm_mutate.passes.application import (
     site_positions,
     take_effect_together,
 )
-from tvm_mutate.passes.code_pass import (
-    CodePass,
+from tvm_mutate.passes.equivalence import prove_equivalent
+from tvm_mutate.passes.generated_code import (
+    CODE_KINDS,
+    ENTRY_PREFIX,
+    LLVM_FUNCTION,
     apply_to_code,
-    code_pass,
     count_code_sites,
     find_code_sites,
+    kernel_parts,
+)
+from tvm_mutate.passes.ir_rewriting import CALLS_RUNTIME, COMPUTE_SCOPE, with_functions
+from tvm_mutate.passes.mutation_pass import (
+    CodePass,
+    OnApplied,
+    code_pass,
     mutant_passes,
+    mutation_pass,
+    native_mutation_pass,
+    native_operators,
     slot_passes,
 )
-from tvm_mutate.passes.conversions import with_marked_conversions
-from tvm_mutate.passes.difference import unified_difference
-from tvm_mutate.passes.equivalence import prove_equivalent
-from tvm_mutate.passes.generated_code import CODE_KINDS, ENTRY_PREFIX, LLVM_FUNCTION, kernel_parts
-from tvm_mutate.passes.modules import with_functions
-from tvm_mutate.passes.mutation_pass import Recorder, mutation_pass
-from tvm_mutate.passes.native_pass import native_mutation_pass, native_operators
-from tvm_mutate.passes.outside import Accesses, OutsideAccess, find_outside
-from tvm_mutate.passes.prologue import CALLS_RUNTIME
-from tvm_mutate.passes.selection import Selection, Site
-from tvm_mutate.passes.tir_rewriter import COMPUTE_SCOPE
+from tvm_mutate.passes.selection import Applied, Selection, Site, unified_difference
+from tvm_mutate.passes.undefined_behaviour import Accesses, OutsideAccess, find_outside, with_marked_conversions
 
 __all__ = [
     "CALLS_RUNTIME",
@@ -40,8 +42,8 @@ __all__ = [
     "Accesses",
     "Applied",
     "CodePass",
+    "OnApplied",
     "OutsideAccess",
-    "Recorder",
     "Selection",
     "Site",
     "apply_mutations",

@@ -1,66 +1,45 @@
-"""Applies mutations to a module and proves that they were applied."""
+"""Applies mutations to a module and proves that they were applied; finds and counts their sites."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import tvm
 import tvm_ffi
 from tvm import relax, tirx
 
 from tvm_mutate.mutant import Catalogue, Mutation, Sites, Slot, TirRule
-from tvm_mutate.passes.graph_rewriter import rewrite_relax_function
-from tvm_mutate.passes.modules import with_functions
-from tvm_mutate.passes.selection import Selection, Site, Tally
-from tvm_mutate.passes.tir_rewriter import count_in_prim_func, rewrite_prim_func
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What one mutation did to one function.
-
-    ``found`` counts the operator's sites there, ``sites`` are those that were rewritten, and ``changed`` says
-    whether the function is structurally different from before: the proof, which no counter can stand in for.
-    """
-
-    mutation: Mutation
-    function: str
-    found: int
-    sites: tuple[int, ...]
-    changed: bool
+from tvm_mutate.passes.ir_rewriting import (
+    count_in_prim_func,
+    rewrite_prim_func,
+    rewrite_relax_function,
+    with_functions,
+)
+from tvm_mutate.passes.selection import Applied, FunctionSites, Selection, Site
 
 
 def apply_mutations(module: tvm.IRModule, selections: Sequence[Selection]) -> tuple[tvm.IRModule, list[Applied]]:
-    """The module with all the selections applied at once, and what each did to each function it matches.
+    """The module with all the selections applied at once, and what each did to each function that it matches.
 
-    All the selections have to act in one slot. Functions are taken in the order of their names.
+    All selections must act in the same slot. The report is in the order of function names.
     """
     report: list[Applied] = []
-    for name in sorted(variable.name_hint for variable in module.functions):
-        matching = [selection for selection in selections if selection.mutation.matches(name)]
-        if not matching:
-            continue
+    for name in _function_names(module):
         before = module[name]
-        module, tallies = _rewrite(module, name, matching, describe=False)
-        changed = not tvm_ffi.structural_equal(before, module[name])
-        report += [
-            Applied(
-                tally.selection.mutation,
-                name,
-                tally.found,
-                tuple(tally.applied),
-                changed and bool(tally.applied),
-            )
-            for tally in tallies
-        ]
+        all_sites = _sites_in(before, name, selections)
+        module = _rewritten(module, name, all_sites)
+        is_rewritten = any(each.applied for each in all_sites)
+        changed = is_rewritten and not tvm_ffi.structural_equal(before, module[name])
+        report += [each.report(changed) for each in all_sites]
     return module, report
 
 
 def take_effect_together(module: tvm.IRModule, selections: Sequence[Selection]) -> bool:
-    """Whether the selections, applied at once, are all applied, and each changes what the others make of the module.
+    """Whether all the selections are applied at once, and the module would differ without any one of them.
 
-    Each has to be for a single site of one function. One that rewrites what another throws away changes nothing.
+    Each selection must be for a single site of one function. A selection inside a node that another one drops has no
+    effect.
     """
     together, report = apply_mutations(module, selections)
     applied = {each.mutation for each in report if each.changed}
@@ -73,60 +52,52 @@ def take_effect_together(module: tvm.IRModule, selections: Sequence[Selection]) 
 
 
 def find_sites(module: tvm.IRModule, selection: Selection) -> list[Site]:
-    """The sites of the selection in the module, by function name and ordinal; nothing is changed."""
+    """The sites of the selection in the module, by function name and ordinal."""
     sites: list[Site] = []
-    for name in sorted(variable.name_hint for variable in module.functions):
-        if selection.mutation.matches(name):
-            for tally in _rewrite(module, name, [selection], describe=True)[1]:
-                sites += tally.descriptions or []
+    for name in _function_names(module):
+        for each in _sites_in(module[name], name, [selection]):
+            each.descriptions = sites
+            _rewritten(module, name, [each])
     return sites
 
 
 def site_positions(module: tvm.IRModule, selection: Selection) -> dict[str, list[int]]:
-    """Where the sites of the selection's operator are in each function: their places among all nodes of their types.
+    """The positions of the operator's sites in each function, counted among all nodes of the rule's types.
 
-    An operator's ordinals can differ from parameter to parameter, since what has no effect is no site; these do not.
+    A replacement without effect is not a site, so ordinals depend on the parameters of the operator; positions do not.
     """
     positions: dict[str, list[int]] = {}
-    for name in sorted(variable.name_hint for variable in module.functions):
-        if selection.mutation.matches(name):
-            for tally in _tallies(module[name], name, [_counting(selection)]):
-                tally.positions = positions[name] = []
-                _count_in_function(module, name, [tally])
+    for name in _function_names(module):
+        for each in _sites_in(module[name], name, [_counting(selection)]):
+            each.positions = positions[name] = []
+            _count(module, name, [each])
     return positions
 
 
 def count_sites(module: tvm.IRModule, selection: Selection) -> dict[str, int]:
-    """How many sites the selection's operator has in each function, functions without sites left out."""
+    """The number of sites of the selection's operator by function, for functions with sites."""
     (counts,) = count_all_sites(module, [selection])
     return counts
 
 
 def count_all_sites(module: tvm.IRModule, selections: Sequence[Selection]) -> list[dict[str, int]]:
-    """For each selection, how many sites its operator has in each function that has some.
+    """For each selection, the number of sites of its operator by function, for functions with sites.
 
-    All have to act in one slot. Every function is walked through once, however many selections there are.
+    All selections must act in the same slot. Every function is walked once for all selections.
     """
-    counts: list[dict[str, int]] = [{} for _ in selections]
-    counted = [_counting(selection) for selection in selections]
-    for name in sorted(variable.name_hint for variable in module.functions):
-        matching = {number: each for number, each in enumerate(counted) if each.mutation.matches(name)}
-        numbers = {id(selection): number for number, selection in matching.items()}
-        tallies = _tallies(module[name], name, list(matching.values()))
-        _count_in_function(module, name, tallies)
-        for tally in tallies:
-            if tally.found:
-                counts[numbers[id(tally.selection)]][name] = tally.found
-    return counts
-
-
-def _counting(selection: Selection) -> Selection:
-    """The selection at no site of the same functions, so that nothing is rewritten."""
-    return replace(selection, mutation=selection.mutation.at(selection.mutation.function, Sites.none()))
+    counting = [_counting(selection) for selection in selections]
+    counts: dict[int, dict[str, int]] = {id(each): {} for each in counting}
+    for name in _function_names(module):
+        all_sites = _sites_in(module[name], name, counting)
+        _count(module, name, all_sites)
+        for each in all_sites:
+            if each.found:
+                counts[id(each.selection)][name] = each.found
+    return list(counts.values())
 
 
 def selections_by_slot(mutations: Sequence[Mutation], catalogue: Catalogue) -> dict[Slot, list[Selection]]:
-    """The mutations resolved against the catalogue and grouped by the slot in which they act."""
+    """The mutations resolved against the catalogue, grouped by slot."""
     grouped: dict[Slot, list[Selection]] = {}
     for mutation in mutations:
         selection = Selection.resolve(mutation, catalogue)
@@ -134,38 +105,40 @@ def selections_by_slot(mutations: Sequence[Mutation], catalogue: Catalogue) -> d
     return grouped
 
 
-def _rewrite(
-    module: tvm.IRModule, name: str, selections: Sequence[Selection], describe: bool
-) -> tuple[tvm.IRModule, list[Tally]]:
-    tallies = _tallies(module[name], name, selections)
-    for tally in tallies:
-        tally.descriptions = [] if describe else None
-    return _rewrite_function(module, name, tallies), tallies
+def _function_names(module: tvm.IRModule) -> list[str]:
+    return sorted(variable.name_hint for variable in module.functions)
 
 
-def _tallies(function: tvm.ir.BaseFunc, name: str, selections: Sequence[Selection]) -> list[Tally]:
-    """A tally for each of the selections whose operators are for functions of this kind."""
+def _counting(selection: Selection) -> Selection:
+    """The selection with an empty range of sites: its sites are counted and none is rewritten."""
+    return replace(selection, mutation=selection.mutation.at(selection.mutation.function, Sites(0, -1)))
+
+
+def _sites_in(function: tvm.ir.BaseFunc, name: str, selections: Sequence[Selection]) -> list[FunctionSites]:
+    """The sites, still uncounted, of those selections that match the function and have a rule for its kind."""
     on_tir = isinstance(function, tirx.PrimFunc)
     if not on_tir and not isinstance(function, relax.Function):
         return []
     return [
-        Tally(selection, name) for selection in selections if isinstance(selection.operator.rule, TirRule) == on_tir
+        FunctionSites(selection, name)
+        for selection in selections
+        if selection.mutation.matches(name) and isinstance(selection.operator.rule, TirRule) == on_tir
     ]
 
 
-def _count_in_function(module: tvm.IRModule, name: str, tallies: Sequence[Tally]) -> None:
-    if tallies and isinstance(module[name], tirx.PrimFunc):
-        count_in_prim_func(module[name], tallies)
-    elif tallies:
-        rewrite_relax_function(module, name, tallies)
+def _count(module: tvm.IRModule, name: str, all_sites: Sequence[FunctionSites]) -> None:
+    if all_sites and isinstance(module[name], tirx.PrimFunc):
+        count_in_prim_func(module[name], all_sites)
+    elif all_sites:
+        rewrite_relax_function(module, name, all_sites)
 
 
-def _rewrite_function(module: tvm.IRModule, name: str, tallies: Sequence[Tally]) -> tvm.IRModule:
-    if not tallies:
+def _rewritten(module: tvm.IRModule, name: str, all_sites: Sequence[FunctionSites]) -> tvm.IRModule:
+    if not all_sites:
         return module
     if not isinstance(module[name], tirx.PrimFunc):
-        return rewrite_relax_function(module, name, tallies)
-    rewritten = rewrite_prim_func(module[name], tallies)
-    if not any(tally.applied for tally in tallies):
+        return rewrite_relax_function(module, name, all_sites)
+    rewritten = rewrite_prim_func(module[name], all_sites)
+    if not any(each.applied for each in all_sites):
         return module
     return with_functions(module, {module.get_global_var(name): rewritten})

@@ -1,4 +1,4 @@
-"""Walks a function with the facts that hold at each place."""
+"""Walks a PrimFunc with the facts that hold at each node: ranges of loops, values of variables, conditions."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import Call, Op, TensorRegion, Var, prim
 from tvm.s_tir import SBlock, SBlockRealize
 
-from tvm_mutate.passes.tir_rewriter import parts_with_sites
+from tvm_mutate.passes.ir_rewriting import parts_with_sites
 
 _IF_THEN_ELSE = "prim.if_then_else"
 _THREAD_ATTRIBUTES = ("thread_extent", "virtual_thread")
 
 
 class Facts(Protocol):
-    """What is told the facts that hold at a place, from the outermost to the innermost."""
+    """A receiver of the facts that hold at a node, from the outermost to the innermost."""
 
     def add_range(self, variable: Var, start: Any, extent: Any) -> None:
         """The variable is at least ``start`` and less than ``start + extent``."""
@@ -35,9 +36,9 @@ OnNode = Callable[[Any, Sequence[Fact]], bool]
 
 
 class FactWalk:
-    """A walk through a function that shows every node of some types to ``on_node``, with the facts that hold there.
+    """A walk that shows every node of some types to ``on_node`` with the facts that hold there.
 
-    It ends where ``on_node`` says no.
+    The walk ends as soon as ``on_node`` returns False.
     """
 
     def __init__(self, types: Iterable[type], on_node: OnNode) -> None:
@@ -46,7 +47,7 @@ class FactWalk:
         self._facts: list[Fact] = []
 
     def walk(self, function: tirx.PrimFunc) -> bool:
-        """Whether the walk came to its end."""
+        """Whether every node was shown."""
         descents: dict[type, Callable[[Any, Any], None]] = {
             tirx.For: self._loop,
             tirx.While: self._while,
@@ -68,7 +69,7 @@ class FactWalk:
             if not self._ended:
                 descents.get(type(node), _descend)(node, visitor)
 
-        # What blocks declare to read and write is never evaluated, nor numbered.
+        # The regions that blocks declare are never evaluated and have no sites.
         skipped = (TensorRegion, lambda _node, _visitor: None)
         for part in parts_with_sites(function):
             tvm_ffi.structural_visit(part, [skipped, (tuple({*descents, *self._types}), on_node)])
@@ -76,7 +77,7 @@ class FactWalk:
 
     @contextlib.contextmanager
     def _within(self, *facts: Fact) -> Iterator[None]:
-        """A scope of its own, in which the facts hold; those that are found in it end with it."""
+        """A scope in which the facts hold; facts found inside end with the scope."""
         outside = len(self._facts)
         self._facts += facts
         yield
@@ -118,7 +119,7 @@ class FactWalk:
 
     def _realize(self, realize: SBlockRealize, visitor: Any) -> None:
         _visit(visitor, realize.iter_values, realize.predicate)
-        # A block's iterators are known by what they are bound to. Their domains are claims, which need not be true.
+        # Only the bound values of a block's iterators are facts: a mutant may make their declared domains wrong.
         variables = [iterator.var for iterator in realize.block.iter_vars]
         facts = [_value(*pair) for pair in zip(variables, realize.iter_values, strict=True)]
         with self._within(*facts, _condition(realize.predicate, True)):
@@ -132,7 +133,7 @@ class FactWalk:
                     visitor.visit(body)
 
     def _and_or(self, node: Any, visitor: Any) -> None:
-        # Not every target skips the right-hand side when the left-hand one decides. Then its value has no effect.
+        # A target that evaluates the right-hand side although the left-hand side decides ignores the value.
         visitor.visit(node.a)
         self._branch(node.a, isinstance(node, prim.And), node.b, visitor)
 
@@ -177,3 +178,18 @@ def _value(variable: Any, value: Any) -> Fact:
 
 def _condition(condition: Any, holds: bool) -> Fact:
     return lambda facts: facts.add_condition(condition, holds)
+
+
+_PURE = 1  # TVM's CallEffectKind: calls above it read or change state beyond their arguments
+
+
+def is_pure(term: Any) -> bool:
+    """Whether evaluating the term once more or once less makes no difference."""
+    impure = (Call, lambda call: None if has_no_effect(call) else tvm_ffi.VisitInterrupt())
+    return tvm_ffi.structural_walk(term, impure) is None
+
+
+def has_no_effect(call: Call) -> bool:
+    """Whether a call only computes a value of its arguments."""
+    effect = call.op.get_attr("TCallEffectKind") if isinstance(call.op, tvm.ir.Op) else None
+    return effect is not None and int(effect) <= _PURE

@@ -1,7 +1,8 @@
-"""What a rewriter is asked to do, and what it says it did."""
+"""Mutations resolved for application, and their sites in a function."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from tvm_mutate.mutant import Catalogue, GraphRule, Mutation, Operator, Parameters, Slot, TirRule
+from tvm_mutate.mutant import Catalogue, GraphRule, Mutation, Operator, Parameters, Rule, Slot, TirRule
 
 DESCRIPTION_LIMIT = 160
 
@@ -28,7 +29,7 @@ class Selection:
 
     @property
     def slot(self) -> Slot:
-        """The slot in which it acts."""
+        """The slot in which the mutation acts."""
         return self.operator.slot_of(self.parameters)
 
     @classmethod
@@ -40,7 +41,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Site:
-    """One place where an operator applies: the node there and what it would become, as text."""
+    """A place where an operator applies: the node there and its replacement, as text."""
 
     function: str
     ordinal: int
@@ -49,8 +50,23 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What one mutation did to one function.
+
+    ``found`` counts the operator's sites in the function and ``sites`` are the rewritten ones. ``changed`` is the
+    proof: the function is structurally different from before.
+    """
+
+    mutation: Mutation
+    function: str
+    found: int
+    sites: tuple[int, ...]
+    changed: bool
+
+
+@dataclass(frozen=True)
 class Replacement:
-    """A node that was rewritten: the ordinal of the site, the node before, and what stands there now."""
+    """A node that was rewritten: the ordinal of the site, the node before and the node after."""
 
     ordinal: int
     original: Any
@@ -58,11 +74,11 @@ class Replacement:
 
 
 @dataclass
-class Tally:
-    """The sites of one selection in one function: counted in walk order, with those that were rewritten.
+class FunctionSites:
+    """The sites of one selection in one function: counted in walk order, and rewritten where selected.
 
-    ``offered`` counts the nodes, sites or not, that the operator's rule was offered. ``positions`` (of sites among
-    these), ``descriptions`` and ``replacements`` are filled in where they are given as lists.
+    ``offered`` counts all nodes that the operator's rule was offered, and ``positions`` are those of the sites among
+    them. ``positions``, ``descriptions`` and ``replacements`` are filled only if they are given as lists.
     """
 
     selection: Selection
@@ -79,7 +95,7 @@ class Tally:
         self._parameters = self.selection.parameters
 
     def count(self, node: Any) -> Any | None:
-        """What a node of the rule's types would become, or None where no site is; counted in either case."""
+        """The replacement of a node of the rule's types, or None if the node is not a site; both are counted."""
         candidate = self._rewrite(node, self._parameters)
         self.offered += 1
         if candidate is not None:
@@ -89,10 +105,10 @@ class Tally:
         return candidate
 
     def visit(self, original: Any, rebuilt: Any) -> Any:
-        """``rebuilt``, or its replacement where this is a selected site.
+        """``rebuilt``, or its replacement if this is a selected site.
 
-        Whether a site is here is decided on the original node alone, so that the ordinals of a higher-order
-        mutant's mutations do not depend on each other.
+        The original node alone decides whether this is a site, so the ordinals of the mutations of a higher-order
+        mutant do not depend on each other.
         """
         candidate = self.count(original)
         if candidate is None:
@@ -103,10 +119,9 @@ class Tally:
         if ordinal not in self.selection.mutation.sites:
             return rebuilt
         replacement = candidate
-        rule, parameters = self.selection.operator.rule, self.selection.parameters
-        assert isinstance(rule, TirRule | GraphRule)
-        if rebuilt is not original:  # another mutation of the same mutant may have taken the site away
-            replacement = rule.rewrite(rebuilt, parameters) if _is_offered(rebuilt, rule) else None
+        if rebuilt is not original:  # another mutation of the same mutant may have removed the site
+            is_offered = _is_offered(rebuilt, self.selection.operator.rule)
+            replacement = self._rewrite(rebuilt, self._parameters) if is_offered else None
         if replacement is None:
             return rebuilt
         self.applied.append(ordinal)
@@ -114,10 +129,16 @@ class Tally:
             self.replacements.append(Replacement(ordinal, original, replacement))
         return replacement
 
+    def report(self, changed: bool) -> Applied:
+        """What the mutation did, in a function that did or did not come out different."""
+        sites = tuple(self.applied)
+        return Applied(self.selection.mutation, self.function, self.found, sites, changed and bool(sites))
 
-def _is_offered(node: Any, rule: TirRule | GraphRule) -> bool:
+
+def _is_offered(node: Any, rule: Rule) -> bool:
     if isinstance(rule, TirRule):
         return isinstance(node, rule.node_types)
+    assert isinstance(rule, GraphRule)
     return isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op) and node.op.name in rule.ops
 
 
@@ -129,5 +150,11 @@ def one_line(node: Any) -> str:
 
 
 def shortened(text: str) -> str:
-    """The text, without its end where it is too long for a description."""
+    """The text, cut to ``DESCRIPTION_LIMIT`` characters."""
     return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"
+
+
+def unified_difference(before: str, after: str, name: str, context: int) -> str:
+    """The unified difference between an unmutated text and its mutant; empty if they are equal."""
+    names = f"unmutated/{name}", f"mutated/{name}"
+    return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=context))

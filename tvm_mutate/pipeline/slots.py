@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.target import Target
 
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Recorder, Selection, slot_passes
+from tvm_mutate.passes import OnApplied, Selection, slot_passes
 from tvm_mutate.pipeline.faulty_tir import faulty_tir_pipeline
 from tvm_mutate.pipeline.generating import code_door
 from tvm_mutate.pipeline.registration import TirPipeline, registered_tir_pipeline
@@ -46,12 +46,12 @@ def slotted_tir_pipeline(passes: Passes, pipeline: str = "default") -> Iterator[
 
 
 @contextlib.contextmanager
-def mutated_tir_pipeline(selections: Selections, target: Target, recorder: Recorder | None = None) -> Iterator[str]:
+def mutated_tir_pipeline(selections: Selections, target: Target, on_applied: OnApplied | None = None) -> Iterator[str]:
     """The name of TVM's TIR pipeline with the selections of the slots that are in it, while the context lasts.
 
-    These are ``lowered``, ``codegen``, ``text`` and ``pipeline``; ``recorder`` gets what the first three did.
+    These are ``lowered``, ``codegen``, ``text`` and ``pipeline``; ``on_applied`` gets what the first three did.
     """
-    passes = slot_passes({slot: selections[slot] for slot in LATE if slot in selections}, recorder)
+    passes = slot_passes({slot: selections[slot] for slot in LATE if slot in selections}, on_applied)
     with (
         faulty_tir_pipeline(selections.get(Slot.PIPELINE, ()), target) as faulty,
         slotted_tir_pipeline(passes, faulty) as name,

@@ -1,4 +1,4 @@
-"""What index expressions come to at every iteration that reaches one place of a program."""
+"""The values of index expressions over the iterations of the loops around them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,92 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tvm
+import tvm_ffi
 from tvm.ir import Call, Var, prim
+from tvm.sym import Analyzer
 from tvm.tirx.analysis import undefined_vars
 
-# As many iterations as are looked at together; of more, those at the edges of each loop.
+from tvm_mutate.passes.fact_walk import Fact
+
+# The analyzer computes bounds in int64 and assumes that no type overflows.
+_WIDE = ("int32", "int64")
+_MOST = 1 << 31
+# Results of these can exceed their operands; results of all other operations fit if their operands fit.
+_GROWING = (prim.Add, prim.Sub, prim.Mul)
+_DIVISIONS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
+
+
+class IndexBounds:
+    """Bounds of indices from loops and bound values, by TVM's analyzer: a quick first look without conditions.
+
+    If a variable is bound twice in a function, no bound is certain any more.
+    """
+
+    def __init__(self) -> None:
+        self._analyzer = Analyzer()
+        self._is_certain = True
+        self._added: dict[Fact, None] = {}
+
+    def are_inside(self, indices: Sequence[Any], shape: Sequence[Any], facts: Sequence[Fact]) -> bool:
+        """Whether all indices are certain to be inside the shape; False means unknown."""
+        for fact in facts:
+            if fact not in self._added:
+                self._added[fact] = None
+                fact(self)
+        if len(indices) != len(shape) or not self._is_certain:
+            return False
+        return all(
+            isinstance(extent, prim.IntImm) and self._is_below(index, int(extent.value))
+            for index, extent in zip(indices, shape, strict=True)
+        )
+
+    def add_range(self, variable: Var, start: Any, extent: Any) -> None:
+        """The variable is at least ``start`` and less than ``start + extent``; both have to be constants."""
+        # The bounds of an unbound variable are those of its type.
+        if isinstance(start, prim.IntImm) and isinstance(extent, prim.IntImm) and extent.value > 0:
+            self._bind(variable, tvm.ir.Range.from_min_extent(start, extent))
+
+    def add_value(self, variable: Var, value: Any) -> None:
+        """The variable has the value of the expression."""
+        if self._is_plain(value):
+            self._bind(variable, value)
+
+    def add_condition(self, condition: Any, holds: bool) -> None:
+        """Ignored: bounds may be wider than necessary."""
+
+    def _bind(self, variable: Var, meaning: Any) -> None:
+        try:
+            self._analyzer.bind(variable, meaning)
+        except tvm.error.InternalError:  # it is bound to something else already
+            self._is_certain = False
+
+    def _is_below(self, index: Any, extent: int) -> bool:
+        if not self._is_plain(index):
+            return False
+        bound = self._analyzer.const_int_bound(index)
+        return bool(0 <= bound.min_value <= bound.max_value < extent)
+
+    def _is_plain(self, expression: Any) -> bool:
+        """Whether an expression has a wide integer type and no cast, possible division by 0, or possible overflow."""
+        if str(getattr(expression.ty, "dtype", None)) not in _WIDE:
+            return False
+        if type(expression) in (Var, prim.IntImm):
+            return True
+        ends = tvm_ffi.VisitInterrupt()
+
+        def on_division(node: Any) -> tvm_ffi.VisitInterrupt | None:
+            return None if isinstance(node.b, prim.IntImm) and node.b.value > 0 else ends
+
+        def on_growing(node: Any) -> tvm_ffi.VisitInterrupt | None:
+            bound = self._analyzer.const_int_bound(node)
+            return None if -_MOST <= bound.min_value <= bound.max_value < _MOST else ends
+
+        looks = [(prim.Cast, lambda _node: ends), (_DIVISIONS, on_division), (_GROWING, on_growing)]
+        return tvm_ffi.structural_walk(expression, looks) is None
+
+
+# The most iterations that are evaluated together; of more iterations only those at the edges of each loop are.
 MOST_ITERATIONS = 1 << 21
 _EDGE = 3
 
@@ -39,14 +121,14 @@ _TRUE_DIVISORS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 
 
 class UndecidedError(Exception):
-    """An expression depends on data, or on more than loops; nothing can be said of it."""
+    """The value of an expression is unknown: it depends on more than loops of constant extent."""
 
 
 class Iterations:
-    """The loops, bound values and conditions around one place, as facts that are added from the outermost inwards.
+    """The loops, bound values and conditions around one node, added from the outermost inwards.
 
-    A condition that depends on data is left out, and noted in ``has_unknown_conditions``: then not all iterations
-    that are told need reach the place.
+    A condition that depends on data is left out and sets ``has_unknown_conditions``: then some of the iterations may
+    not reach the node.
     """
 
     def __init__(self) -> None:
@@ -75,14 +157,14 @@ class Iterations:
             self._conditions.append((condition, holds))
 
     def values(self, expressions: Sequence[Any]) -> tuple[np.ndarray, bool]:
-        """The values of integer expressions at all iterations that come to the place, and whether these are all.
+        """The values of integer expressions at the iterations that reach the node, and whether these are all.
 
-        Shape [expressions, iterations]. Where there are too many, only those at the edges of loops are told. Raises
-        UndecidedError for what does not depend on loops alone.
+        Shape [expressions, iterations]. If there are too many iterations, only those at the edges of loops count.
+        Raises UndecidedError for an expression that depends on more than loops.
         """
         loops = self._loops_of(expressions)
         conditions = self._known_conditions()
-        while True:  # conditions that share a loop with what is asked decide which iterations come here
+        while True:  # conditions that share a loop with the expressions decide which iterations reach the node
             related = [each for each, needed in conditions if needed & loops]
             more = set().union(*(needed for _, needed in conditions if needed & loops)) | loops
             if more == loops:
@@ -95,8 +177,8 @@ class Iterations:
         holds = np.ones(shape, bool)
         for condition, wanted in related:
             holds = holds & (self._evaluated(condition, grid, {}) == wanted)
-        told = [np.broadcast_to(self._evaluated(each, grid, {}), shape)[holds] for each in expressions]
-        return np.stack(told).astype(np.int64), complete
+        values = [np.broadcast_to(self._evaluated(each, grid, {}), shape)[holds] for each in expressions]
+        return np.stack(values).astype(np.int64), complete
 
     def _known_conditions(self) -> list[tuple[tuple[Any, bool], set[Any]]]:
         known = []
@@ -114,7 +196,7 @@ class Iterations:
         return not complete or bool(np.any(self._evaluated(condition[0], grid, {}) == condition[1]))
 
     def _loops_of(self, expressions: Sequence[Any]) -> set[Any]:
-        """The loops that expressions depend on, through bound values."""
+        """The loops that expressions depend on, directly or through bound values."""
         found: set[Any] = set()
         waiting = [variable for each in expressions for variable in undefined_vars(each)]
         while waiting:
@@ -131,7 +213,7 @@ class Iterations:
         return {loop: np.array([self._loops[loop][0]]) for loop in loops}
 
     def _grid(self, loops: set[Any]) -> tuple[dict[Any, np.ndarray], bool]:
-        """The numbers of each loop along an axis of its own, and whether these are all of them."""
+        """The values of each loop variable along an axis of its own, and whether these are all of them."""
         ordered = [loop for loop in self._loops if loop in loops]
         complete = math.prod(self._loops[loop][1] for loop in ordered) <= MOST_ITERATIONS
         grid = {}
@@ -159,12 +241,12 @@ class Iterations:
         if kind is prim.Not:
             return np.logical_not(self._evaluated(expression.a, grid, known))
         if kind is prim.Cast and str(expression.ty.dtype) in _INTEGERS:
-            # Of a narrower type the lowest bits are left, as in LLVM's trunc.
+            # A cast to a narrower type keeps the lowest bits, as LLVM's trunc does.
             value = np.asarray(self._evaluated(expression.value, grid, known))
             return value.astype(str(expression.ty.dtype)).astype(np.int64)
         choice = _choice(expression)
         if choice is None:
-            raise UndecidedError(f"{expression} is not made of loops and constants")
+            raise UndecidedError(f"{expression} depends on more than loops and constants")
         return np.where(*(self._evaluated(each, grid, known) for each in choice))
 
     def _variable(self, variable: Any, grid: dict[Any, np.ndarray], known: dict[Any, Any]) -> Any:
@@ -178,7 +260,7 @@ class Iterations:
 
 
 def _fitting(numbers: Any, expression: Any) -> Any:
-    """The values of an expression; raises UndecidedError where its type does not hold them: it has none then."""
+    """The values of an expression; raises UndecidedError if its type cannot hold them."""
     dtype = str(expression.ty.dtype)
     if dtype in _NARROW and not np.all((numbers >= np.iinfo(dtype).min) & (numbers <= np.iinfo(dtype).max)):
         raise UndecidedError(f"{expression} overflows")
@@ -186,7 +268,7 @@ def _fitting(numbers: Any, expression: Any) -> Any:
 
 
 def _choice(expression: Any) -> tuple[Any, ...] | None:
-    """Condition and both values of what chooses between two."""
+    """The condition and both values of a Select or if_then_else; None for other expressions."""
     if isinstance(expression, prim.Select):
         return expression.condition, expression.true_value, expression.false_value
     if isinstance(expression, Call) and getattr(expression.op, "name", None) == "prim.if_then_else":

@@ -1,34 +1,36 @@
-"""Which accesses of a kernel leave their buffers, decided by the index that each has at every iteration."""
+"""Undefined behaviour of a kernel: accesses outside its buffers, and conversions of numbers that do not fit."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tvm_ffi
 from tvm import tirx
-from tvm.ir import Call, TensorLoad, prim
+from tvm.ir import Call, TensorLoad, TensorRegion, prim
 from tvm.s_tir import SBlock
+from tvm.tirx import PrimFunc, const
 
-from tvm_mutate.passes.effects import has_no_effect
-from tvm_mutate.passes.fact_walk import Fact, FactWalk
-from tvm_mutate.passes.index_bounds import IndexBounds
-from tvm_mutate.passes.iterations import Iterations, UndecidedError
+from tvm_mutate.passes.fact_walk import Fact, FactWalk, has_no_effect
+from tvm_mutate.passes.index_values import IndexBounds, Iterations, UndecidedError
+from tvm_mutate.passes.ir_rewriting import leave_alone
 from tvm_mutate.passes.selection import one_line
 
 READ, WRITE = "read", "write"
-# Buffers that lie in others, and calls, may stand for accesses that no load or store tells of.
+# Calls and buffers inside other buffers can access memory without a load or store of the buffer.
 _HIDING = (Call, SBlock, tirx.DeclBuffer)
 _POINTERS = ("tirx.address_of",)
 
 
 @dataclass(frozen=True)
 class OutsideAccess:
-    """An access that leaves its buffer: ``kind`` is ``read`` or ``write``, ``expression`` the access as in TVMScript.
+    """An access that leaves its buffer: ``kind`` is ``read`` or ``write``, ``expression`` the access in TVMScript.
 
-    ``reached`` says in words how far it goes.
+    ``reached`` says in words how far outside the access goes.
     """
 
     kind: str
@@ -38,9 +40,9 @@ class OutsideAccess:
 
 @dataclass(frozen=True)
 class Accesses:
-    """What is known of a kernel's accesses: those outside a buffer, and whether all others are inside.
+    """The accesses of a kernel: those certain to be outside a buffer, and whether all others are certain to be inside.
 
-    ``written`` are the positions of the parameters whose buffers it writes to.
+    ``written`` are the positions of the parameters whose buffers the kernel writes to.
     """
 
     outside: tuple[OutsideAccess, ...]
@@ -48,18 +50,17 @@ class Accesses:
     written: frozenset[int] = frozenset()
 
     def harm_nothing(self, arguments: int) -> bool:
-        """Whether it is certain that the kernel touches its buffers alone, and leaves so many arguments as they are.
+        """Whether the kernel certainly accesses only its buffers and writes to none of its arguments.
 
-        Its results come behind its arguments.
+        ``arguments`` is their number; the parameters for results follow them.
         """
         return self.others_inside and not self.outside and all(each >= arguments for each in self.written)
 
 
 def find_outside(function: tirx.PrimFunc) -> Accesses:
-    """The accesses of a structured PrimFunc of which it is certain that they leave their buffers.
+    """The accesses of a structured PrimFunc that certainly leave their buffers.
 
-    An access may leave its row and still be inside the buffer: its elements lie one behind another, and every device
-    finds the same one there.
+    An access that leaves its row but not the buffer is inside: elements are contiguous, so the result is defined.
     """
     found: dict[tuple[str, str], OutsideAccess] = {}
     undecided = False
@@ -101,14 +102,14 @@ def find_outside(function: tirx.PrimFunc) -> Accesses:
 
 
 def _hides_accesses(node: Any) -> bool:
-    """Whether memory is accessed by a node under another name than a buffer's, or by somebody else."""
+    """Whether a node can access memory other than by a load or store of a buffer."""
     if isinstance(node, Call):
         return not has_no_effect(node) or node.op.name in _POINTERS
     return bool(node.match_buffers) if isinstance(node, SBlock) else True
 
 
 def _reached_outside(node: Any, around: Iterations) -> str | None:
-    """How far an access leaves its buffer, in words; None for one that stays inside. Raises UndecidedError."""
+    """How far an access leaves its buffer, in words; None if the access stays inside. Raises UndecidedError."""
     buffer = _buffer(node)
     shape = [int(dim.value) for dim in buffer.shape if isinstance(dim, prim.IntImm)]
     if len(shape) != len(buffer.shape) or len(node.indices) != len(shape):
@@ -131,7 +132,7 @@ def _reached_outside(node: Any, around: Iterations) -> str | None:
 
 
 def _stays(index: Any, extent: int, around: Iterations) -> bool:
-    """Whether an index is certain to stay within its dimension."""
+    """Whether an index certainly stays within its dimension."""
     values, complete = around.values([index])
     return complete and bool(np.all((values >= 0) & (values < extent)))
 
@@ -142,3 +143,45 @@ def _buffer(node: Any) -> tirx.Buffer:
 
 def _expression(node: Any) -> str:
     return f"{_buffer(node).name}[{', '.join(one_line(index) for index in node.indices)}]"
+
+
+_INTEGER = re.compile(r"(u?)int(\d+)")
+# The bits of a significand: numbers beyond them have no fraction, so none lies just below an integer type's lowest.
+_FRACTIONS = {"float16": 11, "float32": 24, "float64": 53}
+_MARK = 85
+
+
+def with_marked_conversions(function: PrimFunc) -> PrimFunc | None:
+    """The function with a mark as the result of each conversion to an integer type that cannot hold the number.
+
+    None if no floating-point number is converted to an integer. In LLVM IR (fptosi, fptoui) and in C the result of such
+    a conversion is undefined, also for NaN: vector instructions give other numbers than scalar ones, and the alignment
+    of buffers can decide which of them computes an element. If the marked function has other results than the function,
+    the results contain undefined values.
+    """
+    marked = 0
+
+    def mark(node: Any, mutator: Any) -> Any:
+        nonlocal marked
+        rebuilt = mutator.default_mutate(node)
+        fits = _fits(rebuilt.value, str(node.ty.dtype), str(node.value.ty.dtype))
+        if fits is None:
+            return rebuilt
+        marked += 1
+        return prim.Select(fits, rebuilt, const(_MARK, str(node.ty.dtype)))
+
+    result = tvm_ffi.structural_mutate(function, [(prim.Cast, mark), (TensorRegion, leave_alone)])
+    return result if marked else None
+
+
+def _fits(value: Any, integer: str, number: str) -> Any | None:
+    """The condition that an integer type holds a number without its fraction; None for other conversions."""
+    found = _INTEGER.fullmatch(integer)
+    if found is None or number not in _FRACTIONS:
+        return None
+    bits = int(found[2])
+    end = 2.0**bits if found[1] else 2.0 ** (bits - 1)
+    lowest = 0.0 if found[1] else -end
+    is_cut_off = found[1] or bits <= _FRACTIONS[number]
+    above = prim.GT(value, const(lowest - 1, number)) if is_cut_off else prim.GE(value, const(lowest, number))
+    return prim.And(above, prim.LT(value, const(end, number)))
