@@ -28,7 +28,7 @@ from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
     Applied,
-    Recorder,
+    OnApplied,
     Selection,
     apply_mutations,
     native_mutation_pass,
@@ -99,19 +99,19 @@ def apply(module: tvm.IRModule, mutant: str) -> tvm.IRModule:
     return mutated
 
 
-def mutant_passes(mutant: str, *, recorder: Recorder | None = None) -> dict[Slot, Any]:
+def mutant_passes(mutant: str, *, on_applied: OnApplied | None = None) -> dict[Slot, Any]:
     """The passes of a mutant, by the slot of the pipeline in which each acts.
 
     Each is a ``tvm.transform.Pass`` for a pipeline of your own, in the slot ``text`` a function from generated code and
-    the kind of its target to code. ``recorder`` gets what each run applied to each function. A pass in the slots
+    the kind of its target to code. ``on_applied`` gets what each run applied to each function. A pass in the slots
     ``graph``, ``kernel`` and ``lowered`` warns (NotAppliedWarning) if a mutation changes nothing in a run. Raises
     UsageError for an unknown mutant, and for the slot ``pipeline``, which changes lists of passes.
     """
     parsed = load_catalogue().parse(mutant)
-    passes = unchecked_passes(parsed, load_catalogue(), recorder)
+    passes = unchecked_passes(parsed, load_catalogue(), on_applied)
     for slot, selections in selections_by_slot(parsed.mutations, load_catalogue()).items():
         if slot not in (Slot.CODEGEN, Slot.TEXT):  # these run once for the host's functions and once for a GPU's
-            passes.update(slot_passes({slot: selections}, _warning(selections, recorder)))
+            passes.update(slot_passes({slot: selections}, _warning(selections, on_applied)))
     return passes
 
 
@@ -122,7 +122,7 @@ def mutated_pipelines(
     *,
     relax_pipeline: tvm.transform.Pass | None = None,
     tir_pipeline: str = "default",
-    recorder: Recorder | None = None,
+    on_applied: OnApplied | None = None,
 ) -> Iterator[tuple[tvm.transform.Pass, str]]:
     """The Relax pipeline and the name of the TIR pipeline for ``tvm.compile``, with the mutant in its slots.
 
@@ -138,8 +138,8 @@ def mutated_pipelines(
         nonlocal runs
         runs += 1
         report.extend(applied)
-        if recorder is not None:
-            recorder(applied)
+        if on_applied is not None:
+            on_applied(applied)
 
     passes = unchecked_passes(parsed, load_catalogue(), record)
     pipeline = default_relax_pipeline(parse_target(target)) if relax_pipeline is None else relax_pipeline
@@ -149,14 +149,14 @@ def mutated_pipelines(
         _warn(parsed.mutations, report)
 
 
-def native_pass(mutant: str, *, recorder: Recorder | None = None) -> tvm.transform.Pass:
+def native_pass(mutant: str, *, on_applied: OnApplied | None = None) -> tvm.transform.Pass:
     """The pass of a mutant of kernels in C++: the same sites and replacements as in Python.
 
     Raises UsageError if the native library is not there, or lacks an operator of the mutant.
     """
     catalogue = load_catalogue()
     mutations = catalogue.parse(mutant).mutations
-    return native_mutation_pass([Selection.resolve(mutation, catalogue) for mutation in mutations], recorder)
+    return native_mutation_pass([Selection.resolve(mutation, catalogue) for mutation in mutations], on_applied)
 
 
 def run_campaign(
@@ -297,10 +297,10 @@ def _why_not_applied(mutation: Mutation, report: Sequence[Applied], names: Seque
     return mutation.why_not_there(names, {each.function: each.found for each in own if each.found})
 
 
-def _warning(selections: Sequence[Selection], recorder: Recorder | None) -> Recorder:
+def _warning(selections: Sequence[Selection], on_applied: OnApplied | None) -> OnApplied:
     def record(report: Sequence[Applied]) -> None:
-        if recorder is not None:
-            recorder(report)
+        if on_applied is not None:
+            on_applied(report)
         _warn([selection.mutation for selection in selections], report)
 
     return record
