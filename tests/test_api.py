@@ -108,7 +108,7 @@ def test_a_slot_without_a_module_is_refused(model: tvm_mutate.Model):
 
 def test_a_pass_mutates_in_silence_and_warns_where_its_site_does_not_exist(model: tvm_mutate.Model):
     reports: list = []
-    passes = tvm_mutate.mutant_passes(SIGMOID, recorder=reports.extend)
+    passes = tvm_mutate.mutant_passes(SIGMOID, on_applied=reports.extend)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mutated = passes[Slot.GRAPH](model.module)

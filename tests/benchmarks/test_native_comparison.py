@@ -48,5 +48,5 @@ def test_the_comparison_notices_another_site_and_another_replacement(alexnet: St
     selections = [each for each in native_selections(CATALOGUE, Slot.LOWERED) if each.operator.name == "tir.store-zero"]
     assert compare(kernels, selections).different == []
     (other,) = native_selections({"tir.drop-store": CATALOGUE["tir.drop-store"]}, Slot.LOWERED)
-    monkeypatch.setattr(native, "native_mutation_pass", lambda _, recorder: mutation_pass([other], recorder))
+    monkeypatch.setattr(native, "native_mutation_pass", lambda _, on_applied: mutation_pass([other], on_applied))
     assert len(compare(kernels, selections).different) >= 8
