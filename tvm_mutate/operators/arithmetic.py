@@ -1,0 +1,289 @@
+"""Kernel Expressions: arithmetic, signs, constants, mathematical functions, types, extrema and integer divisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tvm.ir import Call, Op, TensorLoad, prim
+
+from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
+from tvm_mutate.operators.examples import kernel_examples
+from tvm_mutate.operators.parameters import replacing, replacing_others
+from tvm_mutate.operators.tir_nodes import (
+    NARROW_TYPES,
+    another_constant,
+    cast_through,
+    constant_like,
+    element_type,
+    literal,
+)
+
+_ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul, "divide": prim.Div}
+# Kernels contain sums, products and the expressions of batch normalisations; other replacements overflow at once.
+_ARITHMETIC_PAIRS = (("add", "subtract"), ("multiply", "add"), ("subtract", "add"), ("divide", "multiply"))
+_CHANGES: dict[str, Callable[[float], float]] = {
+    "increment": lambda value: value + 1,
+    "decrement": lambda value: value - 1,
+    "negate": lambda value: -value,
+    "zero": lambda _value: 0.0,
+}
+_FUNCTION_PAIRS = (
+    ("exp", "exp2"),
+    ("sqrt", "rsqrt"),
+    ("rsqrt", "sqrt"),
+    ("sigmoid", "tanh"),
+    ("tanh", "sigmoid"),
+    ("erf", "tanh"),
+)
+_MORE_FUNCTION_PAIRS = (
+    ("exp2", "exp"),
+    ("exp", "exp10"),
+    ("erf", "sigmoid"),
+    ("log", "log2"),
+    ("log2", "log"),
+    ("log", "log1p"),
+    ("log1p", "log"),
+    ("floor", "ceil"),
+    ("ceil", "floor"),
+    ("round", "trunc"),
+    ("trunc", "round"),
+    ("sin", "cos"),
+    ("cos", "sin"),
+)
+_REPLACED, _REPLACING = (
+    tuple(dict.fromkeys(names)) for names in zip(*_FUNCTION_PAIRS, *_MORE_FUNCTION_PAIRS, strict=True)
+)
+_BASES = {"exp2": 2.0, "exp10": 10.0}  # not every code generator knows the functions; all know powers
+_EXTREMA = {"max": (prim.Max, prim.Min), "min": (prim.Min, prim.Max)}
+_TRUNCATED = {prim.FloorDiv: prim.Div, prim.FloorMod: prim.Mod}
+_DIVISIONS = {"floor": _TRUNCATED, "truncated": {after: before for before, after in _TRUNCATED.items()}}
+
+
+def _is_float(expression: Any) -> bool:
+    dtype = element_type(expression)
+    return dtype is not None and dtype.is_float
+
+
+def _replace(node: Any, parameters: Parameters) -> Any | None:
+    before, after = (_ARITHMETIC[str(parameters[name])] for name in ("from", "to"))
+    if before is after or not isinstance(node, before) or not _is_float(node):
+        return None
+    return after(node.a, node.b)
+
+
+def _negate(node: Any, parameters: Parameters) -> Any | None:
+    if not _is_float(node):
+        return None
+    if isinstance(node, TensorLoad):
+        return prim.Mul(node, constant_like(node, -1.0)) if parameters["sign"] == "insert" else None
+    return _without_sign(node) if parameters["sign"] == "drop" else None
+
+
+def _without_sign(node: Any) -> Any | None:
+    """The negated operand of x * -1, -1 * x or 0 - x, which is how TIR expresses a minus sign; None for others."""
+    if isinstance(node, prim.Mul):
+        return node.a if literal(node.b) == -1 else node.b if literal(node.a) == -1 else None
+    return node.b if literal(node.a) == 0 else None
+
+
+def _perturb(constant: Any, parameters: Parameters) -> Any | None:
+    return another_constant(constant, _CHANGES[str(parameters["change"])](float(constant.value)))
+
+
+def _replace_function(call: Any, parameters: Parameters) -> Any | None:
+    before, after = str(parameters["from"]), str(parameters["to"])
+    if before == after or getattr(call.op, "name", None) != _op_name(before):
+        return None
+    arguments, function = list(call.args), after
+    if after in _BASES:
+        arguments, function = [constant_like(call, _BASES[after]), *arguments], "pow"
+    return Call(Op.get(_op_name(function)), arguments, call.attrs, call.ty_args, ret_ty=call.ty)
+
+
+def _op_name(function: str) -> str:
+    return f"{'prim' if function in ('ceil', 'log2') else 'tirx'}.{function}"
+
+
+def _narrow(value: Any, parameters: Parameters) -> Any | None:
+    return cast_through(value, str(parameters["type"])) if element_type(value) == "float32" else None
+
+
+def _swap_extremum(node: Any, parameters: Parameters) -> Any | None:
+    before, after = _EXTREMA[str(parameters["from"])]
+    return after(node.a, node.b) if isinstance(node, before) and _is_float(node) else None
+
+
+def _swap_division(node: Any, parameters: Parameters) -> Any | None:
+    other = _DIVISIONS[str(parameters["from"])].get(type(node))
+    return other(node.a, node.b) if other is not None and element_type(node).is_integer else None
+
+
+_operator = partial(Operator, slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN), category=Category.EXPRESSIONS)
+
+OPERATORS = (
+    _operator(
+        name="tir.replace-float-arithmetic",
+        fault="a wrong operator in a lowered expression, as from a wrong rewrite rule (incorrect code logic, Shen et "
+        "al. 2021; rules in TVM's src/arith/rewrite_simplify.cc)",
+        description="replaces a floating-point addition, subtraction, multiplication or division in a kernel by "
+        "another of these",
+        rule=TirRule(tuple(_ARITHMETIC.values()), _replace),
+        parameters=(
+            Parameter("from", "the operation that is replaced", choices=tuple(_ARITHMETIC)),
+            Parameter("to", "the operation that takes its place", choices=tuple(_ARITHMETIC)),
+        ),
+        variants=replacing(_ARITHMETIC_PAIRS),
+        more_variants=replacing_others(_ARITHMETIC, _ARITHMETIC_PAIRS),
+        examples=kernel_examples("""
+            dot | from=add to=subtract
+            B[vi] = B[vi] + A[vi, vk] * W[vk]
+            B[vi] = B[vi] - A[vi, vk] * W[vk]
+            dot | from=multiply to=add
+            B[vi] = B[vi] + A[vi, vk] * W[vk]
+            B[vi] = B[vi] + (A[vi, vk] + W[vk])
+            map | from=divide to=multiply
+            B[i] = A[i] / T.float32(9) - A[0]
+            B[i] = A[i] * T.float32(9) - A[0]
+        """),
+    ),
+    _operator(
+        name="tir.negate-value",
+        fault="a sign that is lost or added when an expression is rewritten (incorrect code logic, Shen et al. 2021; "
+        "rules in TVM's src/arith/rewrite_simplify.cc)",
+        description="negates a loaded floating-point value, or drops a minus sign: a product with -1 or a difference "
+        "from 0",
+        rule=TirRule((TensorLoad, prim.Mul, prim.Sub), _negate),
+        parameters=(
+            Parameter("sign", "whether a minus sign is added or dropped", "insert", choices=("insert", "drop")),
+        ),
+        variants=({"sign": "insert"},),
+        more_variants=({"sign": "drop"},),
+        examples=kernel_examples("""
+            map
+            B[i] = A[i] + T.float32(1)
+            B[i] = -A[i] + T.float32(1)
+            map | sign=drop
+            B[i] = T.exp(T.float32(0) - A[i])
+            B[i] = T.exp(A[i])
+            map | sign=drop
+            B[i] = T.exp(-A[i])
+            B[i] = T.exp(A[i])
+        """),
+    ),
+    _operator(
+        name="tir.perturb-constant",
+        fault="a wrong constant after folding, or a wrong identity of a reduction (incorrect code logic, Shen et al. "
+        "2021)",
+        description="adds 1 to a floating-point constant, subtracts 1, negates the constant or sets it to 0; a "
+        "constant that keeps its value is no site",
+        rule=TirRule((prim.FloatImm,), _perturb),
+        parameters=(Parameter("change", "the change of the constant", "increment", choices=tuple(_CHANGES)),),
+        variants=({"change": "increment"}, {"change": "negate"}),
+        # TVM refuses to fold a division by zero, and most constants other than zero are divisors.
+        more_variants=({"change": "decrement"}, {"change": "zero"}),
+        examples=kernel_examples("""
+            map
+            B[i] = T.max(A[i], T.float32(0))
+            B[i] = T.max(A[i], T.float32(1))
+            reduction | change=negate
+            with T.init(): B[vi] = T.float32(-1e30); B[vi] = T.max(B[vi], A[vi, vk])
+            with T.init(): B[vi] = T.float32(1e30); B[vi] = T.max(B[vi], A[vi, vk])
+            map | change=zero
+            B[i] = T.min(A[i], T.float32(6)) + T.float32(0)
+            B[i] = T.min(A[i], T.float32(0)) + T.float32(0)
+        """),
+    ),
+    _operator(
+        name="tir.replace-intrinsic",
+        fault="a function of the wrong name in a rule that lowers intrinsics (wrong operator mapping, Shen et al. "
+        "2021; TVM's src/target/*/intrin_rule_*.cc)",
+        # Code generators get calls of libraries and of LLVM's own intrinsics.
+        slots=(Slot.KERNEL, Slot.LOWERED),
+        description="replaces a mathematical function in a kernel by a function that is easily mistaken for it, such "
+        "as exp by exp2 or sqrt by rsqrt",
+        rule=TirRule((Call,), _replace_function),
+        parameters=(
+            Parameter("from", "the function that is replaced", choices=_REPLACED),
+            Parameter("to", "the function that takes its place", choices=_REPLACING),
+        ),
+        variants=replacing(_FUNCTION_PAIRS),
+        more_variants=replacing(_MORE_FUNCTION_PAIRS),
+        examples=kernel_examples("""
+            map | from=exp to=exp2
+            B[i] = T.exp(A[i]) / T.sqrt(A[0])
+            B[i] = T.pow(T.float32(2), A[i]) / T.sqrt(A[0])
+            map | from=sqrt to=rsqrt
+            B[i] = A[i] / T.sqrt(A[0])
+            B[i] = A[i] / T.rsqrt(A[0])
+            map | from=sigmoid to=tanh
+            B[i] = A[i] * T.sigmoid(A[i])
+            B[i] = A[i] * T.tanh(A[i])
+        """),
+    ),
+    _operator(
+        name="tir.narrow-cast",
+        fault="an operand or product that is kept in a narrower type than the sum (type problems, the most frequent "
+        "class of Shen et al. 2021; mixed precision)",
+        description="converts a loaded float32 value, or a product of two, to a narrower type and back within an "
+        "expression",
+        rule=TirRule((TensorLoad, prim.Mul), _narrow),
+        parameters=(
+            Parameter("type", "the narrower type that the value goes through", "float16", choices=NARROW_TYPES),
+        ),
+        variants=({"type": "float16"},),
+        # Beyond the range of an integer type the device's conversion decides the result.
+        more_variants=tuple({"type": name} for name in NARROW_TYPES[1:]),
+        examples=kernel_examples("""
+            dot | sites=3
+            B[vi] = B[vi] + A[vi, vk] * W[vk]
+            B[vi] = B[vi] + T.Cast("float32", T.Cast("float16", A[vi, vk] * W[vk]))
+            dot | type=int8 sites=1
+            B[vi] = B[vi] + A[vi, vk] * W[vk]
+            B[vi] = B[vi] + T.Cast("float32", T.Cast("int8", A[vi, vk])) * W[vk]
+        """),
+    ),
+    _operator(
+        name="tir.swap-extremum",
+        fault="a reduction or clip that is lowered with the opposite combiner (incorrect code logic, Shen et al. 2021)",
+        description="replaces a floating-point maximum by a minimum or the reverse; tir.swap-compare of gt and lt "
+        "gives the same values except for NaN and signed zeros",
+        rule=TirRule((prim.Max, prim.Min), _swap_extremum),
+        parameters=(Parameter("from", "the node that is replaced", "max", choices=tuple(_EXTREMA)),),
+        variants=({"from": "max"}, {"from": "min"}),
+        examples=kernel_examples("""
+            map
+            B[i] = T.max(A[i], T.float32(0))
+            B[i] = T.min(A[i], T.float32(0))
+            map | from=min
+            B[i] = T.min(T.max(A[i], T.float32(0)), T.float32(6))
+            B[i] = T.max(T.max(A[i], T.float32(0)), T.float32(6))
+        """),
+        by_default=False,
+    ),
+    _operator(
+        name="tir.swap-division",
+        fault="floor division lowered as C's, wrong for negative numbers (incorrect code logic, Shen et al. 2021; "
+        "TVM's src/target/intrin_rule and LowerIntrin)",
+        # After the finalizers no floor division remains, and code generators refuse floor divisions.
+        slots=(Slot.KERNEL, Slot.LOWERED),
+        description="exchanges integer division and remainder that round down and those that round towards zero; the "
+        "results differ for negative numbers only, and indices are rarely negative",
+        rule=TirRule(tuple(kind for kinds in _DIVISIONS.values() for kind in kinds), _swap_division),
+        parameters=(Parameter("from", "the rounding that is replaced", "floor", choices=tuple(_DIVISIONS)),),
+        variants=({"from": "floor"},),
+        more_variants=({"from": "truncated"},),
+        examples=kernel_examples("""
+            integers
+            B[i] = A[i] // 4 + A[0] % 4
+            B[i] = T.Div(A[i], 4) + T.truncmod(A[0], 4)
+            integers | from=truncated
+            B[i] = T.truncmod(A[i], 4)
+            B[i] = A[i] % 4
+        """),
+        # A negative remainder may be an index.
+        undefined_behaviour=True,
+        by_default=False,
+    ),
+)
