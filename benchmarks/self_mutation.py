@@ -1,6 +1,6 @@
 """Mutation testing of this package itself: which faults in its own bookkeeping do the unit tests miss?
 
-mutmut (pip install mutmut) mutates the ids of mutants, the oracles, the results with their
+mutmut (pip install mutmut) mutates the ids of mutants, the oracles with their statistics, the results with their
 score, and the sharding. Only the unit tests of these parts judge the mutants, and none of these tests builds a model.
 The command works in a temporary copy of the repository and prints the score and the survivors.
 """
@@ -21,15 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 # Mutated folders and files of the package. Names that do not exist are left out.
 MUTATED = ("mutant", "oracle", "results", "campaign/shard.py")
 # The tests that judge. Each of them takes milliseconds.
-JUDGES = ("mutant", "oracle", "results", "campaign/test_shards.py")
+JUDGES = ("mutant", "oracle", "results", "report/test_json_report.py", "campaign/test_shards.py")
 # A mutant that hangs or crashes is killed, as is one whose test fails.
 KILLED = ("killed", "timeout", "segfault")
 SURVIVED = ("survived", "no tests")
 
 
-def mutated_files(root: Path) -> list[str]:
-    """The mutated files as patterns of mutmut."""
-    found = [root / "tvm_mutate" / name for name in MUTATED]
+def mutated_files(root: Path, parts: tuple[str, ...] = MUTATED) -> list[str]:
+    """The files of the parts, as patterns of mutmut."""
+    found = [root / "tvm_mutate" / name for name in parts]
     return [f"{path.relative_to(root)}{'/*' if path.is_dir() else ''}" for path in found if path.exists()]
 
 
@@ -38,14 +38,14 @@ def judging_tests(root: Path) -> list[str]:
     return [f"tests/{name}" for name in JUDGES if (root / "tests" / name).exists()]
 
 
-def prepare(root: Path, copy: Path) -> None:
+def prepare(root: Path, copy: Path, parts: tuple[str, ...]) -> None:
     """Copies the repository and adds mutmut's settings; mutmut runs pytest in its own process, without workers."""
     ignored = shutil.ignore_patterns("__pycache__", ".*", "mutants")
     shutil.copytree(root, copy, ignore=ignored, dirs_exist_ok=True)
     (copy / "mutants").mkdir()  # Python ignores entries of its path that do not exist when it starts
     settings = copy / "pyproject.toml"
     text = settings.read_text().replace("-n auto --dist worksteal", "-p no:xdist -p no:randomly")
-    lines = ["", "[tool.mutmut]", 'source_paths = ["tvm_mutate"]', f"only_mutate = {mutated_files(root)}"]
+    lines = ["", "[tool.mutmut]", 'source_paths = ["tvm_mutate"]', f"only_mutate = {mutated_files(root, parts)}"]
     lines += [f"pytest_add_cli_args_test_selection = {judging_tests(root)}"]
     lines += ['also_copy = ["benchmarks", "README.md"]', "use_git_change_detection = false", "use_setproctitle = false"]
     settings.write_text(text + "\n".join(lines).replace("'", '"') + "\n")
@@ -73,17 +73,18 @@ def part_of(name: str) -> str:
 
 
 @click.command(help=__doc__)
+@click.argument("parts", nargs=-1, type=click.Choice(MUTATED))
 @click.option("--root", type=click.Path(path_type=Path), default=ROOT, help="A checkout of the repository.")
 @click.option("--processes", default=1, help="How many mutants are judged at a time.", show_default=True)
 @click.option("--diffs", is_flag=True, help="Print the diff of each survivor.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write `mutant: status` of every mutant into this file."
 )
-def main(root: Path, processes: int, diffs: bool, output: Path | None) -> None:
+def main(parts: tuple[str, ...], root: Path, processes: int, diffs: bool, output: Path | None) -> None:
     """Mutates, judges, prints."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        prepare(root.resolve(), copy)
+        prepare(root.resolve(), copy, parts or MUTATED)
         mutmut(copy, "run", "--max-children", str(processes))
         judged = statuses(mutmut(copy, "results", "--all", "true"))
         survivors = [name for name, status in judged.items() if status in SURVIVED]

@@ -50,25 +50,20 @@ FAST = (
     "operators/test_every_operator.py",
     "oracle/*.py",
     "passes/test_co[dn]*.py",
-    "passes/test_equivalence*.py",
+    "passes/test_equivalence.py",
+    "passes/test_equivalence_of*.py",
     "pipeline/test_pipeline_faults.py",
     "pipeline/test_side_by_side.py",
     "report/*.py",
     "results/*.py",
     "server/test_emulation.py",
-    "statistics/*.py",
+    "studies/test_*report.py",
+    "studies/test_paper.py",
     "suite/test_builds.py",
     "suite/test_calls.py",
 )
-# Tests of these files that take seconds: not part of the fast subset.
-NOT_FAST = (
-    "*linters*",
-    "*brute_force*",
-    "*_in_another_process",
-    "*_after_a_kill_*",
-    "*equal_pictures*",
-    "*second_process*",
-)
+# Tests of these files that start processes or take seconds: not part of the fast subset.
+NOT_FAST = ("*linters*", "*_process*", "*after_a_kill*", "*padding_condition_that_lets_reads*")
 
 
 def is_fast(path: Path) -> bool:

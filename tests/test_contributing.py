@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import FAST, TESTS, is_fast
+from tests.conftest import FAST, NOT_FAST, TESTS, is_fast
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -105,10 +105,13 @@ def test_type_checkers_find_the_annotations_of_the_package():
 
 def test_every_pattern_of_the_fast_subset_has_a_file():
     files = [path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py")]
-    without = [pattern for pattern in FAST if not fnmatch.filter(files, pattern)]
-    assert not [pattern for pattern in without if (TESTS / pattern).parent.is_dir()], (
-        "remove the patterns without a file from FAST"
-    )
+    assert [pattern for pattern in FAST if not fnmatch.filter(files, pattern)] == []
+
+
+def test_every_pattern_of_slow_tests_is_of_a_test_in_a_fast_file():
+    fast = [path for path in TESTS.rglob("*.py") if is_fast(path)]
+    names = [name for path in fast for name in re.findall(r"def (test_\w+)", path.read_text())]
+    assert [pattern for pattern in NOT_FAST if not fnmatch.filter(names, pattern)] == []
 
 
 def test_the_fast_subset_covers_every_layer_that_has_tests():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 
 import pytest
 import tvm_ffi
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tvm_mutate.campaign import Campaign, Specification
 from tvm_mutate.campaign.preparation import prepare_subject
@@ -17,21 +14,12 @@ from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Mutant, Mutation, Sites, Slot
-from tvm_mutate.mutant.sampling import sample_together
+from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, take_effect_together
 from tvm_mutate.pipeline import Stages
 
 CATALOGUE = builtin_catalogue()
-SINGLE_SITES = st.builds(
-    lambda operator, to, function, ordinal: Mutation(operator, (("to", to),), function, Sites(ordinal, ordinal)),
-    st.sampled_from(("tir.one", "tir.two", "tir.three")),
-    st.sampled_from(("le", "gt")),
-    st.sampled_from(("conv2d", "add")),
-    st.integers(0, 2),
-)
-POOLS = st.fixed_dictionaries({slot: st.lists(SINGLE_SITES, unique=True, max_size=8) for slot in (Slot.KERNEL,)})
 
 
 @pytest.fixture(scope="module")
@@ -41,43 +29,6 @@ def stages() -> Stages:
 
 def drawn(stages: Stages, **chosen) -> list[Mutant]:
     return [Mutant.parse(text) for text in survey(stages, Specification(**chosen), CATALOGUE).mutants]
-
-
-def place(mutation: Mutation) -> tuple:
-    return mutation.operator, mutation.function, mutation.sites
-
-
-@given(POOLS, st.integers(2, 3), st.integers(1, 12), st.integers(0, 9))
-def test_tuples_are_distinct_of_the_order_never_of_one_operator_at_one_site_and_the_same_for_a_seed(
-    pool, order, count, seed
-):
-    found = sample_together(pool, order, count, seed, lambda slot, mutations: True)
-    assert found == sample_together(pool, order, count, seed, lambda slot, mutations: True)
-    assert len(found) == len(set(found)) <= count
-    for mutant in found:
-        assert len({place(mutation) for mutation in mutant.mutations}) == order
-        assert set(mutant.mutations) <= set(pool[Slot.KERNEL])
-        assert list(mutant.mutations) == sorted(mutant.mutations)
-
-
-@given(POOLS, st.integers(0, 9))
-def test_a_pair_is_drawn_only_if_it_takes_effect_and_one_is_found_where_most_do(pool, seed):
-    def take_effect(slot, mutations):
-        return mutations[0].function == mutations[1].function
-
-    found = {mutant.mutations for mutant in sample_together(pool, 2, 100, seed, take_effect)}
-    possible = {
-        pair
-        for pair in combinations(sorted(pool[Slot.KERNEL]), 2)
-        if take_effect(Slot.KERNEL, pair) and place(pair[0]) != place(pair[1])
-    }
-    assert found <= possible
-    assert bool(found) == bool(possible) or len(possible) < 3
-
-
-def test_the_mutations_of_a_mutant_act_in_one_slot():
-    kernel, lowered = (Mutation(name, (), "add", Sites(0, 0)) for name in ("tir.one", "tir.two"))
-    assert not sample_together({Slot.KERNEL: [kernel], Slot.LOWERED: [lowered]}, 2, 5, 0, lambda *_: True)
 
 
 @pytest.mark.parametrize("order", [2, 3])

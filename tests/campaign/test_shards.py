@@ -45,11 +45,21 @@ def test_a_mutant_is_in_one_shard_on_all_devices_and_shards_differ_by_one_mutant
     assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", ""])
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", "", "1/x", "x/1"])
 def test_what_is_no_shard_is_refused(text: str):
-    with pytest.raises(UsageError, match="k from 1 to n"):
+    with pytest.raises(UsageError, match=r"^--shard .* is not a shard; write k/n with k from 1 to n, such as 2/8$"):
         parse_shard(text)
 
 
 def test_a_shard_is_read_from_its_text():
-    assert parse_shard("2/8") == (2, 8)
+    assert [parse_shard(text) for text in ("2/8", "1/8", " 8/8 ", "1/1")] == [(2, 8), (1, 8), (8, 8), (1, 1)]
+
+
+def test_mutants_are_dealt_out_in_turn_from_one_subject_to_the_next():
+    surveys = {
+        Pair(subject, "llvm"): Survey(mutants, {})
+        for subject, mutants in (("a", ("a0", "a1", "a2")), ("b", ("b0", "b1")), ("c", ("c0", "c1")))
+    }
+    first, second = (take_shard(surveys, (number, 2)) for number in (1, 2))
+    assert [survey.mutants for survey in first.values()] == [("a0", "a2"), ("b1",), ("c1",)]
+    assert [survey.mutants for survey in second.values()] == [("a1",), ("b0",), ("c0",)]

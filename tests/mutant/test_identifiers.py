@@ -61,6 +61,33 @@ def test_the_id_of_the_design_document_parses_into_its_parts():
     )
 
 
+@pytest.mark.parametrize(
+    ("mutation", "text"),
+    [
+        (Mutation("tir.x"), "tir.x@*#*"),
+        (Mutation("tir.x", (), "add", Sites(3, 3)), "tir.x@add#3"),
+        (Mutation("tir.x", (("to", "le"), ("from", "lt")), "add", Sites(2, 5)), "tir.x{from=lt,to=le}@add#2-5"),
+    ],
+)
+def test_an_id_is_written_in_its_shortest_form(mutation: Mutation, text: str):
+    assert str(mutation) == str(Mutant((mutation,))) == text
+    assert str(Mutant((mutation, mutation))) == f"{text}+{text}"
+
+
+def test_the_order_of_parameters_does_not_matter():
+    assert Mutation("tir.x", (("to", "le"), ("from", "lt"))) == Mutation("tir.x", (("from", "lt"), ("to", "le")))
+
+
+def test_a_mutation_at_another_place_keeps_its_operator_and_parameters():
+    moved = Mutation("tir.x", (("to", "le"),), "add", Sites(1, 1)).at("mul", Sites(2, 3))
+    assert moved == Mutation("tir.x", (("to", "le"),), "mul", Sites(2, 3))
+
+
+def test_no_site_is_in_an_empty_range():
+    assert not any(ordinal in Sites.none() for ordinal in range(-3, 9))
+    assert not Sites.none().all and Sites().all
+
+
 def test_sites_are_all_one_or_a_range():
     assert [ordinal for ordinal in range(9) if ordinal in Sites.parse("2-5")] == [2, 3, 4, 5]
     assert [ordinal for ordinal in range(9) if ordinal in Sites.parse("3")] == [3]
@@ -80,8 +107,8 @@ def test_a_function_glob_matches_the_functions_that_it_names():
         ("tir.swap-compare@main", "@main"),
         ("tir.swap-compare@main#x", "#x"),
         ("tir.swap-compare@main#5-2", "5-2"),
-        ("tir.swap-compare{from}@main#1", "'from'"),
-        ("tir.swap-compare{from=lt,from=le}@main#1", "twice"),
+        ("tir.x{from}@main#1", "mutant id 'tir.x{from}@main#1': 'from' is not a parameter; write name=value"),
+        ("tir.x{a=lt,a=le}@main#1", "mutant id 'tir.x{a=lt,a=le}@main#1' gives the parameter 'a' twice"),
         ("a@main#1 b@main#2", "join mutations"),
         ("a@main#1+", "''"),
         ("", "''"),

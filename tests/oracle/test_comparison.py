@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tvm_mutate.oracle import NO_LABEL, ORACLES, RELATIVE_FLOOR, compare, parse_oracle
+from tvm_mutate.oracle import NO_LABEL, ORACLES, RELATIVE_FLOOR, absolute_differences, compare, parse_oracle
 
 NAN, INF = float("nan"), float("inf")
 DTYPES = ["float16", "float32", "float64", "int8", "uint8", "bool"]
@@ -116,6 +117,11 @@ def test_only_the_oracles_asked_are_asked():
     assert found.noticed_by(strict) == (0,)
     with pytest.raises(ValueError, match=r"did not ask top-1; it asked tolerance\{rtol=0"):
         found.noticed_by(parse_oracle("top-1"))
+    with pytest.raises(ValueError, match=r"it asked no oracle$"):
+        compare(floats([[1, 2]]), floats([[1, 3]]), oracles=[]).noticed_by(strict)
+    both = [parse_oracle(text) for text in ("top-1", "top-k{k=1}")]
+    with pytest.raises(ValueError, match=r"it asked top-1, top-k\{k=1\}$"):
+        compare(floats([[1, 2]]), floats([[1, 3]]), oracles=both).noticed_by(strict)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +205,31 @@ def test_the_order_of_the_inputs_does_not_matter(pair: tuple[np.ndarray, np.ndar
             assert getattr(shuffled, name) == pytest.approx(getattr(found, name)) or value is None
     assert {order[i] for i in shuffled.changed_inputs} == set(found.changed_inputs)
     assert [found.labels[i] for i in order] == list(shuffled.labels)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        (3, 1, 2.0),
+        (1.5, -1, 2.5),
+        (0.0, -0.0, 0.0),
+        (np.nan, np.nan, 0.0),
+        (np.nan, 1, np.inf),
+        (1, np.nan, np.inf),
+        (np.inf, np.inf, 0.0),
+        (np.inf, -np.inf, np.inf),
+        (1, -np.inf, np.inf),
+        (np.finfo(np.float64).max, np.finfo(np.float64).min, np.inf),
+    ],
+)
+def test_a_difference_is_infinite_unless_the_values_are_finite_or_equal(first: float, second: float, difference: float):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = absolute_differences([[first, 7]], [[second, 7]])
+    assert found.dtype == np.float64
+    assert found.tolist() == [[difference, 0.0]]
+
+
+def test_differences_of_unsigned_numbers_do_not_wrap_around():
+    small, large = np.array([1], np.uint8), np.array([3], np.uint8)
+    assert absolute_differences(small, large).tolist() == absolute_differences(large, small).tolist() == [2.0]

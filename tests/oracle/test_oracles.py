@@ -116,6 +116,8 @@ def test_the_text_of_an_oracle_round_trips(oracle: Oracle):
         ("top-1", "top-1"),
         ("top-k", "top-k{k=5}"),
         ("rank-correlation", "rank-correlation{threshold=0.9}"),
+        ("rank-correlation{threshold=1}", "rank-correlation{threshold=1.0}"),
+        ("rank-correlation{threshold=-1}", "rank-correlation{threshold=-1.0}"),
     ],
 )
 def test_an_oracle_writes_out_its_parameters(text: str, canonical: str):
@@ -137,6 +139,7 @@ def test_an_oracle_writes_out_its_parameters(text: str, canonical: str):
         ("top-k{k=2.5}", "top-k: k='2.5' is not of type int"),
         ("top-k{k=0}", "top-k: k=0 must be"),
         ("rank-correlation{threshold=1.5}", "rank-correlation: threshold=1.5 must be"),
+        ("rank-correlation{threshold=-1.5}", "rank-correlation: threshold=-1.5 must be"),
         ("rank-correlation{threshold=nan}", "rank-correlation: threshold=nan must be"),
         ("", "'' is not an oracle; write for example"),
         ("tolerance{rtol=1", "is not an oracle; write for example"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -127,9 +128,10 @@ def test_arrays_of_scores_agree_as_their_rows_do(pairs: list[tuple[list[float], 
     assert found.top_k.tolist() == [1.0 if one == other else len(one & other) / k for one, other in best]
 
 
-def test_arrays_of_other_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"scores of shapes \(2, 3\) and \(2, 4\) are not two"):
-        agreements(np.zeros((2, 3)), np.zeros((2, 4)), 1)
+@pytest.mark.parametrize(("first", "second"), [((2, 3), (2, 4)), ((3,), (3,)), ((2, 0), (2, 0))])
+def test_arrays_of_other_shapes_are_refused(first: tuple[int, ...], second: tuple[int, ...]):
+    with pytest.raises(ValueError, match=re.escape(f"scores of shapes {first} and {second} are not two")):
+        agreements(np.zeros(first), np.zeros(second), 1)
 
 
 def scores_of(order: str, classes: str) -> list[float]:

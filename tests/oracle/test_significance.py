@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,17 @@ def test_three_samples_a_side_have_a_p_value():
     assert latency_difference([1, 2, 3], [4, 5, 6]).p_value == pytest.approx(2 / 20)
 
 
+def test_latencies_of_two_values_can_differ():
+    assert latency_difference([1.0] * 9, [2.0] * 9).significant
+
+
+@pytest.mark.parametrize("side", ["golden", "mutant"])
+def test_latencies_of_single_precision_are_compared_in_double_precision(side: str):
+    close = np.array([1.0, 1.0 + 2**-23], np.float32)  # the mean of both is no number of single precision
+    test = latency_difference(close, close)
+    assert getattr(test, f"{side}_median") == 1.0 + 2**-24
+
+
 def test_latencies_of_one_value_do_not_differ():
     assert latency_difference([0.5] * 20, [0.5] * 20).p_value == 1.0
 
@@ -87,5 +99,5 @@ def test_a_golden_median_of_zero_has_no_ratio():
     [([], [1.0], "golden"), ([1.0], [], "mutant"), ([1.0], [float("nan")], "mutant"), ([[1.0]], [1.0], "golden")],
 )
 def test_latencies_must_be_finite_and_some(golden: list[float], mutant: list[float], side: str):
-    with pytest.raises(ValueError, match=side):
+    with pytest.raises(ValueError, match=f"^the {side} latencies must be one or more finite numbers of seconds$"):
         latency_difference(golden, mutant)
