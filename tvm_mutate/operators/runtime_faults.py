@@ -1,22 +1,23 @@
-"""Faults that mutated kernels call at run time: one bit at one execution, and results rounded toward zero.
+"""Faults that mutated kernels call at run time: one bit flipped once, and results rounded toward zero.
 
-Both need the native library (tvm_mutate.native), which has the functions that they call: how often something was
-executed is known only then, and TIR has no rounding but to the nearest. Without it their mutants do not compile.
+The called functions are in the native library (tvm_mutate.native): only at run time is known how often a statement was
+executed, and TIR rounds to the nearest only. Without the library these mutants do not compile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tvm import tirx
 from tvm.ir import prim
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule, Value
+from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
+from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.tir_nodes import storing
 
-# What the runtime takes and gives is integers: floating-point values go as their bits.
+# The functions take and return integers: floating-point values are passed as their bits.
 _BITS = {"float32": "int32", "int32": "int32", "float64": "int64", "int64": "int64"}
 _TOWARD_ZERO: dict[type, str] = {
     prim.Add: "tvm_mutate_add_toward_zero",
@@ -31,13 +32,13 @@ def _as_bits(value: Any) -> Any:
     dtype = str(value.ty.dtype)
     if dtype == _BITS[dtype]:
         return value
-    if isinstance(value, prim.FloatImm):  # C reinterprets what has an address
+    if isinstance(value, prim.FloatImm):  # C reinterprets only values with an address
         return prim.const(int(np.array(value.value, dtype).view(_BITS[dtype])), _BITS[dtype])
     return tirx.reinterpret(_BITS[dtype], value)
 
 
 def _called(dtype: str, name: str, *arguments: Any) -> Any:
-    """A call of the runtime that gives a value of the type."""
+    """A call of a function of the native library, with a result of the type."""
     bits = tirx.call_extern(_BITS[dtype], name, *arguments)
     return bits if dtype == _BITS[dtype] else tirx.reinterpret(dtype, bits)
 
@@ -60,75 +61,64 @@ def _toward_zero(node: Any, parameters: Parameters) -> Any | None:
     return _called("float32", _TOWARD_ZERO[type(node)], *operands, prim.const(precision, "int32"))
 
 
-def _example(before: str, after: str, parameters: Mapping[str, Value], dtype: str = "float32") -> Example:
-    script = f"""
-@T.prim_func(s_tir=True)
-def main(A: T.Buffer((16,), "{dtype}"), B: T.Buffer((16,), "{dtype}")):
-{{}}    for i in range(16):
-        B[i] = {{}}
-"""
-    begin = """
-    T.func_attr({"tvm_mutate.calls_runtime": 1})
-    T.evaluate(T.call_extern("int32", "tvm_mutate_begin_executions"))
-"""
-    return Example(script.format("", before), script.format(begin, after), parameters)
-
-
-FLIP_BIT_ONCE = Operator(
-    name="tir.flip-bit-once",
-    fault="a transient fault of the hardware: one bit of one value, once (soft errors, Li et al., SC 2017)",
-    slots=(Slot.KERNEL,),
-    category=Category.MEMORY,
-    description="flips one bit of a stored value the n-th time that its site is executed in a call of the kernel; "
-    "needs the native library, which counts",
-    rule=TirRule((tirx.BufferStore,), _flip_once, calls_runtime=True),
-    parameters=(
-        Parameter("bit", "the bit that is flipped, 0 the lowest", 30),
-        Parameter("execution", "at which execution, from 1; several sites of a kernel are counted together", 1),
-    ),
-    variants=({"bit": 30, "execution": 1}, {"bit": 22, "execution": 1}),
-    more_variants=({"bit": 30, "execution": 100}, {"bit": 31, "execution": 1}),
-    examples=(
-        _example(
-            "A[i]",
-            'T.reinterpret("float32", T.call_extern("int32", "tvm_mutate_flip_bit_once_32", '
-            'T.reinterpret("int32", A[i]), 30, 5))',
-            {"execution": 5},
-        ),
-        _example(
-            "A[i]", 'T.call_extern("int64", "tvm_mutate_flip_bit_once_64", A[i], 63, 1)', {"bit": 63}, dtype="int64"
-        ),
-    ),
-    by_default=False,
+_BEGIN = (
+    'T.func_attr({"tvm_mutate.calls_runtime": 1}); T.evaluate(T.call_extern("int32", "tvm_mutate_begin_executions")); '
 )
-
-ROUND_TOWARD_ZERO = Operator(
-    name="tir.round-toward-zero",
-    fault="results that are cut off instead of rounded to the nearest, as sums in tensor cores are and as conversions "
-    "to bfloat16 were (numerical problems, Shen et al. 2021; Fasi et al. 2021)",
-    slots=(Slot.KERNEL,),
-    category=Category.EXPRESSIONS,
-    description="rounds a float32 sum, difference, product or quotient toward zero, to so many bits; needs the native "
-    "library, since TIR rounds to the nearest only",
-    rule=TirRule(tuple(_TOWARD_ZERO), _toward_zero, calls_runtime=True),
-    parameters=(Parameter("precision", "the bits of the significand: 24 are all of float32, 8 bfloat16's", 24),),
-    variants=({"precision": 24}, {"precision": 8}),
-    more_variants=({"precision": 16}, {"precision": 11}),
-    examples=(
-        _example(
-            "A[i] + T.float32(0.1)",
-            'T.reinterpret("float32", T.call_extern("int32", "tvm_mutate_add_toward_zero", '
-            'T.reinterpret("int32", A[i]), 1036831949, 24))',
-            {},
-        ),
-        _example(
-            "A[i] * A[i]",
-            'T.reinterpret("float32", T.call_extern("int32", "tvm_mutate_multiply_toward_zero", '
-            'T.reinterpret("int32", A[i]), T.reinterpret("int32", A[i]), 8))',
-            {"precision": 8},
-        ),
-    ),
-    by_default=False,
+_examples = partial(
+    kernel_examples,
+    own_templates={
+        "longs": """
+            A: (16,) int64, B: (16,) int64
+            ...
+        """
+    },
 )
+_operator = partial(Operator, slots=(Slot.KERNEL,), by_default=False)
 
-OPERATORS = (FLIP_BIT_ONCE, ROUND_TOWARD_ZERO)
+OPERATORS = (
+    _operator(
+        name="tir.flip-bit-once",
+        fault="a transient fault of the hardware: one bit of one value, once (soft errors, Li et al., SC 2017)",
+        category=Category.MEMORY,
+        description="flips one bit of a stored value at the n-th execution of its site in a call of the kernel; needs "
+        "the native library, which counts",
+        rule=TirRule((tirx.BufferStore,), _flip_once, calls_runtime=True),
+        parameters=(
+            Parameter("bit", "the bit that is flipped, 0 the lowest", 30),
+            Parameter("execution", "at which execution, from 1; several sites of a kernel are counted together", 1),
+        ),
+        variants=({"bit": 30, "execution": 1}, {"bit": 22, "execution": 1}),
+        more_variants=({"bit": 30, "execution": 100}, {"bit": 31, "execution": 1}),
+        examples=_examples(f"""
+            function | execution=5
+            for i in range(16): B[i] = A[i]
+            {_BEGIN} for i in range(16): B[i] = T.reinterpret("float32", T.call_extern("int32", \
+            "tvm_mutate_flip_bit_once_32", T.reinterpret("int32", A[i]), 30, 5))
+            longs | bit=63
+            for i in range(16): B[i] = A[i]
+            {_BEGIN} for i in range(16): B[i] = T.call_extern("int64", "tvm_mutate_flip_bit_once_64", A[i], 63, 1)
+        """),
+    ),
+    _operator(
+        name="tir.round-toward-zero",
+        fault="results that are cut off instead of rounded to the nearest, as sums in tensor cores are and as "
+        "conversions to bfloat16 were (numerical problems, Shen et al. 2021; Fasi et al. 2021)",
+        category=Category.EXPRESSIONS,
+        description="rounds a float32 sum, difference, product or quotient toward zero, to so many bits; needs the "
+        "native library, since TIR rounds to the nearest only",
+        rule=TirRule(tuple(_TOWARD_ZERO), _toward_zero, calls_runtime=True),
+        parameters=(Parameter("precision", "the bits of the significand: 24 are all of float32, 8 bfloat16's", 24),),
+        variants=({"precision": 24}, {"precision": 8}),
+        more_variants=({"precision": 16}, {"precision": 11}),
+        examples=_examples(f"""
+            function
+            for i in range(16): B[i] = A[i] + T.float32(0.1)
+            {_BEGIN} for i in range(16): B[i] = T.reinterpret("float32", T.call_extern("int32", \
+            "tvm_mutate_add_toward_zero", T.reinterpret("int32", A[i]), 1036831949, 24))
+            function | precision=8
+            for i in range(16): B[i] = A[i] * A[i]
+            {_BEGIN} for i in range(16): B[i] = T.reinterpret("float32", T.call_extern("int32", \
+            "tvm_mutate_multiply_toward_zero", T.reinterpret("int32", A[i]), T.reinterpret("int32", A[i]), 8))
+        """),
+    ),
+)

@@ -1,4 +1,4 @@
-"""Operators at the door of code generators, on kernels: what they compute there, and which code they become."""
+"""Operators in the codegen slot: what mutated kernels compute, and the generated code."""
 
 from __future__ import annotations
 
