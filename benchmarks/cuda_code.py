@@ -31,7 +31,7 @@ from tvm_mutate.model import load_model
 from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.pipeline import FoldingCache, Fused, Stages
+from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 
 Row = dict[str, str]
 EVERY = 20  # mutants from one line of progress to the next
@@ -121,13 +121,13 @@ def rows_of_model(
 @click.pass_context
 def main(context: click.Context, models: tuple[str, ...], json_file: str | None, **options: Any) -> None:
     """Generates and compiles the CUDA code of MODELS (default: the zoo), unmutated and with mutants."""
-    report, catalogue, folding = begin("cuda code"), load_catalogue(), FoldingCache()
+    report, catalogue, cache = begin("cuda code"), load_catalogue(), LoweringCache()
     version, compile_source = cuda_compiler(options["arch"])
     target = parse_target({"kind": "cuda", "arch": options["arch"]})
     rows, wrong, lines, here, there = [], [], [], set(), set()
     say(f"{version}, {options['arch']}")
     for text in models or [f"zoo://{name}" for name in ZOO_NAMES]:
-        fused, compiler = Fused(load_model(text).module, folding), Compiler(compile_source)
+        fused, compiler = Fused(load_model(text).module, cache), Compiler(compile_source)
         code, name = DeviceCode(Stages(fused, target), catalogue), Subject(text).name
         wrong += (failed := [f"{name}, {each}" for each in broken(code, compiler)])
         mutants = mutants_of(code.stages, name, options)

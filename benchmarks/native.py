@@ -21,7 +21,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import native_operators
-from tvm_mutate.pipeline import FoldingCache, Fused, Stages, kernels_of
+from tvm_mutate.pipeline import Fused, LoweringCache, Stages, kernels_of
 
 SLOTS = (Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 HEAD = ("model", "slot", "kernels", "sites", "compared", "rewritten", "differ", "Python s", "C++ s", "ratio")
@@ -49,11 +49,11 @@ def main(
     library = native_library()
     if not library:
         raise click.ClickException(str(library.obstacle))
-    catalogue, folding = builtin_catalogue(), FoldingCache()
+    catalogue, cache = builtin_catalogue(), LoweringCache()
     say(f"{len(native_operators())} operators, built for apache-tvm-ffi {library.built_for}")
     everything, rows = Compared(), []
     for text in models or [f"zoo://{name}" for name in ZOO_NAMES]:
-        fused = Fused(load_model(text).module, folding)
+        fused = Fused(load_model(text).module, cache)
         for target in targets:
             stages = Stages(fused, parse_target(target))
             for slot in SLOTS:

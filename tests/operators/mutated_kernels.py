@@ -9,7 +9,7 @@ from tvm_mutate.kernels import generate, generated_text, parse_target
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Applied, Selection, Site, find_code_sites, find_sites, mutant_passes
-from tvm_mutate.pipeline import generated_code, lower_to_door, slotted_tir_pipeline
+from tvm_mutate.pipeline import generated_code, lower_kernels, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()
 CUDA = '{"kind":"cuda","arch":"sm_80"}'
@@ -29,7 +29,7 @@ def sites(script: str, mutant: str, target: str = "llvm") -> list[Site]:
         generated = generated_code(module, parse_target(target))
         return [site for text in generated.texts for site in find_code_sites(text, generated.kind, selection)]
     if selection.slot is not Slot.KERNEL:
-        module = lower_to_door(module, parse_target(target), selection.slot)
+        module = lower_kernels(module, parse_target(target), selection.slot)
     return find_sites(module, selection)
 
 

@@ -13,7 +13,7 @@ from tvm.target import Target
 
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Applied, Selection, apply_mutations, count_sites
-from tvm_mutate.pipeline import FoldingCache
+from tvm_mutate.pipeline import LoweringCache
 
 IMAGE = (1, 3, 8, 8)
 UNOPTIMISED = Target({"kind": "llvm", "opt-level": 0})  # same bits as "llvm", compiled twelve times as fast
@@ -93,12 +93,12 @@ def golden(layers: Callable[[], tvm.IRModule]) -> np.ndarray:
     return run(layers(), signed(*IMAGE))
 
 
-_FOLDING = FoldingCache()
+_CACHE = LoweringCache()
 
 
 def lower(module: tvm.IRModule) -> tvm.IRModule:
     passes = [relax.transform.DecomposeOpsForInference(), relax.get_pipeline("zero")]
-    with _FOLDING.active():
+    with _CACHE.folding():
         return tvm.transform.Sequential(passes)(module)
 
 

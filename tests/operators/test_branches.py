@@ -9,7 +9,7 @@ from small_kernels import INDEX, UNTOUCHED, assert_same_bits, kernel, ramp, run,
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import find_sites
-from tvm_mutate.pipeline import lower_to_door
+from tvm_mutate.pipeline import lower_kernels
 
 GUARD = statement("if i < 9:\n            B[i] = A[i]")
 ELSE = statement("if i < 9:\n            B[i] = A[i]\n        else:\n            B[i] = W[i]")
@@ -87,6 +87,6 @@ def main(A: T.Buffer((4096,), "float32"), B: T.Buffer((4096,), "float32")):
             B[vi] = P[4095 - vi]
 """
     module = tvm.IRModule({"main": tvm.script.from_source(script)})
-    door = lower_to_door(module, tvm.target.Target("llvm"), Slot.CODEGEN)
+    door = lower_kernels(module, tvm.target.Target("llvm"), Slot.CODEGEN)
     assert "TVMBackendFreeWorkspace" in door.script() and "isnullptr" in door.script()
     assert not find_sites(door, selection(f"tir.{mutant}{{slot=codegen}}@*#*"))

@@ -13,7 +13,7 @@ from tvm.ir import prim
 from tvm_mutate.mutant import Slot, TirRule
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, Site, apply_mutations, count_sites, find_sites
-from tvm_mutate.pipeline import lower_to_door
+from tvm_mutate.pipeline import lower_kernels
 
 CATALOGUE = builtin_catalogue()
 TIR_MUTANTS = [
@@ -61,7 +61,7 @@ def parsed(script: str) -> tvm.IRModule:
 
 def stage(slot: Slot) -> tvm.IRModule:
     module = parsed(KERNEL)
-    return module if slot is Slot.KERNEL else lower_to_door(module, tvm.target.Target("llvm"), slot)
+    return module if slot is Slot.KERNEL else lower_kernels(module, tvm.target.Target("llvm"), slot)
 
 
 def selection(mutant: str) -> Selection:
@@ -107,7 +107,7 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
     for i in range(16):
         B[i] = A[i]
 """
-    module = lower_to_door(parsed(script), tvm.target.Target("llvm"), slot)
+    module = lower_kernels(parsed(script), tvm.target.Target("llvm"), slot)
     checks: list[Any] = []
     tvm_ffi.structural_walk(module["main"], [((prim.EQ, prim.NE, prim.LT, prim.GE), checks.append)])
     assert len(checks) > 10

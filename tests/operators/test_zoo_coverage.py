@@ -13,7 +13,7 @@ from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import GraphRule, Mutant, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, count_sites
-from tvm_mutate.pipeline import FoldingCache, Fused, Stages
+from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 
 CATALOGUE = builtin_catalogue()
 ON_IR = [name for name, operator in CATALOGUE.items() if not isinstance(operator.rule, TextRule)]
@@ -57,10 +57,10 @@ NOT_IN_ALEXNET = {"tir.swap-division", "tir.drop-guard", "tir.narrow-index"}
 
 @pytest.fixture(scope="module")
 def surveys() -> dict[str, Survey]:
-    folding, target = FoldingCache(), parse_target("llvm")
+    cache, target = LoweringCache(), parse_target("llvm")
     return {
         name: survey(
-            Stages(Fused(load_model(f"zoo://{name}").module, folding), target),
+            Stages(Fused(load_model(f"zoo://{name}").module, cache), target),
             Specification(operators=tuple(ON_IR)),
             CATALOGUE,
         )

@@ -24,7 +24,7 @@ from tvm_mutate.passes import Selection, mutant_passes, selections_by_slot
 from tvm_mutate.pipeline import (
     Stages,
     kernels_of,
-    lower_to_door,
+    lower_kernels,
     mutated_tir_pipeline,
     pass_names,
     passes_made_by,
@@ -65,7 +65,7 @@ def selections(mutant: str):
 def lowered(mutant: str, slot: Slot = Slot.LOWERED, target: str = "llvm") -> tvm.IRModule:
     """The kernels of the network after the TIR pipeline with the mutant in it."""
     with mutated_tir_pipeline(selections(mutant), stages(target).target) as pipeline:
-        return lower_to_door(kernels(target), stages(target).target, slot, pipeline)
+        return lower_kernels(kernels(target), stages(target).target, slot, pipeline)
 
 
 def code(mutant: str, target: str = "llvm") -> str:
@@ -87,7 +87,7 @@ def test_the_passes_are_those_that_instruments_see_when_the_pipelines_run():
             names.append(str(info.name))
 
     with tvm.transform.PassContext(instruments=[Names()]):
-        lower_to_door(kernels(), stages().target, Slot.CODEGEN)
+        lower_kernels(kernels(), stages().target, Slot.CODEGEN)
     ours = pass_names(stages().tir_passes)
     assert len(ours) > 40
     seen = iter(names)
@@ -120,7 +120,7 @@ def test_a_pass_that_matters_changes_the_code_where_it_is_left_out():
 
 
 def test_a_fault_in_the_pipeline_of_one_kernel_leaves_the_others_as_they_are():
-    door = lower_to_door(kernels(), stages().target, Slot.CODEGEN)
+    door = lower_kernels(kernels(), stages().target, Slot.CODEGEN)
     faulty = lowered("pipeline.skip-pass{pass=tirx.LowerIntrin}@fused_conv2d*#*", Slot.CODEGEN)
     everywhere = lowered("pipeline.skip-pass{pass=tirx.LowerIntrin}@*#*", Slot.CODEGEN)
     assert names_of(faulty) == names_of(door) == ["fused_conv2d_relu", "max_pool2d"]
@@ -130,7 +130,7 @@ def test_a_fault_in_the_pipeline_of_one_kernel_leaves_the_others_as_they_are():
 
 
 def test_device_functions_have_the_faults_of_the_kernel_that_they_were_split_from():
-    door = lower_to_door(kernels(CUDA), stages(CUDA).target, Slot.CODEGEN)
+    door = lower_kernels(kernels(CUDA), stages(CUDA).target, Slot.CODEGEN)
     faulty = lowered("pipeline.skip-pass{pass=tirx.StmtSimplify}@max_pool2d#*", Slot.CODEGEN, CUDA)
     assert names_of(faulty) == names_of(door)
     assert "max_pool2d_kernel" in names_of(door)

@@ -29,11 +29,11 @@ from tvm_mutate.passes import (
 )
 from tvm_mutate.pipeline import (
     TirPipeline,
-    code_door,
     comes_from_kernel,
-    faulty_run,
+    faulty_pipeline,
     pass_sites,
     passes_of_pipeline,
+    rewritten_code,
 )
 
 # Marks a Relax module as mutated: a second pipeline is given the result of the first.
@@ -142,7 +142,7 @@ def activate(
     with contextlib.ExitStack() as stack:
         stack.enter_context(caught_builds(builds.mutated, builds.faulty if Slot.PIPELINE in selections else None))
         if Slot.TEXT in selections:
-            stack.enter_context(code_door(builds.mutated_code))
+            stack.enter_context(rewritten_code(builds.mutated_code))
         if Slot.GRAPH in selections:
             stack.enter_context(caught_relax_pipelines(mutated_graph))
         yield activation
@@ -204,7 +204,7 @@ class _MutatedBuilds:
             lists = passes_of_pipeline(pipeline, _target(module))
             wanted = self._wanted(Slot.PIPELINE, self._current, _names(module))
             faults = [fault for fault in wanted if pass_sites(lists, fault)]
-            run = faulty_run(faults, lists) if faults else None
+            run = faulty_pipeline(faults, lists) if faults else None
             return self._compared(body, run and run[0], module, faults)
 
         def finalizer(number: int, unmutated: Callable[[], tvm.transform.Pass]) -> Callable[[], tvm.transform.Pass]:

@@ -39,7 +39,7 @@ from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
-from tvm_mutate.pipeline import FoldingCache, Fused, LegalisingCache, Stages
+from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 from tvm_mutate.results import EvaluationPath, UndefinedRow
 
 _KEPT_LOWERED = 4
@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.catalogue = load_catalogue()
-        self._folding, self._legalising = FoldingCache(), LegalisingCache()
+        self._lowering_cache = LoweringCache()
         self._remote = RemoteTasks()
         self._models: Recent[Fused] = Recent(_KEPT_LOWERED)
         self._contents: WorkerEvaluators[ContentEvaluator] = WorkerEvaluators(_KEPT_LOWERED)
@@ -195,7 +195,7 @@ class Worker:
     def _fused(self, subject: Subject) -> Fused:
         def load() -> Fused:
             model = load_model(subject.reference, shape=dict(subject.shape) or None)
-            return Fused(model.module, self._folding, self._legalising)
+            return Fused(model.module, self._lowering_cache)
 
         return self._models.of(subject.name, load)
 

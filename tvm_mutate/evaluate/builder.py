@@ -23,7 +23,7 @@ from tvm_mutate.evaluate.red_zones import KINDS
 from tvm_mutate.kernels import KnownKernels, MissingKernelError, module_of
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside, prove_equivalent, with_marked_conversions
-from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_to_door, mutated_tir_pipeline
+from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_kernels, mutated_tir_pipeline
 
 # Mutants of one kernel come one after another, and so do duplicates.
 _REMEMBERED = 256
@@ -244,7 +244,7 @@ def _lowered(functions: Mapping[str, PrimFunc], stages: Stages, selections: Sele
         tvm.transform.PassContext(config=PASS_CONFIG),
         mutated_tir_pipeline(selections, stages.target) as tir_pipeline,
     ):
-        module = lower_to_door(module_of(functions), stages.target, Slot.CODEGEN, tir_pipeline)
+        module = lower_kernels(module_of(functions), stages.target, Slot.CODEGEN, tir_pipeline)
     return {variable.name_hint: function for variable, function in module.functions.items()}
 
 

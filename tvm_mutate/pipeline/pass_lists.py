@@ -1,9 +1,11 @@
-"""The lists of passes that a target's pipelines consist of, and the same lists with faults in them."""
+"""The passes of a target's Relax and TIR pipelines as lists, and the same lists with faults."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import tvm
 from tvm import relax, tirx
@@ -11,47 +13,84 @@ from tvm.target import Target
 
 from tvm_mutate.mutant import PipelineRule
 from tvm_mutate.passes import Selection
-from tvm_mutate.pipeline.registration import TirPipeline
-from tvm_mutate.pipeline.relax_pipeline import memory_passes, scheduling_passes
 
-# By name, in the order in which they run; sites are numbered through all of them.
+# Lists of passes by name, in the order in which they run; sites are numbered through all lists.
 PassLists = Mapping[str, Sequence[tvm.transform.Pass]]
+# The body, and functions that make the finalizers of host functions and of device functions.
+TirPipeline = tuple[tvm.transform.Pass, Callable[[], tvm.transform.Pass], Callable[[], tvm.transform.Pass]]
 
 FUSING, SCHEDULING, MEMORY = "fusing", "scheduling", "memory"
 BODY, HOST, DEVICE = "body", "host", "device"
 _PROCESSORS = ("llvm", "c")
 
 
-def passes_made_by(make: Callable[[], object]) -> list[tvm.transform.Pass]:
-    """The passes that ``make`` puts into instances of ``tvm.transform.Sequential``, in order; none of them runs.
+def fusing_pipeline() -> tvm.transform.Pass:
+    """Legalisation and fusion, the same for all targets: each operator becomes one call of a kernel.
 
-    That is how all of TVM's own pipelines are put together, some of them only when they run.
+    ``DecomposeOpsForInference`` comes first because batch normalisation has no kernel of its own, and ``zero``
+    because the default CPU pipeline alone fuses nothing.
+    """
+    return tvm.transform.Sequential([relax.transform.DecomposeOpsForInference(), relax.get_pipeline("zero")])
+
+
+def scheduling_passes(target: Target) -> list[tvm.transform.Pass]:
+    """The first half of TVM's default pipeline of the target: library dispatch, fusion, schedules on GPUs, views.
+
+    Afterwards each kernel is called on values, and the slot ``kernel`` gets the module. Kernels that only reshape have
+    become views and are gone: a mutant in such a kernel would never run. (RewriteDataflowReshape looks at a kernel's
+    indices but not at its loops, and would take the mutant for a view, too.)
+    """
+    passes = _backend(target)
+    return [
+        *passes.library_dispatch_passes(target),
+        *passes.legalize_passes(target),
+        relax.transform.RewriteDataflowReshape(),
+        relax.transform.DeadCodeElimination(),
+    ]
+
+
+def memory_passes(target: Target) -> list[tvm.transform.Pass]:
+    """The second half of TVM's default pipeline of the target: memory planning and calls of the VM."""
+    passes = _backend(target)
+    dataflow = [each for each in passes.dataflow_lower_passes(target) if each.info.name != "RewriteDataflowReshape"]
+    return [*dataflow, *passes.finalize_passes(target)]
+
+
+def default_relax_pipeline(target: Target) -> tvm.transform.Pass:
+    """The whole default Relax pipeline: fusing, scheduling, memory."""
+    passes = [fusing_pipeline(), *scheduling_passes(target), *memory_passes(target)]
+    return tvm.transform.Sequential(passes, name="tvm_mutate.default_relax_pipeline")
+
+
+def _backend(target: Target) -> ModuleType:
+    """The module of TVM with the target's passes, chosen as by ``relax.get_default_pipeline``, also for ``c``."""
+    if "gpu" not in target.keys:
+        backend = "cpu_generic"
+    elif target.kind.name in ("cuda", "rocm"):
+        backend = target.kind.name
+    else:
+        backend = "adreno" if "adreno" in target.keys else "gpu_generic"
+    return importlib.import_module(f"tvm.relax.backend.{backend}.pipeline")
+
+
+def passes_made_by(make: Callable[[], object]) -> list[tvm.transform.Pass]:
+    """The passes that ``make`` gives to instances of ``tvm.transform.Sequential``, in order; none of the passes runs.
+
+    All of TVM's own pipelines consist of such instances; some pipelines make theirs only when they run.
     """
     found: list[tvm.transform.Pass] = []
-    with _recording(found.extend):
-        make()
-    return found
+    original = tvm.ir.transform.Sequential.__init__
 
-
-@contextlib.contextmanager
-def _recording(recorder: Callable[[Sequence[tvm.transform.Pass]], object]) -> Iterator[None]:
-    """While this lasts, every Sequential that is made tells its passes, and has none."""
-    make = tvm.ir.transform.Sequential.__init__
-
-    def record(
-        self: tvm.transform.Sequential,
-        passes: Sequence[tvm.transform.Pass] | None = None,
-        *rest: object,
-        **more: object,
-    ) -> None:
-        recorder(passes or [])
-        make(self, [], *rest, **more)
+    def record(self: Any, passes: Sequence[tvm.transform.Pass] | None = None, *rest: object, **more: object) -> None:
+        found.extend(passes or [])
+        original(self, [], *rest, **more)
 
     tvm.ir.transform.Sequential.__init__ = record
     try:
-        yield
+        make()
     finally:
-        tvm.ir.transform.Sequential.__init__ = make
+        tvm.ir.transform.Sequential.__init__ = original
+    return found
 
 
 def relax_pass_lists(target: Target) -> PassLists:
@@ -70,14 +109,14 @@ def tir_pass_lists(target: Target, pipeline: str = "default") -> PassLists:
 
 
 def passes_of_pipeline(pipeline: TirPipeline, target: Target) -> PassLists:
-    """As :func:`tir_pass_lists`, of a pipeline that is at hand; one that was put together before it runs has none."""
+    """Like :func:`tir_pass_lists`, for a given pipeline; the lists are empty if it makes no Sequential when it runs."""
     body, finalize_host, finalize_device = pipeline
     lists = {BODY: passes_made_by(lambda: body(tvm.IRModule())), HOST: passes_made_by(finalize_host)}
     return lists if target.kind.name in _PROCESSORS else {**lists, DEVICE: passes_made_by(finalize_device)}
 
 
 def pass_sites(lists: PassLists, selection: Selection) -> list[tuple[str, int]]:
-    """The sites of a selection in lists of passes, in order: the name of the list, and the place in it."""
+    """The sites of a selection in lists of passes, in order: the name of the list and the index in the list."""
     rule = selection.operator.rule
     if not isinstance(rule, PipelineRule):
         return []
@@ -90,9 +129,9 @@ def pass_sites(lists: PassLists, selection: Selection) -> list[tuple[str, int]]:
 
 
 def with_faults(lists: PassLists, selections: Sequence[Selection]) -> PassLists:
-    """The lists with the selected sites of all selections rewritten; a list without any of them is the same object.
+    """The lists with the selected sites of all selections rewritten; a list without a fault stays the same object.
 
-    Sites are numbered in the lists as they were given, so that a mutation's sites do not depend on another's.
+    Sites are numbered in the given lists, so the sites of a mutation do not depend on other mutations.
     """
     faults = [
         (name, at, selection)
@@ -101,12 +140,12 @@ def with_faults(lists: PassLists, selections: Sequence[Selection]) -> PassLists:
         if ordinal in selection.mutation.sites
     ]
     faulty = dict(lists)
-    # From the last to the first: what stands before a fault keeps its place.
+    # From the last to the first, so that indices before a fault stay valid.
     for name, at, selection in sorted(faults, key=lambda fault: -fault[1]):
         rule = selection.operator.rule
         assert isinstance(rule, PipelineRule)
         rewritten = rule.rewrite(faulty[name][at:], selection.parameters)
-        if rewritten is not None:  # another fault may have taken the site away
+        if rewritten is not None:  # another fault may have removed the site
             faulty[name] = [*faulty[name][:at], *rewritten]
     return faulty
 

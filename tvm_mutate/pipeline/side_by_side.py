@@ -14,11 +14,10 @@ from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import mutation_pass
-from tvm_mutate.pipeline.doors import host_of, kernels_of
-from tvm_mutate.pipeline.generating import PASS_CONFIG
+from tvm_mutate.pipeline.codegen import PASS_CONFIG, host_of, kernels_of
+from tvm_mutate.pipeline.lowering import Stages
 from tvm_mutate.pipeline.pass_lists import BODY, DEVICE, HOST, MEMORY, SCHEDULING, PassLists, pass_sites, with_faults
-from tvm_mutate.pipeline.slots import Selections
-from tvm_mutate.pipeline.stages import Stages
+from tvm_mutate.pipeline.tir_pipeline import Selections
 
 _TARGET = "target"
 _GLOBALS = re.compile(r"\bcls\.|\bModule\.")

@@ -1,43 +1,95 @@
-"""A module as each slot sees it, without building: for listing sites and showing differences."""
+"""A model lowered to each slot for one target, unmutated or with mutations; evaluation and listing both use this."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import tvm
 from tvm import relax
 from tvm.target import Target
 
+from tvm_mutate.forked import call_in_child
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import Applied, Selection, count_all_sites, mutation_pass
-from tvm_mutate.pipeline.doors import kernels_of, lower_to_door
-from tvm_mutate.pipeline.fused import Fused
-from tvm_mutate.pipeline.generated_code import GeneratedCode, generated_code
+from tvm_mutate.passes import (
+    CODE_KINDS,
+    Applied,
+    Selection,
+    count_all_sites,
+    count_code_sites,
+    kernel_parts,
+    mutation_pass,
+)
+from tvm_mutate.pipeline.codegen import generate, kernels_of, lower_kernels
+from tvm_mutate.pipeline.lowering_cache import Fused
 from tvm_mutate.pipeline.pass_lists import (
     FUSING,
     MEMORY,
     SCHEDULING,
     PassLists,
+    memory_passes,
     pass_sites,
     relax_pass_lists,
+    scheduling_passes,
     tir_pass_lists,
     with_faults,
 )
-from tvm_mutate.pipeline.relax_pipeline import memory_pipeline, scheduling_pipeline
-from tvm_mutate.pipeline.slots import LATE, Selections
+from tvm_mutate.pipeline.tir_pipeline import LATE, Selections, slotted_tir_pipeline
 
-# TVM gives this suffix, and a number where there are several, to the functions that it splits off a kernel for a GPU.
+
+@dataclass(frozen=True)
+class GeneratedCode:
+    """The code of a whole model for a kind of target: the texts of TVM's code generator, in order."""
+
+    kind: str
+    texts: tuple[str, ...]
+
+    def kernels(self) -> dict[str, tuple[str, ...]]:
+        """The code of each kernel, by name."""
+        return {name: parts for text in self.texts for name, parts in kernel_parts(text, self.kind).items()}
+
+    def site_counts(self, selection: Selection) -> dict[str, int]:
+        """The number of sites of the selection's operator by kernel, for kernels with sites."""
+        counts: dict[str, int] = {}
+        for text in self.texts:
+            counts.update(count_code_sites(text, self.kind, selection))
+        return counts
+
+
+def generated_code(kernels: tvm.IRModule, target: Target) -> GeneratedCode:
+    """The kernels' code as mutations in the slot ``text`` get it; no texts for kinds outside ``CODE_KINDS``."""
+    kind = target.kind.name
+    if kind not in CODE_KINDS:
+        return GeneratedCode(kind, ())
+
+    def texts() -> tuple[str, ...]:
+        found: list[str] = []
+
+        def read(text: str, of_kind: str) -> str:
+            if of_kind == kind:
+                found.append(text)
+            return text
+
+        with slotted_tir_pipeline({Slot.TEXT: read}) as tir_pipeline:
+            generate(kernels, target, tir_pipeline)
+        return tuple(found)
+
+    # The destructor of a CUDA module initialises the driver, even if nothing was ever loaded.
+    return GeneratedCode(kind, call_in_child(texts) if kind == "cuda" else texts())
+
+
+# TVM appends this suffix, and a number if there are several, to the functions that it splits off a kernel for a GPU.
 _DEVICE_SUFFIX = "_kernel"
 
 
 def comes_from_kernel(function: str, kernel: str) -> bool:
-    """Whether a function of a lowered module is the kernel of this name, or was split off it for a device."""
+    """Whether a function of a lowered module is the kernel of this name, or was split off that kernel for a device."""
     return function == kernel or function.startswith(kernel + _DEVICE_SUFFIX)
 
 
 class Stages:
-    """A model at each slot, for one target; each stage is computed once, when first asked for."""
+    """A model lowered to each slot for one target; each unmutated stage is computed once, at its first use."""
 
     def __init__(self, model: tvm.IRModule | Fused, target: Target) -> None:
         self.target = target
@@ -46,13 +98,13 @@ class Stages:
         self._code: GeneratedCode | None = None
 
     def at(self, slot: Slot) -> tvm.IRModule:
-        """The unmutated model as the passes of the slot get it; of the slot ``text`` see :meth:`code`.
+        """The unmutated model as the passes of the slot get it; for the slot ``text`` see :meth:`code`.
 
-        The passes of the slot ``pipeline`` are TVM's own: those on Relax get the model's Relax functions, and those on
-        TIR its kernels.
+        The passes of the slot ``pipeline`` are TVM's own: Relax passes get the model's Relax functions, TIR passes its
+        kernels.
         """
         if slot is Slot.TEXT:
-            raise ValueError("what is in the slot text is code, and no module")
+            raise ValueError("the slot text has code and no module")
         if slot is Slot.GRAPH:
             return self._model.module
         if slot not in self._stages:
@@ -63,28 +115,24 @@ class Stages:
         if slot is Slot.KERNEL:
             return self._scheduled(self._model.fused(), None)
         if slot is Slot.PIPELINE:
-            relax_functions = {
-                variable.name_hint: function
-                for variable, function in self._model.module.functions.items()
-                if isinstance(function, relax.Function)
-            }
             kernels = kernels_of(self.at(Slot.KERNEL)).functions
-            return tvm.IRModule({**{each.name_hint: kernels[each] for each in kernels}, **relax_functions})
-        return lower_to_door(self._runnable_kernels(), self.target, slot)
+            by_name = {variable.name_hint: function for variable, function in kernels.items()}
+            return tvm.IRModule({**by_name, **self._relax_functions()})
+        return lower_kernels(self._runnable_kernels(), self.target, slot)
 
     def code(self) -> GeneratedCode:
-        """The unmutated model as mutations in the slot ``text`` get it."""
+        """The unmutated code as mutations in the slot ``text`` get it."""
         if self._code is None:
             self._code = generated_code(self._runnable_kernels(), self.target)
         return self._code
 
     def site_counts(self, selection: Selection) -> dict[str, int]:
-        """How many sites the selection's operator has in each function, in its slot; functions without are left out."""
+        """The number of sites of the selection's operator by function in its slot, for functions with sites."""
         (counts,) = self.all_site_counts([selection])
         return counts
 
     def all_site_counts(self, selections: Sequence[Selection]) -> list[dict[str, int]]:
-        """As :meth:`site_counts`, for each of the selections; a function of a slot is walked through once for all."""
+        """Like :meth:`site_counts` for many selections; each function of a slot is walked once for all of them."""
         counts: dict[int, dict[str, int]] = {}
         for slot in Slot:
             numbers = [number for number, each in enumerate(selections) if each.slot is slot]
@@ -101,7 +149,7 @@ class Stages:
         return count_all_sites(self.at(slot), selections)
 
     def function_names(self, slot: Slot) -> list[str]:
-        """The names of all functions that mutations in the slot can be for, sorted."""
+        """The sorted names of all functions in the slot."""
         if slot is Slot.TEXT:
             return sorted(self.code().kernels())
         return sorted(variable.name_hint for variable in self.at(slot).functions)
@@ -117,7 +165,7 @@ class Stages:
         return tir_pass_lists(self.target)
 
     def pass_sites(self, selection: Selection) -> dict[str, int]:
-        """How many sites a selection of the slot ``pipeline`` has in the pass lists of each function, if any."""
+        """The number of sites of a selection of the slot ``pipeline`` by function, for functions with sites."""
         on_relax, on_tir = (len(pass_sites(lists, selection)) for lists in (self.relax_passes, self.tir_passes))
         counts = {
             variable.name_hint: on_relax if isinstance(function, relax.Function) else on_tir
@@ -126,7 +174,7 @@ class Stages:
         return {name: count for name, count in sorted(counts.items()) if count and selection.mutation.matches(name)}
 
     def pipeline_faults(self, selections: Selections) -> list[Applied]:
-        """What the mutations of the slot ``pipeline`` do to the pass lists of each function that they match."""
+        """The effect of the mutations of the slot ``pipeline`` on the pass lists of each function that they match."""
         report = []
         for selection in selections.get(Slot.PIPELINE, ()):
             for name, found in self.pass_sites(selection).items():
@@ -135,9 +183,9 @@ class Stages:
         return report
 
     def mutated(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
-        """The model after the slot ``kernel``, with the mutations applied that act before or in it.
+        """The model after the slot ``kernel``, with the mutations of this and earlier slots.
 
-        What they leave as it is comes from the unmutated stages, which the same passes would give again.
+        Stages before the first mutation are the unmutated ones.
         """
         passes = self._faulty_passes(selections)
         fusing, scheduling = passes.get(FUSING), passes.get(SCHEDULING)
@@ -150,20 +198,18 @@ class Stages:
         return module
 
     def fused(self, selections: Selections) -> tvm.IRModule:
-        """The model as the scheduling pipeline gets it, with the mutations applied that act before."""
+        """The model before the scheduling passes, with the mutations of earlier slots."""
         return self._fused(selections, self._faulty_passes(selections).get(FUSING), [])
 
     def runnable(self, module: tvm.IRModule, selections: Selections | None = None) -> tvm.IRModule:
-        """A module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
-        passes = self._faulty_passes(selections or {}).get(MEMORY)
-        with self.target:
-            return (memory_pipeline(self.target) if passes is None else tvm.transform.Sequential(passes))(module)
+        """The module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
+        return self._run(self._faulty_passes(selections or {}).get(MEMORY), memory_passes, module)
 
     def _runnable_kernels(self) -> tvm.IRModule:
         return kernels_of(self.runnable(self.at(Slot.KERNEL)))
 
     def has_faulty_memory_passes(self, selections: Selections) -> bool:
-        """Whether a mutation is in the passes that plan memory, after which alone there is anything to see of it."""
+        """Whether a mutation is in the passes that plan memory, and so shows only in :meth:`runnable`."""
         return MEMORY in self._faulty_passes(selections)
 
     def has_faulty_relax_passes(self, selections: Selections) -> bool:
@@ -171,7 +217,7 @@ class Stages:
         return bool(self._faulty_passes(selections))
 
     def is_lowered_otherwise(self, kernel: str, selections: Selections) -> bool:
-        """Whether a mutation acts on a kernel in its TIR pipeline or after it, so that it becomes other code."""
+        """Whether a mutation acts on the kernel in its TIR pipeline or later."""
         late = [each for slot in LATE for each in selections.get(slot, ())]
         late += [each for each in selections.get(Slot.PIPELINE, ()) if pass_sites(self.tir_passes, each)]
         names = (kernel, kernel + _DEVICE_SUFFIX)
@@ -180,12 +226,8 @@ class Stages:
         )
 
     def _faulty_passes(self, selections: Selections) -> dict[str, list[tvm.transform.Pass]]:
-        """The lists of the Relax pipeline that have faults in them, by name."""
-        names = [
-            each.name_hint
-            for each, function in self._model.module.functions.items()
-            if isinstance(function, relax.Function)
-        ]
+        """The lists of the Relax pipeline that have faults, by name."""
+        names = self._relax_functions()
         faults = [each for each in selections.get(Slot.PIPELINE, ()) if any(map(each.mutation.matches, names))]
         if not faults:
             return {}
@@ -201,5 +243,18 @@ class Stages:
         return self._model.fuse(mutated) if passes is None else self._model.fuse_by(passes, mutated)
 
     def _scheduled(self, fused: tvm.IRModule, passes: Sequence[tvm.transform.Pass] | None) -> tvm.IRModule:
+        return self._run(passes, scheduling_passes, fused)
+
+    def _run(
+        self,
+        faulty: Sequence[tvm.transform.Pass] | None,
+        unmutated: Callable[[Target], list[tvm.transform.Pass]],
+        module: tvm.IRModule,
+    ) -> tvm.IRModule:
+        """The module after the faulty passes, or after the unmutated ones if ``faulty`` is None."""
         with self.target:
-            return (scheduling_pipeline(self.target) if passes is None else tvm.transform.Sequential(passes))(fused)
+            return tvm.transform.Sequential(unmutated(self.target) if faulty is None else list(faulty))(module)
+
+    def _relax_functions(self) -> dict[str, relax.Function]:
+        functions = self._model.module.functions.items()
+        return {variable.name_hint: each for variable, each in functions if isinstance(each, relax.Function)}

@@ -1,4 +1,4 @@
-"""Legalisation with cached kernels."""
+"""Legalisation and constant folding with cached kernels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tvm.script import ir as I  # noqa: N812
 from tvm.script import relax as R  # noqa: N812
 
 from tvm_mutate.model import load_model
-from tvm_mutate.pipeline import Fused, LegalisingCache, fusing_pipeline
+from tvm_mutate.pipeline import Fused, LoweringCache, fusing_pipeline
 
 
 @I.ir_module
@@ -50,16 +50,16 @@ class SameAndOtherArguments:
 @pytest.mark.parametrize("name", ["resnet", "inceptionv2", "shufflenetv2"])
 def test_a_model_is_legalised_as_by_tvm_from_an_empty_cache_and_from_a_warm_one(name: str):
     module = load_model(f"zoo://{name}").module
-    plain, cache = fusing_pipeline()(module), LegalisingCache()
+    plain, cache = fusing_pipeline()(module), LoweringCache()
     for _ in range(2):
-        cached = Fused(module, None, cache).fused()
+        cached = Fused(module, cache).fused()
         tvm.ir.assert_structural_equal(cached, plain)
         assert names(cached) == names(plain)
 
 
 @pytest.mark.parametrize("module", [ScalarsAndNumbers, SameAndOtherArguments])
 def test_scalars_attributes_tuples_and_repeated_arguments_come_out_as_by_tvm(module: tvm.IRModule):
-    plain, cache = relax.transform.LegalizeOps()(module), LegalisingCache()
+    plain, cache = relax.transform.LegalizeOps()(module), LoweringCache()
     for _ in range(2):
         cached = cache.legalisation(module)(module)
         tvm.ir.assert_structural_equal(cached, plain)
@@ -67,7 +67,7 @@ def test_scalars_attributes_tuples_and_repeated_arguments_come_out_as_by_tvm(mod
 
 
 def test_no_kernel_of_a_model_is_made_a_second_time(monkeypatch: pytest.MonkeyPatch):
-    module, cache = load_model("zoo://densenet").module, LegalisingCache()
+    module, cache = load_model("zoo://densenet").module, LoweringCache()
     cache.legalisation(module)(module)
     made: list[object] = []
     call_te = relax.BlockBuilder.call_te
@@ -78,6 +78,24 @@ def test_no_kernel_of_a_model_is_made_a_second_time(monkeypatch: pytest.MonkeyPa
     assert made == []
     relax.transform.LegalizeOps()(module)
     assert made
+
+
+@pytest.mark.parametrize("name", ["resnet", "inceptionv2"])
+def test_constant_folding_gives_the_same_model_without_a_cache_with_an_empty_and_with_a_warm_one(name: str):
+    module = load_model(f"zoo://{name}").module
+    plain = fusing_pipeline()(module)
+    cache = LoweringCache()
+    for _ in range(2):
+        with cache.folding():
+            cached = fusing_pipeline()(module)
+        tvm.ir.assert_structural_equal(cached, plain)
+
+
+def test_the_build_function_of_tvm_is_back_afterwards_even_after_an_error():
+    before = tvm.get_global_func("tirx.build")
+    with pytest.raises(RuntimeError, match="on purpose"), LoweringCache().folding():
+        raise RuntimeError("on purpose")
+    assert tvm.get_global_func("tirx.build").same_as(before)
 
 
 def names(module: tvm.IRModule) -> set[str]:
