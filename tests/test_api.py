@@ -121,7 +121,7 @@ def test_a_pass_mutates_in_silence_and_warns_where_its_site_does_not_exist(model
 
 
 def test_a_fault_in_the_list_of_passes_is_no_pass():
-    with pytest.raises(UsageError, match="is no pass"):
+    with pytest.raises(UsageError, match="has no pass of its own"):
         tvm_mutate.mutant_passes("pipeline.skip-pass{pass=tirx.VectorizeLoop}@*#*")
 
 

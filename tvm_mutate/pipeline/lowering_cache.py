@@ -24,7 +24,7 @@ _LEGALISE = "FLegalize"
 
 @dataclass(frozen=True)
 class _Legalised:
-    """The legalisation of a call: kernel, name of the kernel, the leaves of the arguments that it takes, result type."""
+    """The legalisation of a call: kernel, name of the kernel, which leaves of the arguments it takes, result type."""
 
     function: PrimFunc
     name: str
