@@ -214,7 +214,7 @@ def run_campaign(
             limit=limit,
             shape=shape,
             recipe=recipe,
-            changes=preprocessing,
+            preprocessing=preprocessing,
         )
         results = Campaign(
             [subject],

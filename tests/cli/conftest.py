@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tvm_mutate
-from tvm_mutate.cli.door import run_command
+from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.main import cli
 
 NETWORK = """

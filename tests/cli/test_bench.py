@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tvm_mutate.bench.command import bench
-from tvm_mutate.cli.door import run_command
+from tvm_mutate.bench import bench
+from tvm_mutate.cli.console import run_command
 from tvm_mutate.results import read_json
 
 from .conftest import Ended, Tool, assert_refused

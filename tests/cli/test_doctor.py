@@ -12,7 +12,6 @@ from tvm.target import codegen
 
 from tvm_mutate.campaign.trust import CANARIES, Canary
 from tvm_mutate.cli import doctor as module
-from tvm_mutate.cli import processor
 from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.native import NativeLibrary
@@ -86,30 +85,36 @@ def test_a_remote_device_answers_or_does_not(tool: Tool, device_servers):
 
 
 def test_this_processor_is_one_that_runs_code_for_itself():
-    assert processor.obstacle(parse_target("llvm")) is None
+    assert module.why_not_on_processor(parse_target("llvm")) is None
     itself = {"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())}
-    assert processor.obstacle(parse_target(itself)) is None
+    assert module.why_not_on_processor(parse_target(itself)) is None
 
 
 @pytest.mark.skipif("__import__('platform').machine() != 'x86_64'")
 def test_instructions_that_the_processor_lacks_are_named(monkeypatch: pytest.MonkeyPatch):
-    here = {**processor.host_features(), "avx512f": False, "avx2": True, "fma": True, "pku": False}
-    monkeypatch.setattr(processor, "host_features", lambda: here)
-    assert processor.obstacle(parse_target({"kind": "llvm", "mcpu": "x86-64-v4"})) == "this processor lacks avx512f"
-    assert processor.obstacle(parse_target({"kind": "llvm", "mattr": ["+avx512f"]})) == "this processor lacks avx512f"
-    assert processor.obstacle(parse_target({"kind": "llvm", "mcpu": "x86-64"})) is None
+    here = {**module.host_features(), "avx512f": False, "avx2": True, "fma": True, "pku": False}
+    monkeypatch.setattr(module, "host_features", lambda: here)
+    assert (
+        module.why_not_on_processor(parse_target({"kind": "llvm", "mcpu": "x86-64-v4"}))
+        == "this processor lacks avx512f"
+    )
+    assert (
+        module.why_not_on_processor(parse_target({"kind": "llvm", "mattr": ["+avx512f"]}))
+        == "this processor lacks avx512f"
+    )
+    assert module.why_not_on_processor(parse_target({"kind": "llvm", "mcpu": "x86-64"})) is None
 
 
 def test_where_llvm_cannot_tell_what_the_processor_has_nothing_speaks_against_a_target(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(processor, "host_features", dict)
-    assert processor.obstacle(parse_target("llvm")) is None
+    monkeypatch.setattr(module, "host_features", dict)
+    assert module.why_not_on_processor(parse_target("llvm")) is None
 
 
 def test_code_for_another_architecture_does_not_run_here():
-    other = "x86_64" if processor.host_triple().startswith("aarch64") else "aarch64"
-    told = processor.obstacle(parse_target({"kind": "llvm", "mtriple": f"{other}-linux-gnu"}))
+    other = "x86_64" if module.host_triple().startswith("aarch64") else "aarch64"
+    told = module.why_not_on_processor(parse_target({"kind": "llvm", "mtriple": f"{other}-linux-gnu"}))
     assert told is not None and told.startswith(f"code for {other}, on ")
 
 

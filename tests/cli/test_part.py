@@ -21,7 +21,9 @@ def test_it_tells_the_kernel_the_pass_and_the_behaviour(tool: Tool, network: lis
 
 def test_it_needs_two_devices_of_this_machine(tool: Tool, network: list[str]):
     arguments = [each for each in network if each not in ("--workers", "1")]
-    assert_refused(tool("part", OUTSIDE, *arguments, "--target", "llvm"), "two devices can part, and 1 are named")
+    assert_refused(
+        tool("part", OUTSIDE, *arguments, "--target", "llvm"), "this command compares two devices, not 1; name two"
+    )
     cuda = '{"kind":"cuda","arch":"sm_80"}'
     refused = tool("part", OUTSIDE, *arguments, "--target", "llvm", "--target", cuda)
     assert_refused(refused, "on the processor of this machine only")

@@ -9,7 +9,7 @@ import pytest
 from tvm import relax
 from tvm.ir import Op
 
-from tvm_mutate.cli.constant_text import script_with_constants
+from tvm_mutate.cli.show import script_with_constants
 from tvm_mutate.model import load_model
 
 from .conftest import Tool, assert_refused

@@ -23,16 +23,16 @@ def prepare_subject(
     limit: int | None = None,
     shape: Mapping[str, Sequence[int]] | None = None,
     recipe: str | None = None,
-    changes: Mapping[str, Any] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> Subject:
     """The subject of a model reference and an inputs path; the preprocessed inputs are written into ``folder``.
 
-    ``recipe`` names the preprocessing in place of the model's own, ``changes`` are keys of it to change. Raises
+    ``recipe`` names the preprocessing in place of the model's own, ``preprocessing`` has keys that differ. Raises
     UsageError for a model or inputs that cannot be used.
     """
     model = load_model(reference, shape=shape, preprocessing=parse_preprocessing(recipe) if recipe else None)
-    if changes:
-        mapping = {**model.preprocessing.to_mapping(), **changes}
+    if preprocessing:
+        mapping = {**model.preprocessing.to_mapping(), **preprocessing}
         model = replace(model, preprocessing=Preprocessing.from_mapping(mapping, where="options"))
     return subject_of(model, load_inputs(inputs, model, limit=limit, labels=labels), reference, folder, shape)
 

@@ -1,20 +1,22 @@
-"""``tvm-mutate doctor``: what works here."""
+"""``tvm-mutate doctor``: which targets and devices work on this machine."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 import msgspec
+import tvm
 from rich.markup import escape
 from rich.table import Table
+from tvm.target import Target, codegen
 
 from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, make_reporter
 from tvm_mutate.campaign.environment import environment
 from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.cli.door import output_console, progress_console
+from tvm_mutate.cli.console import output_console, progress_console
 from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_option
-from tvm_mutate.cli.processor import obstacle
 from tvm_mutate.device import Device, EndingKind, held_folder, parse_device, parse_devices, run_isolated, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.kernels import generate, generated_text, missing_compiler, parse_target
@@ -24,7 +26,7 @@ from tvm_mutate.native import native_library
 from tvm_mutate.passes import native_operators
 from tvm_mutate.pipeline import Stages, kernels_of
 
-_PATIENT = "zoo://alexnet"
+_MODEL = "zoo://alexnet"
 _INPUTS = 4
 _FAILED = "FAILED"
 _CODE_SECONDS = 300.0
@@ -40,19 +42,24 @@ _TARGETS = (
     "vulkan",
     "rocm",
 )
+# A virtual machine hides some of these features; compilers do not generate their instructions on their own.
+_NEVER_GENERATED = re.compile(
+    "amx-.*|cl(demote|flushopt|wb|zero)|enqcmd|fsgsbase|hreset|invpcid|(wide)?kl|lwp|movdir64b|movdiri|mwaitx|pconfig|pku|"
+    "prefetchi|ptwrite|rdpid|rdpru|rdrnd|rdseed|rtm|serialize|sgx|shstk|tsxldtrk|uintr|usermsr|waitpkg|wbnoinvd"
+)
 
 
 @click.command("doctor")
-@click.option("--target", "targets", multiple=True, help="Look at this target only; repeatable.")
+@click.option("--target", "targets", multiple=True, help="Examine this target only; repeatable.")
 @click.option("--device", "devices", multiple=True, help=DEVICE_HELP)
 @devices_file_option
 @quiet_option
 def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tuple[Path, ...], quiet: bool) -> int:
     """Say what works here: versions, the native library, and which targets build, run and pass their canaries.
 
-    For each target a small model's code is generated; where a device runs it, a mutant that must survive and one
-    that must be killed are judged on it. Of a remote device it says whether it answers. Exits with 3 if the judgement
-    of a target that runs is wrong.
+    For each target the code of a small model is generated. If a device runs the code, it judges a mutant that must
+    survive and one that must be killed. A remote device is asked whether it answers. The exit code is 3 if a verdict
+    is wrong.
     """
     named = [*map(parse_device, targets), *parse_devices(devices, device_files)]
     examined = named or [parse_device(text) for text in _TARGETS]
@@ -65,7 +72,7 @@ def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tup
         table.add_column(column, overflow="fold")
     healthy = True
     with held_folder("doctor") as folder:
-        subject = prepare_subject(_PATIENT, "zoo://digits", folder, limit=_INPUTS)
+        subject = prepare_subject(_MODEL, "zoo://digits", folder, limit=_INPUTS)
         for number, device in enumerate(examined):
             row = (_shown_device(device), *_examine(device, subject, folder / str(number), quiet))
             healthy = healthy and not row[-1].startswith(_FAILED)
@@ -75,7 +82,7 @@ def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tup
 
 
 def _examine(device: Device, subject: Subject, folder: Path, quiet: bool) -> tuple[str, str, str]:
-    """Whether code is generated for a device, whether it runs that, and what became of the canaries."""
+    """The cells of a device: whether code is generated, whether it runs, and the verdicts of the canaries."""
     ending = run_isolated(lambda _stage: _code_size(device.target, subject.reference), _CODE_SECONDS)
     if ending.kind != EndingKind.FINISHED:
         return f"no: {ending.reason}", "-", "-"
@@ -108,7 +115,7 @@ def _code_size(text: str, reference: str) -> int:
 
 
 def _why_not_run(device: Device) -> str | None:
-    """Why code does not run on the device, in a few words; None if it should."""
+    """Why the device does not run code, in a few words; None if it should."""
     target = parse_target(device.target)
     kind, tools = target.kind.name, device.toolchain
     if (kind == "c" or device.is_remote) and not tools.is_there:
@@ -116,7 +123,7 @@ def _why_not_run(device: Device) -> str | None:
     if device.is_remote:
         return why_no_session(device, _PATIENCE_SECONDS) or None
     if kind == "llvm":
-        return obstacle(target)
+        return why_not_on_processor(target)
     try:
         device.runtime()
     except UsageError:
@@ -125,12 +132,12 @@ def _why_not_run(device: Device) -> str | None:
 
 
 def _shown_device(device: Device) -> str:
-    """The device as its user named it: what it was made of, or its name where it is more than a target."""
+    """The target of a device that has no options, else its name."""
     return device.target if device == parse_device(device.target) else device.name
 
 
 def _native() -> str:
-    """What the optional native library was built for and has, or why it is not there."""
+    """The version and operators of the optional native library, or why it is missing."""
     library = native_library()
     if not library:
         return f"no: {library.obstacle}"
@@ -140,3 +147,35 @@ def _native() -> str:
 
 def _shown(value: object) -> str:
     return ", ".join(f"{name} {each}" for name, each in value.items()) if isinstance(value, dict) else str(value)
+
+
+def why_not_on_processor(target: Target) -> str | None:
+    """Why code for an ``llvm`` target would crash on this processor, in a few words; None if it should run.
+
+    LLVM describes a processor by its instruction sets and by tuning hints. Only the instruction sets that LLVM can
+    detect on the host count.
+    """
+    triple = str(target.attrs.get("mtriple", "")) or host_triple()
+    if _architecture(triple) != _architecture(host_triple()):
+        return f"code for {_architecture(triple)}, on {_architecture(host_triple())}"
+    here = host_features()
+    wanted = {str(feature) for feature in codegen.llvm_get_cpu_features(target)}
+    missing = sorted(
+        feature for feature in wanted if not here.get(feature, True) and not _NEVER_GENERATED.fullmatch(feature)
+    )
+    return f"this processor lacks {', '.join(missing)}" if missing else None
+
+
+def host_triple() -> str:
+    """LLVM's name for this machine, such as ``x86_64-unknown-linux-gnu``."""
+    return str(codegen.llvm_get_system_triple())
+
+
+def host_features() -> dict[str, bool]:
+    """The instruction sets that LLVM looks for on this machine, and whether each exists; empty if LLVM cannot tell."""
+    detect = tvm.get_global_func("tvm.codegen.llvm.GetHostCPUFeatures", allow_missing=True)
+    return {str(name): bool(there) for name, there in detect().items()} if detect else {}
+
+
+def _architecture(triple: str) -> str:
+    return triple.partition("-")[0]

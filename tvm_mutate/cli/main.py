@@ -8,19 +8,18 @@ import sys
 import click
 
 # Before TVM is imported: code runs in forked children. They cannot use a thread pool of their parent, nor a GPU that
-# their parent has initialised, which tvm_ffi does where PyTorch is installed.
+# their parent has initialised, which tvm_ffi does if PyTorch is installed.
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 os.environ.setdefault("TVM_FFI_DISABLE_TORCH_C_DLPACK", "1")
 
 from tvm_mutate.campaign.environment import package_versions
+from tvm_mutate.cli.campaign import list_mutants, run
 from tvm_mutate.cli.command import test_command
+from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.critical import critical
 from tvm_mutate.cli.doctor import doctor
-from tvm_mutate.cli.door import run_command
-from tvm_mutate.cli.list_mutants import list_mutants
-from tvm_mutate.cli.list_operators import operators
+from tvm_mutate.cli.operators import operators
 from tvm_mutate.cli.part import part
-from tvm_mutate.cli.run import run
 from tvm_mutate.cli.show import show
 
 

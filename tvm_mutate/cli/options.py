@@ -1,38 +1,36 @@
-"""Options that several commands take, and what they are read into."""
+"""Options that several commands take, and the values that they are read into."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import click
 
-from tvm_mutate.campaign import Specification
+from tvm_mutate.api import ZOO, ZOO_INPUTS, checked
+from tvm_mutate.campaign import Specification, make_reporter
 from tvm_mutate.campaign.memory import golden_bytes, parse_size
 from tvm_mutate.campaign.runner import LEAST_SECONDS
 from tvm_mutate.campaign.shard import parse_shard
-from tvm_mutate.campaign.survey import check_order, check_sites
+from tvm_mutate.campaign.survey import check_sites
 from tvm_mutate.campaign.undefined import NAMED
-from tvm_mutate.device import Device, parse_devices, why_no_session
+from tvm_mutate.cli.console import progress_console
+from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
-from tvm_mutate.kernels import missing_compiler
 from tvm_mutate.mutant import Slot
-from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import ORACLES, parse_oracle
+from tvm_mutate.oracle import ORACLES
 
 Command = Callable[..., Any]
-# At first a device that does not answer is more likely misspelt than away for a moment.
-_PATIENCE_SECONDS = 10.0
 
 
 class Number(click.FloatRange):
-    """A number in a range; unlike click's own ranges it refuses NaN and infinity."""
+    """A finite number in a range; click's own ranges accept NaN and infinity."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; a usage error for text that is none, or for one out of the range."""
+        """The number; fails with a usage error for other text and for a number out of the range."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
@@ -56,157 +54,156 @@ devices_file_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
 
-def selection_options(command: Command) -> Command:
-    """The options that say which mutants are meant, by operator or by id."""
-    return with_options(
-        command,
-        click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
-        click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
-        site_options,
-    )
-
-
-def timeout_option(command: Command) -> Command:
-    """The option that says how long an evaluation may take."""
-    limit = (
-        "Processor time of a mutant in seconds, from one input to the next, or five times the unmutated time where "
-        "that is longer."
-    )
-    number = Number(min=0, min_open=True)
-    return click.option("--timeout", type=number, default=LEAST_SECONDS, show_default=True, help=limit)(command)
-
-
-def site_options(command: Command) -> Command:
-    """The options that say which mutants of the operators are meant."""
-    sites = "all (at once), each (one mutant a site), first, or sample:N, as --sample N. Default: all."
-    slots = f"{', '.join(map(str, Slot))}, separated by commas. Default: each operator's first."
-    sample = "N single sites a model, drawn from each operator in turn."
-    order = "With --sample: mutants of N single sites each, which act in one slot. Default: 1."
-    shard = "The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
-    return with_options(
-        command,
-        click.option("--sites", help=sites),
-        click.option("--sample", type=click.IntRange(min=1), metavar="N", help=sample),
-        click.option("--order", type=click.IntRange(min=1), default=1, metavar="N", help=order),
-        click.option("--seed", default=0, show_default=True, help="Seed of --sample."),
-        click.option("--shard", metavar="K/N", help=shard),
-        click.option("--slots", default="", help=slots),
-        click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
-    )
-
-
-def campaign_options(command: Command) -> Command:
-    """The options that say how a campaign is run; :func:`course_of` and :func:`specification_of` read them."""
-    rebuild = "Rebuild and rerun the whole model for every mutant, also where single kernels would do."
-    iterate = (
-        "Output folder of an earlier campaign: what was killed or equivalent there and is unchanged is carried over."
-    )
-    precision = "Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1)."
-    named = "Of which mutants to find out whether they access memory outside their buffers."
-    memory = "Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's."
-    return with_options(
-        command,
-        click.option("--rebuild", is_flag=True, help=rebuild),
-        click.option(
-            "--no-fast-kernels", is_flag=True, help="Run kernels in their own schedules only, which is slower."
-        ),
-        click.option(
-            "--until", type=click.Choice(["killed"]), help="Stop a mutant at the first input that is noticed."
-        ),
-        click.option("--precision", type=Number(0, 1, min_open=True, max_open=True), metavar="WIDTH", help=precision),
-        click.option("--iterate", type=click.Path(path_type=Path), metavar="FOLDER", help=iterate),
-        click.option("--name-undefined", type=click.Choice(NAMED), default=NAMED[0], show_default=True, help=named),
-        click.option("--memory", metavar="SIZE", help=memory),
-        click.option("--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."),
-    )
-
-
-class Course(TypedDict):
-    """How a campaign is run, as arguments of :class:`tvm_mutate.campaign.Campaign`."""
-
-    workers: int
-    memory: int | None
-    iterate: Path | None
-    name_undefined: str
-
-
-def course_of(options: dict[str, Any]) -> Course:
-    """How the campaign options ask for the campaign to be run; raises UsageError."""
-    workers = options["workers"]
-    memory = None if options["memory"] is None else parse_size(options["memory"])
-    golden_bytes(memory, workers or os.cpu_count() or 1)  # refuses what is too small before a model is loaded
-    return {
-        "workers": workers,
-        "memory": memory,
-        "iterate": options["iterate"],
-        "name_undefined": options["name_undefined"],
-    }
-
-
-def device_options(default: tuple[str, ...]) -> Callable[[Command], Command]:
-    """The options that say what to compile for and run on."""
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """A decorator that adds options, which the help lists in this order."""
 
     def decorate(command: Command) -> Command:
-        told = f"A TVM target: a kind, a tag, or JSON; repeatable. Default: {', '.join(default)}."
-        return with_options(
-            command,
-            click.option("--target", "targets", multiple=True, help=told),
-            click.option("--device", "devices", multiple=True, help=DEVICE_HELP),
-            devices_file_option,
-        )
+        for option in reversed(options):
+            command = option(command)
+        return command
 
     return decorate
 
 
-def model_options(command: Command) -> Command:
-    """The options that say how a model is loaded and its images are made ready."""
+timeout_option = click.option(
+    "--timeout",
+    type=Number(min=0, min_open=True),
+    default=LEAST_SECONDS,
+    show_default=True,
+    help="Processor time of a mutant in seconds, from one input to the next, or five times the unmutated time if that "
+    "is longer.",
+)
+oracle_option = click.option(
+    "--oracle",
+    default=Specification.oracle,
+    show_default=True,
+    help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}.",
+)
+fail_under_option = click.option(
+    "--fail-under",
+    type=Number(0, 100),
+    metavar="PERCENT",
+    help="Exit with 2 if the score is below, or if there is none.",
+)
+site_options = with_options(
+    click.option("--sites", help="all (at once), each (one mutant a site), first, or sample:N. Default: all."),
+    click.option(
+        "--sample",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="N single sites a model, drawn from each operator in turn.",
+    ),
+    click.option(
+        "--order",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="With --sample: mutants of N single sites each, all in one slot. Default: 1.",
+    ),
+    click.option("--seed", default=0, show_default=True, help="Seed of --sample."),
+    click.option(
+        "--shard", metavar="K/N", help="The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
+    ),
+    click.option(
+        "--slots",
+        default="",
+        help=f"{', '.join(map(str, Slot))}, separated by commas. Default: each operator's first.",
+    ),
+    click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
+)
+selection_options = with_options(
+    click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
+    click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
+    site_options,
+)
+campaign_options = with_options(
+    click.option(
+        "--rebuild", is_flag=True, help="Rebuild and rerun the whole model for every mutant, not only its kernels."
+    ),
+    click.option("--no-fast-kernels", is_flag=True, help="Run kernels in their own schedules only, which is slower."),
+    click.option("--until", type=click.Choice(["killed"]), help="Stop a mutant at the first input that is noticed."),
+    click.option(
+        "--precision",
+        type=Number(0, 1, min_open=True, max_open=True),
+        metavar="WIDTH",
+        help="Stop a mutant once the 95 % interval of its dissimilarity is narrower than this (0 to 1).",
+    ),
+    click.option(
+        "--iterate",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Output folder of an earlier campaign: its killed and equivalent mutants are carried over if unchanged.",
+    ),
+    click.option(
+        "--name-undefined",
+        type=click.Choice(NAMED),
+        default=NAMED[0],
+        show_default=True,
+        help="Which mutants are examined for accesses outside their buffers.",
+    ),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's.",
+    ),
+    click.option("--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."),
+)
+model_options = with_options(
+    shape_option,
+    click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
+    click.option("--resize", type=int, help="Resize the shorter side to this many pixels first."),
+    click.option("--crop", type=int, help="Crop this many pixels from the centre."),
+    click.option("--scale", type=float, help="Multiply pixels (0..255) by this."),
+    click.option("--mean", help="Subtract, per channel: 0.485,0.456,0.406."),
+    click.option("--std", help="Divide by, per channel: 0.229,0.224,0.225."),
+    click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="The model's input layout."),
+    click.option("--channel-order", type=click.Choice(["RGB", "BGR"]), help="The model's channel order."),
+)
+input_options = with_options(
+    click.option("--inputs", help=f"Images: a folder, .npz, .npy or {ZOO_INPUTS}, the default for zoo models."),
+    click.option("--labels", help="With --inputs: a CSV file with the columns file and class_index."),
+    click.option("--limit", type=click.IntRange(min=1), help="Use this many inputs, evenly spread."),
+)
+
+
+def device_options(*default: str) -> Callable[[Command], Command]:
+    """The options that name targets and devices."""
+    targets = f"A TVM target: a kind, a tag, or JSON; repeatable. Default: {', '.join(default)}."
     return with_options(
-        command,
-        shape_option,
-        click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
-        click.option("--resize", type=int, help="Resize the shorter side to this many pixels first."),
-        click.option("--crop", type=int, help="Crop this many pixels from the centre."),
-        click.option("--scale", type=float, help="Multiply pixels (0..255) by this."),
-        click.option("--mean", help="Subtract, per channel: 0.485,0.456,0.406."),
-        click.option("--std", help="Divide by, per channel: 0.229,0.224,0.225."),
-        click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="The model's input layout."),
-        click.option("--channel-order", type=click.Choice(["RGB", "BGR"]), help="The model's channel order."),
+        click.option("--target", "targets", multiple=True, help=targets),
+        click.option("--device", "devices", multiple=True, help=DEVICE_HELP),
+        devices_file_option,
     )
 
 
-def specification_of(options: dict[str, Any], oracle: str = Specification.oracle) -> Specification:
-    """The specification that the selection options ask for.
+def devices_of(options: dict[str, Any], *default: str) -> tuple[Device, ...]:
+    """The devices that the device options name, or the default ones."""
+    texts, files = [*options["targets"], *options["devices"]], options["device_files"]
+    return parse_devices(texts if texts or files else default, files)
 
-    All that can be checked without a model is checked here, before anything is loaded or written; raises UsageError.
-    Mutants are told by their canonical ids, each once, so that another spelling is the same campaign.
+
+def specification_of(options: dict[str, Any]) -> Specification:
+    """The specification that the options ask for, checked before a model is loaded or a file is written.
+
+    Mutants have canonical ids, each once, so that another spelling is the same campaign. Raises UsageError.
     """
-    catalogue = load_catalogue()
-    operators, slots = words(options["operators"]), words(options["slots"])
-    if not operators:
-        raise UsageError(
-            "--operators names no operator; write globs separated by commas, such as 'graph.*,tir.*', or default"
+    shard = options["shard"]
+    return checked(
+        Specification(
+            operators=words(options["operators"]),
+            mutants=options.get("mutants", ()),
+            slots=words(options["slots"]),
+            sites=_sites_of(options),
+            order=options["order"],
+            seed=options["seed"],
+            oracle=options.get("oracle", Specification.oracle),
+            all_variants=options["all_variants"],
+            rebuild=options.get("rebuild", False),
+            shard=(1, 1) if shard is None else parse_shard(shard),
+            until=options.get("until") or "",
+            precision=options.get("precision"),
+            fast_kernels=not options.get("no_fast_kernels", False),
         )
-    catalogue.select(operators)
-    for slot in slots:
-        if slot not in {each.value for each in Slot}:
-            raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(each.value for each in Slot)}")
-    parse_oracle(oracle)
-    shard, sites, order = options["shard"], _sites_of(options), options["order"]
-    check_order(order, sites)
-    return Specification(
-        operators=operators,
-        mutants=tuple(dict.fromkeys(str(catalogue.parse(text)) for text in options.get("mutants", ()))),
-        slots=slots,
-        sites=sites,
-        order=order,
-        seed=options["seed"],
-        oracle=oracle,
-        all_variants=options["all_variants"],
-        rebuild=options.get("rebuild", False),
-        shard=(1, 1) if shard is None else parse_shard(shard),
-        until=options.get("until") or "",
-        precision=options.get("precision"),
-        fast_kernels=not options.get("no_fast_kernels", False),
     )
 
 
@@ -221,26 +218,43 @@ def _sites_of(options: dict[str, Any]) -> str:
     return f"sample:{sample}"
 
 
-def devices_of(options: dict[str, Any], default: tuple[str, ...]) -> tuple[Device, ...]:
-    """The devices that the device options name, or the default ones."""
-    texts, files = [*options["targets"], *options["devices"]], options["device_files"]
-    return parse_devices(texts if texts or files else default, files)
+def campaign_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a campaign that the campaign options give; raises UsageError."""
+    workers = options["workers"]
+    memory = None if options["memory"] is None else parse_size(options["memory"])
+    golden_bytes(memory, workers or os.cpu_count() or 1)  # refuses too little memory before a model is loaded
+    return {
+        "workers": workers,
+        "memory": memory,
+        "iterate": options["iterate"],
+        "name_undefined": options["name_undefined"],
+        "reporter": make_reporter(options["quiet"], progress_console()),
+    }
 
 
-def check_devices(devices: Iterable[Device]) -> None:
-    """Raises UsageError where a device does not run anything, or a remote one does not answer."""
-    for device in devices:
-        tools = device.toolchain
-        if (device.is_remote or device.compiler) and not tools.is_there:
-            raise UsageError(f"device {device.name}: {missing_compiler('its code', tools)}")
-        if not device.is_remote:
-            device.runtime()
-        elif obstacle := why_no_session(device, min(device.patience, _PATIENCE_SECONDS)):
-            raise UsageError(obstacle)
+def inputs_of(model: str, options: dict[str, Any]) -> str:
+    """The inputs that the options name, or those of the zoo for its models; raises UsageError if there are none."""
+    inputs: str | None = options["inputs"]
+    if inputs is None and not model.startswith(ZOO):
+        raise UsageError(f"--inputs is missing: name the images for {model}, or {ZOO_INPUTS} if it takes those")
+    if options["labels"] is not None and inputs in (None, ZOO_INPUTS):
+        raise UsageError(f"--labels needs --inputs with images of your own; {ZOO_INPUTS} has its labels")
+    return ZOO_INPUTS if inputs is None else inputs
+
+
+def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a subject that the model and input options give."""
+    return {
+        "labels": options["labels"],
+        "limit": options["limit"],
+        "shape": shapes_of(options),
+        "recipe": options["recipe"],
+        "preprocessing": preprocessing_changes(options),
+    }
 
 
 def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
-    """The shapes given by ``--shape``; raises UsageError for one that does not parse."""
+    """The shapes of ``--shape``, by input; raises UsageError for a text that does not parse."""
     shapes: dict[str, tuple[int, ...]] = {}
     for text in options["shapes"]:
         name, _, dims = text.rpartition("=")
@@ -256,29 +270,16 @@ def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
 
 
 def preprocessing_changes(options: dict[str, Any]) -> dict[str, Any]:
-    """What the preprocessing options change; empty when none is given."""
+    """The keys of the preprocessing that options change."""
     changes = {key: options[key] for key in ("resize", "crop", "scale", "layout", "channel_order")}
     for key in ("mean", "std"):
         changes[key] = _numbers(f"--{key}", options[key])
     return {key: value for key, value in changes.items() if value is not None}
 
 
-def oracle_option(command: Command) -> Command:
-    """The option that says what counts as noticed."""
-    told = f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}."
-    return click.option("--oracle", default=Specification.oracle, show_default=True, help=told)(command)
-
-
 def words(text: str | None) -> tuple[str, ...]:
-    """The words of a text that separates them by commas."""
+    """The words of a text with commas between them."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
-    """The command with options that its help lists in this order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

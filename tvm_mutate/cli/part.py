@@ -1,4 +1,4 @@
-"""``tvm-mutate part``: where two devices part on a mutant."""
+"""``tvm-mutate part``: where two devices diverge on a mutant."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 from tvm.target import Target
 
 from tvm_mutate.campaign import Specification
+from tvm_mutate.campaign.preparation import prepare_subject
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.options import (
     Number,
     device_options,
     devices_of,
+    input_options,
+    inputs_of,
     model_options,
-    shapes_of,
+    subject_arguments,
     timeout_option,
 )
-from tvm_mutate.cli.subject import input_options, inputs_of, subject_of
 from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate import MARGIN, Examination, Examiner, KernelParting, LocalSession, find_kernel_parting
@@ -37,44 +39,42 @@ _INPUTS = 3
 @click.argument("mutant")
 @click.argument("model")
 @input_options
-@device_options(("llvm", "c"))
+@device_options("llvm", "c")
 @model_options
 @click.option(
     "--margin",
     type=Number(min=1),
     default=MARGIN,
     show_default=True,
-    help="Values differ if it is by more than this many times what the unmutated builds differ by.",
+    help="Values count as different from this multiple of the difference between the unmutated builds.",
 )
 @timeout_option
 def part(mutant: str, model: str, margin: float, timeout: float, **options: Any) -> None:
-    """Tell where two devices part on MUTANT of MODEL: the first kernel, and the first pass.
+    """Find where two devices diverge on MUTANT of MODEL: the first kernel, and the first pass.
 
-    MUTANT is an id as `tvm-mutate list` tells it; name two devices. The kernel is the first whose values differ by more
-    than the unmutated builds do there, over the inputs (three of them, if --limit is not given); the pass is the first
-    of both targets' pipelines after which the IR of that kernel differs.
+    MUTANT is an id as `tvm-mutate list` prints it; name two devices. The kernel is the first whose values differ by
+    more than those of the unmutated builds, over the inputs (three without --limit). The pass is the first of both
+    targets' pipelines after which the IR of that kernel differs.
     """
-    devices = devices_of(options, ("llvm", "c"))
+    devices = devices_of(options, "llvm", "c")
     if len(devices) != 2:
-        raise UsageError(f"two devices can part, and {len(devices)} are named; name two with --device or --target")
+        raise UsageError(f"this command compares two devices, not {len(devices)}; name two with --device or --target")
     catalogue = load_catalogue()
     parsed = catalogue.parse(mutant)
-    fused = Fused(load_model(model, shape=shapes_of(options)).module)
+    arguments = subject_arguments({**options, "limit": options["limit"] or _INPUTS})
+    fused = Fused(load_model(model, shape=arguments["shape"]).module)
     stages = [Stages(fused, _target_here(device)) for device in devices]
     for each in stages:
-        survey(each, Specification(mutants=(str(parsed),)), catalogue)  # refuses places that are not there
+        survey(each, Specification(mutants=(str(parsed),)), catalogue)  # refuses a site that does not exist
     with held_folder("inputs") as folder:
-        subject = subject_of(
-            model, inputs_of(model, options), {**options, "limit": options["limit"] or _INPUTS}, folder
-        )
-        inputs = np.load(subject.inputs)
+        inputs = np.load(prepare_subject(model, inputs_of(model, options), folder, **arguments).inputs)
     sessions = [LocalSession(each, catalogue, timeout) for each in stages]
     kernel = find_kernel_parting(parsed, sessions[0], sessions[1], inputs, margin)
     selections = selections_by_slot(parsed.mutations, catalogue)
     name = kernel.kernel if kernel else None
     found = None if Slot.TEXT in selections else find_pass_parting(stages[0], stages[1], selections, name)
     examined = Examiner(stages[0], inputs, catalogue).examine(parsed, timeout)
-    for line in [*_told_of_kernel(kernel), _told_of_pass(found, devices, name), *_told_of_accesses(examined)]:
+    for line in [*_kernel_lines(kernel), _pass_line(found, devices, name), *_behaviour_lines(examined)]:
         click.echo(line)
 
 
@@ -84,7 +84,7 @@ def _target_here(device: Device) -> Target:
     return parse_target(device.target)
 
 
-def _told_of_kernel(found: KernelParting | None) -> Iterator[str]:
+def _kernel_lines(found: KernelParting | None) -> Iterator[str]:
     if found is None:
         yield "kernels: no call gives other values on one device than on the other, beyond the unmutated builds"
         return
@@ -96,7 +96,7 @@ def _told_of_kernel(found: KernelParting | None) -> Iterator[str]:
     yield f"  {found.elements} of {found.size} elements differ by {by}; ordinary would be {found.floor:.3g}"
 
 
-def _told_of_pass(found: PassParting | None, devices: Sequence[Device], kernel: str | None) -> str:
+def _pass_line(found: PassParting | None, devices: Sequence[Device], kernel: str | None) -> str:
     what = f"IR of {kernel}" if kernel else "IR"
     if found is None:
         return f"pass: none, the {what} is the same to the end; the code generators make other code of it"
@@ -107,7 +107,7 @@ def _told_of_pass(found: PassParting | None, devices: Sequence[Device], kernel: 
     return f"pass: the lists differ in {found.stage}: {sides}, after which the {what} differs"
 
 
-def _told_of_accesses(found: Examination) -> Iterator[str]:
+def _behaviour_lines(found: Examination) -> Iterator[str]:
     yield f"behaviour: {found.behaviour}"
     for way in ("indices", "red_zones", "sanitizer"):
         yield f"  {way.replace('_', ' ')}: {getattr(found, way)}"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.bench.command import bench
-from tvm_mutate.cli.door import run_command
+from tvm_mutate.bench import bench
+from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.main import cli
 from tvm_mutate.cli.options import preprocessing_changes, shapes_of
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
@@ -85,7 +85,7 @@ def test_an_internal_error_shows_its_place_when_asked(
 
     monkeypatch.setenv("TVM_MUTATE_TRACEBACK", "1")
     assert run_command(fail, []) == 70
-    assert "test_door.py" in capfd.readouterr().err
+    assert "test_exit_codes.py" in capfd.readouterr().err
 
 
 def test_the_version_is_told(tool: Tool):

@@ -1,0 +1,106 @@
+"""``tvm-mutate list`` and ``run``: the mutants of a model, and a campaign that judges them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tvm_mutate.api import run_campaign
+from tvm_mutate.campaign.shard import take_shard
+from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign.survey import survey
+from tvm_mutate.cli.console import exit_code_of, publish
+from tvm_mutate.cli.options import (
+    OUTPUT_HELP,
+    campaign_arguments,
+    campaign_options,
+    device_options,
+    devices_of,
+    fail_under_option,
+    input_options,
+    inputs_of,
+    model_options,
+    oracle_option,
+    quiet_option,
+    selection_options,
+    shape_option,
+    shapes_of,
+    specification_of,
+    subject_arguments,
+    timeout_option,
+)
+from tvm_mutate.errors import ExitCode
+from tvm_mutate.kernels import parse_target
+from tvm_mutate.model import load_model
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.oracle import Outcome
+from tvm_mutate.pipeline import Stages
+
+
+@click.command("list")
+@click.argument("model")
+@selection_options
+@click.option("--target", default="llvm", show_default=True, help="The target for whose slots sites are listed.")
+@shape_option
+@click.option("--json", "as_json", is_flag=True, help="JSON, with the variants without a site and the reason.")
+def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None:
+    """List every mutant of MODEL; builds nothing.
+
+    MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
+    """
+    specification = specification_of(options)
+    parsed = parse_target(target)
+    loaded = load_model(model, shape=shapes_of(options))
+    pair = Pair(loaded.name, target)
+    whole = {pair: survey(Stages(loaded.module, parsed), specification, load_catalogue())}
+    found = take_shard(whole, specification.shard)[pair]
+    if as_json:
+        content = {"model": loaded.name, "target": target, "mutants": found.mutants, "absent": found.absent}
+        click.echo(json.dumps(content, indent=2))
+        return
+    for mutant in found.mutants:
+        click.echo(mutant)
+    if found.absent:
+        click.echo(
+            f"{len(found.mutants)} mutants; {len(found.absent)} variants have no site (--json lists them)", err=True
+        )
+
+
+@click.command("run")
+@click.argument("model")
+@input_options
+@selection_options
+@device_options("llvm")
+@model_options
+@oracle_option
+@click.option("--output", default="tvm_mutate.out", show_default=True, help=OUTPUT_HELP)
+@campaign_options
+@timeout_option
+@fail_under_option
+@quiet_option
+def run(model: str, **options: Any) -> int:
+    """Run a campaign: judge the mutants of MODEL on devices and inputs.
+
+    MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME. The same command resumes an interrupted
+    campaign.
+    """
+    results = run_campaign(
+        model,
+        devices=devices_of(options, "llvm"),
+        specification=specification_of(options),
+        **campaign_arguments(options),
+        inputs=inputs_of(model, options),
+        **subject_arguments(options),
+        output=options["output"],
+        timeout=options["timeout"],
+    )
+    publish(results, Path(options["output"]))
+    if lost := sum(row.outcome is Outcome.DEVICE_LOST for row in results.mutants):
+        click.echo(
+            f"{lost} mutants were lost with their device; the same command judges them when it is back", err=True
+        )
+        return int(ExitCode.INTERRUPTED)
+    return int(exit_code_of(results.score.value, options["fail_under"]))

@@ -1,0 +1,124 @@
+"""What all commands share: exit codes, errors as one sentence, the console, and the output of results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console, RenderableType
+
+from tvm_mutate.errors import ExitCode, MutateError
+from tvm_mutate.operators import load_catalogue
+from tvm_mutate.report import (
+    cross_devices,
+    render_mutants,
+    render_summary,
+    write_cross_devices,
+    write_csv,
+    write_heat_maps,
+)
+from tvm_mutate.results import Results
+from tvm_mutate.results.files import RESULTS_FILE
+
+TRACEBACK_VARIABLE = "TVM_MUTATE_TRACEBACK"
+_SURVIVORS_SHOWN = 20
+
+
+def run_command(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
+    """Runs a click command and returns the exit code that the README documents; never raises.
+
+    An error is one sentence on stderr; with TVM_MUTATE_TRACEBACK=1 an internal error shows its traceback.
+    """
+    code: object = None
+    try:
+        with quiet_closed_pipe():
+            code = command.main(args=arguments, prog_name=name, standalone_mode=False)
+        return int(code) if isinstance(code, int) else int(ExitCode.OK)
+    except MutateError as error:
+        return _refuse(str(error), error.exit_code)
+    except click.exceptions.Exit as stop:
+        return int(stop.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return int(ExitCode.USAGE)
+    except click.ClickException as error:
+        return _refuse(error.format_message(), ExitCode.USAGE)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _refuse("interrupted", ExitCode.INTERRUPTED)
+    except OSError as error:
+        return _refuse(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ExitCode.USAGE)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            traceback.print_exc()
+        return _refuse(
+            f"internal error: {type(error).__name__}: {error} (set {TRACEBACK_VARIABLE}=1 to see where)",
+            ExitCode.INTERNAL,
+        )
+
+
+def _refuse(message: str, code: ExitCode) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return int(code)
+
+
+@contextlib.contextmanager
+def quiet_closed_pipe() -> Iterator[None]:
+    """Ends the block in silence if the reader of stdout, such as ``head``, has gone; the exit code does not change.
+
+    Click and rich turn a closed pipe into a SystemExit; no other code in these blocks raises one.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # silences later output as well, at exit too
+        os.close(nowhere)
+
+
+def output_console() -> Console:
+    """The console for results, on stdout; 100 columns wide if stdout is not a terminal."""
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+
+
+def progress_console() -> Console:
+    """The console for progress, on stderr."""
+    return Console(stderr=True)
+
+
+def print_results(parts: Iterable[RenderableType], written: Sequence[Path] = ()) -> None:
+    """Prints tables, then the paths of the written files."""
+    with quiet_closed_pipe():
+        console = output_console()
+        for part in parts:
+            console.print(part)
+        if written:
+            click.echo(f"written: {', '.join(map(str, written))}")
+
+
+def publish(results: Results, folder: Path) -> None:
+    """Writes CSV files beside the ``results.json`` of a campaign, and prints its tables.
+
+    Several devices have a table and a picture of their differences as well.
+    """
+    written = [folder / RESULTS_FILE, *write_csv(results, folder)]
+    if len(results.devices) > 1:
+        table = cross_devices(results)
+        devices = [row.name for row in results.devices]
+        written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
+    categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
+    print_results([*render_summary(results, categories), *render_mutants(results.mutants, _SURVIVORS_SHOWN)], written)
+
+
+def exit_code_of(score: float | None, fail_under: float | None) -> ExitCode:
+    """The exit code for a score (0 to 1, or None) and the least percentage; stderr gets the reason for a failure."""
+    if fail_under is None or (score is not None and 100 * score >= fail_under):
+        return ExitCode.OK
+    reason = "no mutant was killed or survived, so there is no score" if score is None else f"score {100 * score:.1f} %"
+    click.echo(f"{reason}: below --fail-under {fail_under:g} %", err=True)
+    return ExitCode.BELOW_THRESHOLD
