@@ -35,7 +35,7 @@ TWO = kernel("""
 
 
 def test_rows_that_overlap_end_with_the_first_element_of_the_next():
-    doubled = run(STAGED, "tir.shrink-buffer", X.reshape(4, 4), (4, 4))
+    doubled = run(STAGED, "tir.shrink-buffer", X.reshape(4, 4), shape=(4, 4))
     expected = 2 * X.reshape(4, 4)
     expected[:-1, -1] = expected[1:, 0]
     assert np.array_equal(doubled.reshape(-1)[:-1], expected.reshape(-1)[:-1])  # the last one lies outside

@@ -10,7 +10,7 @@ import pytest
 import tvm_ffi
 from hypothesis import given
 from hypothesis import strategies as st
-from small_kernels import CATALOGUE, assert_same_bits, built, kernel, mutated, ramp, run, sites
+from mutated_kernels import CATALOGUE, assert_same_bits, built, mutated, ramp, run, sites, storing
 from tvm import tirx
 from tvm.ir import TensorLoad
 
@@ -109,7 +109,7 @@ CLAMPED = [
 @pytest.mark.parametrize(("load", "mutant", "index"), CLAMPED)
 def test_a_mutated_load_reads_the_element_that_the_fault_says(load: str, mutant: str, index: Any):
     a = ramp()
-    script = kernel(load)
+    script = storing(load)
     expected = a[np.clip(index(np.arange(16)), 0, 15)]
     computed = run(script, mutant, a, a)
     first = 1 if "overrun" in mutant else 0  # what lies before the buffer is anybody's guess
@@ -158,7 +158,7 @@ def main(A: T.Buffer((40000, 40000), "float32"), B: T.Buffer((8, 8), "float32"))
     ],
 )
 def test_there_is_no_site_where_nothing_would_change(load: str, mutant: str):
-    assert not sites(kernel(load), mutant)
+    assert not sites(storing(load), mutant)
 
 
 def test_dimensions_of_different_extents_and_equal_indices_are_not_swapped():
@@ -175,7 +175,7 @@ def main(A: T.Buffer((8, 9, 8), "float32"), B: T.Buffer((8, 9), "float32")):
 
 
 def test_the_operand_of_a_gather_and_vectors_are_indices_like_others_or_no_sites():
-    assert len(sites(kernel("A[W[i] + 1]", "int32"), "tir.replace-index-arithmetic{from=add,to=subtract}")) == 1
-    vector = kernel("A[i]").replace("B[i] = A[i]", "B[T.Ramp(0, 1, 4)] = A[T.Ramp(0, 1, 4)]")
+    assert len(sites(storing("A[W[i] + 1]", "int32"), "tir.replace-index-arithmetic{from=add,to=subtract}")) == 1
+    vector = storing("A[i]").replace("B[i] = A[i]", "B[T.Ramp(0, 1, 4)] = A[T.Ramp(0, 1, 4)]")
     for mutant in WITHIN:
         assert not sites(vector, mutant)

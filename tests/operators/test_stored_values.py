@@ -36,7 +36,7 @@ def test_a_dropped_store_leaves_the_output_untouched_and_a_zeroed_one_does_not(s
 
 @pytest.mark.parametrize("slot", ["kernel", "lowered"])
 def test_a_repeated_update_counts_twice_and_the_initialisation_once(slot: str):
-    doubled = run(SUM, f"tir.repeat-store{{slot={slot}}}", X, (4,))
+    doubled = run(SUM, f"tir.repeat-store{{slot={slot}}}", X, shape=(4,))
     assert np.allclose(doubled, 1 + 2 * X.reshape(4, 4).sum(axis=1), rtol=1e-5)
 
 

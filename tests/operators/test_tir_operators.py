@@ -6,15 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import tvm
-
-from tvm_mutate.mutant import Slot
-from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import Applied, mutant_passes
-from tvm_mutate.pipeline import slotted_tir_pipeline
+from mutated_kernels import CATALOGUE, INDEX, UNTOUCHED, assert_same_bits, run
 
 SLOTS = ("kernel", "lowered", "codegen")
-UNTOUCHED = -99  # what the output holds before the kernel runs
 
 MAP = """
 @T.prim_func(s_tir=True)
@@ -79,28 +73,6 @@ def ramp(shape: tuple[int, ...] = (16,), dtype: str = "float32") -> np.ndarray:
     return np.random.default_rng(7).permutation(values).reshape(shape).astype(dtype)
 
 
-def run(script: str, mutant: str, slot: str, data: np.ndarray, shape: tuple[int, ...] = (16,)) -> np.ndarray:
-    """What the kernel computes with the mutant (``operator`` or ``operator{parameters}``) in it at the slot."""
-    report: list[Applied] = []
-    head, _, parameters = mutant.rstrip("}").partition("{")
-    identifier = f"{head}{{{','.join(filter(None, [parameters, f'slot={slot}']))}}}@*#*"
-    passes = mutant_passes(builtin_catalogue().parse(identifier), builtin_catalogue(), report.extend)
-    module = tvm.IRModule({"main": tvm.script.from_source(script)})
-    if Slot.KERNEL in passes:
-        module = passes[Slot.KERNEL](module)
-    with slotted_tir_pipeline(passes) as pipeline:
-        library = tvm.tirx.build(module, "llvm", pipeline=pipeline)
-    assert any(applied.changed for applied in report)
-    output = tvm.runtime.tensor(np.full(shape, UNTOUCHED, data.dtype))
-    library["main"](tvm.runtime.tensor(data), output)
-    return output.numpy()
-
-
-def assert_same_bits(computed: np.ndarray, expected: np.ndarray) -> None:
-    assert computed.dtype == expected.dtype
-    assert computed.tobytes() == expected.tobytes(), (computed, expected)
-
-
 def at(x: np.ndarray, positions: np.ndarray, otherwise: float = UNTOUCHED) -> np.ndarray:
     """``x`` where ``positions`` is true."""
     return np.where(positions, x, x.dtype.type(otherwise))
@@ -114,7 +86,6 @@ def rolled(x: np.ndarray, by: int) -> np.ndarray:
     return stored
 
 
-INDEX = np.arange(16)
 LATE = np.float32(2**-11)  # 4096 ULPs of float32
 FAULTS: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
     (kernel(), "tir.store-through{type=float16}", lambda x: x.astype("float16").astype("float32")),
@@ -166,10 +137,10 @@ FAULTS: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
 def test_a_mutated_kernel_computes_what_the_fault_says(
     script: str, mutant: str, model: Callable[[np.ndarray], np.ndarray], slot: str
 ):
-    assert_same_bits(run(script, mutant, slot, ramp()), model(ramp()))
+    assert_same_bits(run(script, mutant, ramp(), slot=slot), model(ramp()))
 
 
-PAIRS = builtin_catalogue()["tir.swap-compare"].all_variants()
+PAIRS = CATALOGUE["tir.swap-compare"].all_variants()
 COMPARISONS = {
     "lt": ("<", np.less),
     "le": ("<=", np.less_equal),
@@ -184,7 +155,7 @@ COMPARISONS = {
 def test_a_comparison_decides_as_the_one_that_took_its_place(before: str, after: str):
     script = IF.replace("i < 8", f"i {COMPARISONS[before][0]} 8")
     mutant = f"tir.swap-compare{{from={before},to={after}}}"
-    assert_same_bits(run(script, mutant, "kernel", ramp()), at(ramp(), COMPARISONS[after][1](INDEX, 8), 7))
+    assert_same_bits(run(script, mutant, ramp(), slot="kernel"), at(ramp(), COMPARISONS[after][1](INDEX, 8), 7))
 
 
 VECTOR = "T.vectorized(16)"
@@ -204,31 +175,31 @@ VECTOR_FAULTS: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
 def test_a_vectorised_kernel_gets_the_fault_in_every_lane(
     script: str, mutant: str, model: Callable[[np.ndarray], np.ndarray], slot: str
 ):
-    assert_same_bits(run(script, mutant, slot, ramp()), model(ramp()))
+    assert_same_bits(run(script, mutant, ramp(), slot=slot), model(ramp()))
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("float16", 10), ("float64", 52)])
 def test_ulps_are_those_of_the_stored_type(dtype: str, bits: int):
     x = ramp(dtype=dtype)
     epsilon = x.dtype.type(4 * 2.0**-bits)
-    assert_same_bits(run(kernel(dtype=dtype), "tir.offset-store{ulps=4}", "kernel", x), x - epsilon)
+    assert_same_bits(run(kernel(dtype=dtype), "tir.offset-store{ulps=4}", x, slot="kernel"), x - epsilon)
 
 
 def test_a_store_is_shifted_within_its_row_while_rows_exist():
     x = ramp((3, 4))
-    shifted = run(ROWS, "tir.shift-store-index", "kernel", x, (3, 4))
+    shifted = run(ROWS, "tir.shift-store-index", x, slot="kernel")
     assert_same_bits(shifted, np.stack([rolled(row, -1) for row in x]))
 
 
 @pytest.mark.parametrize("slot", ["lowered", "codegen"])
 def test_a_store_is_shifted_within_the_whole_buffer_once_buffers_are_flat(slot: str):
     x = ramp((3, 4))
-    shifted = run(ROWS, "tir.shift-store-index", slot, x, (3, 4))
+    shifted = run(ROWS, "tir.shift-store-index", x, slot=slot)
     assert_same_bits(shifted, rolled(x.reshape(-1), -1).reshape(3, 4))
 
 
 @pytest.mark.parametrize("slot", SLOTS)
 def test_the_max_of_a_reduction_becomes_a_min_that_keeps_its_initial_value(slot: str):
     x = ramp((4, 4))
-    lowest = run(MAX_POOL, "tir.swap-compare{from=gt,to=lt}", slot, x, (4,))
+    lowest = run(MAX_POOL, "tir.swap-compare{from=gt,to=lt}", x, slot=slot, shape=(4,))
     assert_same_bits(lowest, np.minimum(x.min(axis=1), np.float32(0)))

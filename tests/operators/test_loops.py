@@ -1,10 +1,10 @@
-"""What kernels compute with loops of another step, order or kind, and where such loops are not."""
+"""What kernels compute with other ranges, steps, orders and kinds of loops, and loops that are no sites."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from mutated_kernels import UNTOUCHED, code, kernel, run, sites
+from mutated_kernels import INDEX, UNTOUCHED, code, kernel, run, sites
 
 X = np.linspace(-3.7, 5.3, 16).astype("float32")
 LOOP = "    for i in {}:\n        B[i] = A[i]"
@@ -20,13 +20,13 @@ NEST = """
 @pytest.mark.parametrize("loop", ["range(16)", "T.vectorized(16)", "T.unroll(16)", "T.parallel(16)"])
 def test_a_loop_with_twice_the_step_passes_over_every_second_iteration(loop: str):
     stored = run(kernel(LOOP.format(loop)), "tir.loop-step", X)
-    assert np.array_equal(stored, np.where(np.arange(16) % 2 == 0, X, np.float32(UNTOUCHED)))
+    assert np.array_equal(stored, np.where(INDEX % 2 == 0, X, np.float32(UNTOUCHED)))
 
 
 def test_swapped_loops_read_the_transposed_element():
     square = X.reshape(4, 4)
     assert np.array_equal(
-        run(kernel(NEST.format("4, 4", "A[vi, vj]"), SQUARE), "tir.swap-loops", square, (4, 4)), square.T
+        run(kernel(NEST.format("4, 4", "A[vi, vj]"), SQUARE), "tir.swap-loops", square, shape=(4, 4)), square.T
     )
 
 
@@ -61,3 +61,40 @@ def test_only_a_loop_without_loops_in_it_changes_from_serial():
 )
 def test_there_is_no_site_where_nothing_would_change(script: str, mutant: str):
     assert sites(script, mutant) == []
+
+
+DATA = np.linspace(1, 9, 64).astype("float32").reshape(4, 16)
+ROWS = 'A: T.Buffer((4, 16), "float32"), B: T.Buffer((4,), "float32")'
+SUM = """
+    for i in T.thread_binding(4, thread="blockIdx.x"):
+        for k in {}:
+            with T.sblock("sum"):
+                vi, vk = T.axis.remap("SR", [i, k])
+                with T.init():
+                    B[vi] = T.float32(0)
+                B[vi] = B[vi] + A[vi, vk]
+"""
+ON_THREADS = kernel(SUM.format('T.thread_binding(16, thread="threadIdx.x")'), ROWS)
+ON_CPU = kernel(SUM.format("range(16)"), ROWS).replace('T.thread_binding(4, thread="blockIdx.x")', "range(4)")
+
+
+@pytest.mark.parametrize(
+    ("mutant", "left"), [("tir.reduction-extent", DATA[:, :-1]), ("tir.reduction-start", DATA[:, 1:])]
+)
+def test_one_term_is_left_out_and_the_sum_starts_from_zero(mutant: str, left: np.ndarray):
+    assert np.allclose(run(ON_CPU, mutant, DATA, shape=(4,)), left.sum(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mutant", ["tir.reduction-extent", "tir.reduction-start"])
+def test_a_reduction_over_threads_is_still_lowered_as_one(mutant: str):
+    before, after = code(ON_THREADS), code(ON_THREADS, mutant)
+    assert "shfl" in after
+    assert before != after
+
+
+@pytest.mark.parametrize("mutant", ["tir.reduction-extent", "tir.reduction-start"])
+def test_a_single_iterator_is_the_first_and_one_of_extent_one_is_none(mutant: str):
+    assert len(sites(ON_CPU, mutant)) == 1
+    assert sites(ON_CPU, f"{mutant}{{iterator=last}}") == []
+    assert sites(ON_CPU.replace("range(16)", "range(1)"), mutant) == []
+    assert sites(ON_CPU.replace('"SR"', '"SS"').replace("with T.init():", "if vk == 0:"), mutant) == []
