@@ -1,4 +1,4 @@
-"""``tvm-mutate test``: a command that knows nothing of mutants is asked which ones it notices."""
+"""``tvm-mutate test``: which mutants a command kills."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def test_mutants_of_a_commands_kernels_are_killed_or_survive_and_the_same_comman
     assert "Mutation score" in again.out
 
 
-def test_a_command_that_notices_nothing_is_told_so(test):
+def test_a_command_that_notices_nothing_is_refused(test):
     assert_refused(test(CARELESS), "notices nothing", "with every store of every kernel removed", code=3)
 
 
-def test_a_command_that_fails_unmutated_is_not_asked(test):
+def test_a_command_that_fails_without_a_mutant_is_refused(test):
     assert_refused(test("import sys; sys.exit('broken')"), "fails without any mutant", "exit code 1: broken", code=3)
 
 
-def test_a_command_that_builds_nothing_is_told_so(test):
+def test_a_command_that_builds_nothing_is_refused(test):
     assert_refused(test("print('nothing')"), "no build was seen", code=3)
 
 
@@ -84,5 +84,5 @@ def test_a_command_that_builds_nothing_is_told_so(test):
         ([], "Missing argument"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_a_sentence(tool: Tool, options: list[str], part: str):
+def test_bad_input_is_refused_in_one_sentence(tool: Tool, options: list[str], part: str):
     assert_refused(tool("test", *options), part)

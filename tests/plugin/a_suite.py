@@ -1,4 +1,4 @@
-"""A suite for pytest with tests that end in every way; it is copied to where pytest is to find it."""
+"""A suite with tests that end in every way; a fixture copies this file to a name that pytest collects."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_is_expected_to_fail():
 
 
 class TestForking:
-    def test_child_comes_back(self):
+    def test_child_returns(self):
         child = os.fork()
         if child:
             os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""The pytest plugin in real runs of pytest, on a suite whose tests end in every way."""
+"""The pytest plugin in processes of pytest, on a suite whose tests end in every way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAULT = "tir.scale-store"
 
 @dataclass(frozen=True)
 class Pytest:
-    """pytest with the plugin installed, in a folder with the suite in it."""
+    """pytest with the plugin installed, in a folder that contains the suite."""
 
     folder: Path
     environment: dict[str, str]
@@ -43,14 +43,13 @@ class Pytest:
 def run_pytest(tmp_path_factory: pytest.TempPathFactory) -> Pytest:
     folder = tmp_path_factory.mktemp("plugin")
     shutil.copy(SUITE, folder / "test_suite.py")
-    # Ours to say what is loaded; plugins of this environment would only take their time.
     environment = environment_with_entry_points(tmp_path_factory.mktemp("installed"))
     return Pytest(folder, environment)
 
 
 @pytest.fixture(scope="module")
 def ran(run_pytest: Pytest) -> tuple[Pytest, str]:
-    """Pytest after a whole run of the plugin, and what that printed."""
+    """Pytest after a whole run of the plugin, and the output of that run."""
     finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=0.5")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return run_pytest, finished.stdout
@@ -60,7 +59,7 @@ def ran(run_pytest: Pytest) -> tuple[Pytest, str]:
     ("name", "outcome", "reason"),
     [
         ("test_good[0]", "passed", ""),
-        ("TestForking::test_child_comes_back", "passed", ""),
+        ("TestForking::test_child_returns", "passed", ""),
         ("test_raises_what_pytest_expects", "passed", ""),
         ("test_fails", "assertion", "AssertionError: assert "),
         ("test_exits", "crash", "the process ended with exit code 0"),
@@ -70,34 +69,34 @@ def ran(run_pytest: Pytest) -> tuple[Pytest, str]:
         ("test_is_expected_to_fail", "skipped", ""),
     ],
 )
-def test_a_test_ends_without_a_fault_as_it_is_told(ran, name: str, outcome: str, reason: str):
+def test_the_outcome_of_each_test_without_a_mutant_is_recorded(ran, name: str, outcome: str, reason: str):
     row = ran[0].row(name)
     assert row["outcome"] == outcome
     assert row["reason"].startswith(reason)
 
 
-def test_fixtures_are_made_for_each_test_so_that_none_hides_builds(ran):
+def test_each_test_makes_its_own_fixtures_so_that_all_builds_are_recorded(ran):
     rows = [ran[0].row(name) for name in ("test_good[0]", "test_good[3]", "test_raises_what_pytest_expects")]
     assert [(row["builds"], row["kernels_executed"]) for row in rows] == [(1, 1)] * 3
 
 
-def test_a_kernel_that_only_a_child_of_the_test_runs_is_run(ran):
+def test_a_kernel_that_runs_only_in_a_child_of_the_test_counts_as_executed(ran):
     assert ran[0].row("TestForking::test_child_runs_the_kernel")["kernels_executed"] == 1
 
 
-def test_what_notices_nothing_is_named_and_survivors_are_told_with_their_reasons(ran):
-    run_pytest, told = ran
+def test_the_report_names_tests_that_notice_nothing_and_the_reasons_of_survivors(ran):
+    run_pytest, output = ran
     assert run_pytest.row("test_notices_nothing")["notices"] is False
     assert run_pytest.row("test_good[3]")["notices"] is True
-    assert run_pytest.row("test_good[0]")["notices"] is False  # twice 0 is what was there
-    assert "Tests that run kernels and notice nothing" in told
+    assert run_pytest.row("test_good[0]")["notices"] is False  # twice 0 is the value that the memory held before
+    assert "Tests that run kernels and notice nothing" in output
     reasons = {row["reason"] for row in run_pytest.report()["mutants"] if row["verdict"] == "survived"}
     assert reasons >= {"values changed, within the tolerance", "ran, values unchanged"}
-    assert "Mutation score" in told
+    assert "Mutation score" in output
     assert "# What the test-suite notices" in (run_pytest.folder / ".tvm_mutate" / "suite.md").read_text()
 
 
-def test_the_same_command_again_runs_no_mutant(ran):
+def test_a_second_run_reuses_all_trials(ran):
     run_pytest, _ = ran
     before = run_pytest.report()
     finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=0.5")
@@ -107,7 +106,7 @@ def test_the_same_command_again_runs_no_mutant(ran):
     assert [row["verdict"] for row in after["mutants"]] == [row["verdict"] for row in before["mutants"]]
 
 
-def test_a_mutant_by_its_id_is_run_again_and_its_difference_printed(ran):
+def test_a_mutant_requested_by_its_id_runs_again_and_its_diff_is_printed(ran):
     run_pytest, _ = ran
     row = next(row for row in run_pytest.report()["mutants"] if row["killer"])
     finished = run_pytest(f"--tvm-mutant={row['id']}", "-k", "test_good", "--tvm-output=replayed")
@@ -128,7 +127,7 @@ def test_a_mutant_by_its_id_is_run_again_and_its_difference_printed(ran):
     ],
     ids=lambda each: each[-1] if isinstance(each, list) else None,
 )
-def test_bad_input_is_one_sentence_and_pytests_usage_error(run_pytest: Pytest, arguments: list[str], sentence: str):
+def test_bad_input_gives_one_sentence_and_a_usage_error(run_pytest: Pytest, arguments: list[str], sentence: str):
     finished = run_pytest(*arguments)
     assert finished.returncode == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in finished.stderr.splitlines() if line.startswith("ERROR")]
@@ -136,7 +135,7 @@ def test_bad_input_is_one_sentence_and_pytests_usage_error(run_pytest: Pytest, a
     assert "Traceback" not in finished.stderr + finished.stdout
 
 
-def test_without_its_options_the_plugin_imports_nothing_and_changes_nothing(tmp_path: Path, run_pytest: Pytest):
+def test_without_its_options_the_plugin_imports_and_writes_nothing(tmp_path: Path, run_pytest: Pytest):
     (tmp_path / "test_plain.py").write_text(
         "import sys\n"
         "def test_plain():\n"

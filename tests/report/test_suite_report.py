@@ -1,19 +1,20 @@
-"""The reports of a test-suite, of rows made by hand."""
+"""The reports of a test-suite, from rows written by hand."""
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from tvm_mutate.report import render_suite, write_suite
-from tvm_mutate.report.suite_score import suite_scores
-from tvm_mutate.suite import SuiteResults
+from tvm_mutate.report.suite import suite_scores
+from tvm_mutate.results import SuiteMutantRow, SuiteResults
 
 
 def a_test(name: str, file: str, **more: Any) -> dict[str, Any]:
@@ -63,8 +64,9 @@ def a_mutant(name: str, verdict: str, trials: list[tuple[str, str]], **more: Any
 @pytest.fixture
 def results() -> SuiteResults:
     first, second = "a.py::one", "b.py::two"
-    return SuiteResults(
-        settings={
+    mapping = {
+        "schema_version": 1,
+        "settings": {
             "mode": "run",
             "operators": ["tir.*"],
             "sites": "first",
@@ -72,17 +74,23 @@ def results() -> SuiteResults:
             "builds": "all",
             "mutants": [],
         },
-        effort={"trials": 5, "trials_reused": 2, "mutants_planned": 5, "mutants_left_out": 1, "seconds_judging": 2.5},
-        tests=(
+        "effort": {
+            "trials": 5,
+            "trials_reused": 2,
+            "mutants_planned": 5,
+            "mutants_left_out": 1,
+            "seconds_judging": 2.5,
+        },
+        "tests": (
             a_test("one", "a.py"),
             a_test("two", "b.py", vanished="passed", notices=False),
             a_test("three", "b.py", kernels_executed=0, vanished="passed", notices=False),
             a_test("four", "b.py", outcome="crash", reason="SIGSEGV", vanished=None),
         ),
-        kernels=(
+        "kernels": (
             {"kernel": "0123456789abcdef", "name": "main", "sites": 7, "variants": 3, "built_by": [], "run_by": []},
         ),
-        mutants=(
+        "mutants": (
             a_mutant("tir.x", "killed", [(first, "assertion")]),
             a_mutant("tir.x", "killed", [(first, "passed"), (second, "timeout")], id="tir.x@0123456789abcdef#1"),
             a_mutant("tir.y", "survived", [(first, "passed"), (second, "passed")], reason="ran, values unchanged"),
@@ -96,12 +104,13 @@ def results() -> SuiteResults:
                 slot="pipeline",
             ),
         ),
-        operators_without_site=("tir.none",),
-        environment={"versions": {}},
-    )
+        "operators_without_site": ("tir.none",),
+        "environment": {"versions": {}},
+    }
+    return msgspec.convert(mapping, SuiteResults)
 
 
-def test_scores_count_a_mutant_where_a_test_was_run_with_it(results: SuiteResults):
+def test_a_mutant_counts_for_the_tests_and_files_that_ran_with_it(results: SuiteResults):
     scores = suite_scores(results)
     assert (scores.overall.killed, scores.overall.decided) == (2, 3)
     assert (scores.compiler.killed, scores.compiler.decided) == (1, 1)
@@ -121,19 +130,19 @@ def test_scores_count_a_mutant_where_a_test_was_run_with_it(results: SuiteResult
 
 
 def test_a_trial_that_changed_nothing_counts_for_no_test(results: SuiteResults):
-    unapplied = a_mutant("tir.x", "killed", [("a.py::one", "passed"), ("b.py::two", "assertion")])
-    unapplied["trials"][0]["applied"] = False
-    scores = suite_scores(replace(results, mutants=(unapplied,)))
+    row = a_mutant("tir.x", "killed", [("a.py::one", "passed"), ("b.py::two", "assertion")])
+    row["trials"][0]["applied"] = False
+    scores = suite_scores(replace(results, mutants=(msgspec.convert(row, SuiteMutantRow),)))
     assert list(scores.by_test) == ["b.py::two"]
 
 
-def test_the_terminal_tells_what_matters(results: SuiteResults):
+def test_the_terminal_shows_scores_survivors_and_tests_that_notice_nothing(results: SuiteResults):
     console = Console(file=io.StringIO(), width=110, highlight=False)
     with console.capture() as capture:
-        for part in render_suite(results):
-            console.print(part)
+        for line in render_suite(results):
+            console.print(line)
     lines = " ".join(capture.get().split())
-    for told in (
+    for part in (
         "4 tests, 3 of them pass unmutated; 3 of these build kernels and 2 run some that they build.",
         "b.py::four crash: SIGSEGV",
         "Of 3 tests with stores to remove, 1 notice that they are gone.",
@@ -143,21 +152,21 @@ def test_the_terminal_tells_what_matters(results: SuiteResults):
         "Mutation score 66.7 % (2 of 3 killed;",
         "5 runs of tests, 2 more from the cache; 1 mutant left out; judging 2.5 s",
     ):
-        assert told in lines
+        assert part in lines
 
 
 def test_the_files_hold_the_results_and_every_survivor(results: SuiteResults, tmp_path: Path):
     json_file, markdown = write_suite(results, tmp_path)
     assert json.loads(json_file.read_text()) == json.loads(json.dumps(results.to_mapping()))
-    told = markdown.read_text()
-    assert "| `a.py` | 3 | 1 | 33.3 %" in told
-    assert "### `tir.y@0123456789abcdef#0`" in told
-    assert "```diff\n-before\n+after\n```" in told
-    assert "`b.py::two`" in told.partition("pass with every store removed (1)")[2]
+    text = markdown.read_text()
+    assert "| `a.py` | 3 | 1 | 33.3 %" in text
+    assert "### `tir.y@0123456789abcdef#0`" in text
+    assert "```diff\n-before\n+after\n```" in text
+    assert "`b.py::two`" in text.partition("pass with every store removed (1)")[2]
 
 
-def test_what_the_schema_does_not_allow_is_not_written(results: SuiteResults, tmp_path: Path):
-    odd = replace(results, mutants=(a_mutant("tir.x", "maybe", []),))
+def test_results_that_the_schema_does_not_allow_are_not_written(results: SuiteResults, tmp_path: Path):
+    odd = replace(results, mutants=(replace(results.mutants[0], verdict="maybe"),))
     with pytest.raises(ValueError, match="maybe"):
         write_suite(odd, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,1 +1,1 @@
-"""Tests of what a test-suite notices."""
+"""Tests of test-suites and commands as oracles."""

@@ -1,28 +1,27 @@
-"""Sessions on the small suite."""
+"""Runs on the small suite."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.suite import RUN, Session, Settings, SuiteJournal, SuiteResults, SuiteTest
+from tvm_mutate.results import SuiteMode, SuiteResults, SuiteSettings
+from tvm_mutate.suite import SuiteJournal, SuiteRun, SuiteTest
 
 from . import small_suite
 
 FAULT = "tir.replace-float-arithmetic"
 
-RunSession = Callable[..., SuiteResults]
 
-
-def run_session(folder: Path, tests: Sequence[SuiteTest], **settings: Any) -> SuiteResults:
-    chosen = {"mode": RUN, "operators": (FAULT,), "timeout": 2.0, **settings}
+def run_suite(folder: Path, tests: Sequence[SuiteTest], **settings: Any) -> SuiteResults:
+    chosen = {"mode": SuiteMode.RUN, "operators": (FAULT,), "timeout": 2.0, **settings}
     journal = SuiteJournal(folder)
     try:
-        return Session(Settings(**chosen), load_catalogue(), journal, lambda _line: None).run(tests)
+        return SuiteRun(SuiteSettings(**chosen), load_catalogue(), journal, lambda _line: None).run(tests)
     finally:
         journal.close()
 
@@ -38,12 +37,12 @@ ALL_TESTS = (
     small_suite.builds_and_runs_nothing,
     small_suite.always_fails,
     small_suite.adds_nothing,
-    small_suite.forks_and_comes_back,
+    small_suite.forks_and_returns,
     small_suite.builds_nothing,
 )
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> SuiteResults:
-    """What a session finds out about the whole small suite."""
-    return run_session(tmp_path_factory.mktemp("suite"), [small_suite.suite_test(each) for each in ALL_TESTS])
+    """The results of the whole small suite."""
+    return run_suite(tmp_path_factory.mktemp("suite"), [small_suite.suite_test(each) for each in ALL_TESTS])

@@ -1,4 +1,4 @@
-"""Small tests of kernels, each of which notices faults in its own way; every kernel has another size."""
+"""Small tests that notice the faults of kernels in different ways; each kernel has a different size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import tvm
 from tvm import te, tirx
 from tvm.ir import prim
 
-from tvm_mutate.suite import Outcome, SuiteTest, TestOutcome
+from tvm_mutate.results import TestOutcome
+from tvm_mutate.suite import SuiteTest
 
 
 def kernel(size: int, constant: float = 2.0) -> tirx.PrimFunc:
-    """Takes ``size`` float32 values, and gives each of them plus a constant."""
+    """Adds a constant to each of ``size`` float32 values."""
     given = te.placeholder((size,), "float32", name="given")
     added = te.compute((size,), lambda i: prim.Add(given[i], prim.const(constant, "float32")), name="added")
     return te.create_prim_func([given, added])
@@ -26,7 +27,7 @@ def build(size: int, constant: float = 2.0, target: str = "llvm") -> tvm.runtime
 
 
 def call(library: tvm.runtime.Module, size: int) -> np.ndarray:
-    """What the kernel makes of 1, 2, ...; it should be those numbers plus its constant."""
+    """The output of the kernel for 1, 2, ..."""
     given = tvm.runtime.tensor(_given(size))
     left = tvm.runtime.tensor(np.zeros(size, dtype="float32"))
     library["main"](given, left)
@@ -67,7 +68,7 @@ def exits_on_fault() -> None:
 
 
 def compares_two_builds() -> None:
-    """The same fault in both cancels out."""
+    """The same fault in both builds cancels out."""
     np.testing.assert_array_equal(call(build(9), 9), call(build(9), 9))
 
 
@@ -85,12 +86,12 @@ def always_fails() -> None:
 
 
 def adds_nothing() -> None:
-    """Plus and minus next to nothing are the same."""
+    """The constant is so small that plus and minus give equal values."""
     assert is_right(13, 1e-30)
 
 
-def forks_and_comes_back() -> None:
-    """The child comes back from the test, too, and would go on as if it were its parent."""
+def forks_and_returns() -> None:
+    """The child returns from the test, too, and would continue like its parent."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -102,15 +103,15 @@ def builds_nothing() -> None:
 
 
 def suite_test(function: Callable[[], None], source: str = "unchanged") -> SuiteTest:
-    """A function as a test of a suite, which fails when it raises something."""
+    """A function as a test of a suite; the test fails if the function raises an exception."""
 
-    def run() -> Outcome:
+    def run() -> tuple[TestOutcome, str]:
         try:
             function()
         except AssertionError as error:
-            return Outcome(TestOutcome.ASSERTION, str(error))
+            return TestOutcome.ASSERTION, str(error)
         except Exception as error:
-            return Outcome(TestOutcome.EXCEPTION, str(error))
-        return Outcome(TestOutcome.PASSED)
+            return TestOutcome.EXCEPTION, str(error)
+        return TestOutcome.PASSED, ""
 
     return SuiteTest(f"small.py::{function.__name__}", "small.py", source, run)

@@ -1,4 +1,4 @@
-"""``tvm-mutate test``: any command as the oracle."""
+"""``tvm-mutate test``: a command as the oracle."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from tvm_mutate.cli.console import exit_code_of, print_results, progress_console
 from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, quiet_option, words
 from tvm_mutate.device import held_folder
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.report.command import command_score, render_command, write_command
+from tvm_mutate.report.command import render_command, write_command
 from tvm_mutate.suite import SuiteJournal
-from tvm_mutate.suite.command import Asked, CommandSession
-from tvm_mutate.suite.command_run import Command
+from tvm_mutate.suite.command import Command, CommandRun, CommandSettings
 
 _SITES = "all (of all kernels at once), each, first (of each kernel), or sample:N."
 _LIMIT = "Seconds of a run, or five times the unmutated run if that is longer."
@@ -51,17 +50,17 @@ def test_command(
     COMMAND is a test runner, a fuzzer or an application. It runs once unmutated, which must pass and records the
     builds, then once for each mutant, which is active in every process that imports TVM. Write -- before COMMAND.
     """
-    asked = Asked(words(mutants), check_sites(sites), seed, timeout, workers or os.cpu_count() or 1)
+    settings = CommandSettings(words(mutants), check_sites(sites), seed, timeout, workers or os.cpu_count() or 1)
     catalogue = load_catalogue()
-    catalogue.select(asked.operators)
+    catalogue.select(settings.operators)
     reporter = make_reporter(quiet, progress_console())
     with held_folder("test") if output is None else nullcontext(output) as folder:
         journal = SuiteJournal(folder)
         try:
-            results = CommandSession(Command(command), asked, catalogue, journal, reporter).run()
+            results = CommandRun(Command(command), settings, catalogue, journal, reporter).run()
         finally:
             reporter.close()
             journal.close()
         written = write_command(results, folder)
     print_results(render_command(results), [] if output is None else [written])
-    return int(exit_code_of(command_score(results).value, fail_under))
+    return int(exit_code_of(results.score.value, fail_under))

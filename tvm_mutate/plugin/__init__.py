@@ -1,1 +1,1 @@
-"""The pytest plugin; nothing of it, nor of TVM, is imported before one of its options is given."""
+"""The pytest plugin; it imports TVM only if one of its options is given."""

@@ -1,4 +1,4 @@
-"""The hooks of the pytest plugin: its options, and the loop that takes the place of pytest's own."""
+"""The hooks of the pytest plugin: its options, and the run that replaces pytest's loop over the tests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tvm_mutate.suite import Settings
+    from tvm_mutate.results import SuiteSettings
 
-_MODES = ("record", "canary", "run")
+_SETTINGS: pytest.StashKey[SuiteSettings] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,9 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tvm-mutate", "mutation testing of a suite that builds with TVM")
     group.addoption(
         "--tvm-mutate",
-        choices=_MODES,
-        help="record: what each test builds and runs; canary: and whether it notices that the output vanishes; "
-        "run: and which mutants of the kernels it kills.",
+        choices=("record", "canary", "run"),
+        help="record: what each test builds and runs; canary: also whether the test notices removed stores; "
+        "run: also which mutants of its kernels the test kills.",
     )
     group.addoption(
         "--tvm-mutants",
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SITES",
         help="all (of a kernel at once), first, each, or sample:N (single sites). Default: first.",
     )
-    group.addoption("--tvm-seed", type=int, default=0, help="Seed of the sample, and of the order of the mutants.")
+    group.addoption("--tvm-seed", type=int, default=0, help="Seed of the sample and of the order of the mutants.")
     group.addoption(
         "--tvm-builds",
         choices=("all", "each"),
@@ -47,64 +47,55 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=10.0,
         metavar="SECONDS",
-        help="Limit of one run of a test, or five times its own time where that is longer. Default: 10.",
+        help="Limit of one run of a test, or five times its unmutated time if that is longer. Default: 10.",
     )
     group.addoption(
         "--tvm-mutant",
         action="append",
         default=[],
         metavar="ID",
-        help="A mutant by its id, as reports have it: it is run again, and its difference printed. Repeatable.",
+        help="A mutant by its id from a report: its tests run again, and its diff is printed. Repeatable.",
     )
     group.addoption(
         "--tvm-output",
         default=".tvm_mutate",
         metavar="FOLDER",
-        help="Folder of the journal, from which later sessions go on, and of the reports. Default: .tvm_mutate.",
+        help="Folder of the reports and of the journal, which later runs reuse. Default: .tvm_mutate.",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Refuses what cannot be, before anything is collected."""
-    mode = _mode(config)
+    """Checks the plugin's options before the tests are collected; raises pytest.UsageError."""
+    # A mutant by its id implies the mode.
+    mode = config.getoption("--tvm-mutate") or ("run" if config.getoption("--tvm-mutant") else None)
     if mode is None:
         return
     if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
         raise pytest.UsageError(
-            "--tvm-mutate runs every test in a forked child of one process that has collected them all, and "
-            "pytest-xdist spreads them over several: leave -n out, or give -n 0"
+            "--tvm-mutate runs every test in a forked child of the process that collected all tests, but "
+            "pytest-xdist spreads the tests over several processes: leave -n out, or give -n 0"
         )
-    # Before TVM is imported: a forked child cannot use a thread pool of its parent.
+    # Before the import of TVM: a forked child cannot use a thread pool of its parent.
     os.environ["TVM_NUM_THREADS"] = "1"
-    _settings(config, mode)
+    from tvm_mutate.errors import MutateError
+    from tvm_mutate.plugin.loop import settings_of
+
+    try:
+        config.stash[_SETTINGS] = settings_of(config, mode)
+    except MutateError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Takes the place of pytest's own loop where the plugin is asked for."""
-    mode = _mode(session.config)
-    if mode is None or session.config.option.collectonly:
+    """Replaces pytest's loop if an option of the plugin asks for a run."""
+    settings = session.config.stash.get(_SETTINGS, None)
+    if settings is None or session.config.option.collectonly:
         return None
     if session.testsfailed and not session.config.option.continue_on_collection_errors:
         raise session.Interrupted("tests could not be collected; --continue-on-collection-errors goes on without them")
-    from tvm_mutate.plugin.loop import run_session
+    from tvm_mutate.plugin.loop import run_suite
 
-    run_session(session, _settings(session.config, mode))
+    run_suite(session, settings)
     return True
-
-
-def _mode(config: pytest.Config) -> str | None:
-    """The mode that is asked for; a mutant by its id is run without it being said."""
-    mode = config.getoption("--tvm-mutate")
-    return str(mode) if mode else "run" if config.getoption("--tvm-mutant") else None
-
-
-def _settings(config: pytest.Config, mode: str) -> Settings:
-    from tvm_mutate.errors import MutateError
-    from tvm_mutate.plugin.options import settings_of
-
-    try:
-        return settings_of(config, mode)
-    except MutateError as error:
-        raise pytest.UsageError(str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,9 @@ def write_json(results: Results, folder: str | Path) -> Path:
     return _write_checked(mapping, Results, Path(folder) / RESULTS_FILE, "a campaign")
 
 
-def write_suite_json(mapping: Mapping[str, Any], folder: str | Path) -> Path:
-    """Writes a mapping of the form of :class:`SuiteResults` to ``suite.json``; raises as :func:`write_json` does."""
-    plain = json.loads(json.dumps(mapping, allow_nan=False))
-    return _write_checked(plain, SuiteResults, Path(folder) / SUITE_FILE, "a suite")
+def write_suite_json(results: SuiteResults, folder: str | Path) -> Path:
+    """Writes ``suite.json`` into the folder, one row a line; raises as :func:`write_json` does."""
+    return _write_checked(results.to_mapping(), SuiteResults, Path(folder) / SUITE_FILE, "a suite")
 
 
 def read_json(path: str | Path) -> Results:

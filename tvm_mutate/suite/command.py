@@ -1,42 +1,134 @@
-"""A command as the oracle: recorded once, believed if its canaries come out as known, then run with every mutant."""
+"""A command as the oracle: its exit code decides whether it kills a mutant."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from tvm_mutate.activation import LoggedBuilds
+from tvm_mutate.autoload import BUILD, KERNEL, MUTANT, RECORD
 from tvm_mutate.campaign.environment import package_versions
 from tvm_mutate.campaign.progress import Reporter
-from tvm_mutate.errors import UntrustedError, UsageError
+from tvm_mutate.device import held_folder
+from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.mutant import Catalogue, Slot
 from tvm_mutate.passes import Selection
-from tvm_mutate.suite.canaries import NO_OP, VANISHED
-from tvm_mutate.suite.command_plan import Planned, plan_command
-from tvm_mutate.suite.command_run import Command, CommandRun
-from tvm_mutate.suite.journal import Question, SuiteJournal
-from tvm_mutate.suite.testing import TestOutcome
+from tvm_mutate.results import CommandOutcome, CommandResults, CommandRow, TestOutcome
+from tvm_mutate.suite.journal import SuiteJournal, TrialKey
+from tvm_mutate.suite.planning import PlannedMutant, plan_command
+from tvm_mutate.suite.trials import NO_OP, VANISHED
 
-EXIT_CODE, CRASH, TIMEOUT, SURVIVED, NOT_APPLIED = "exit code", "crash", "timeout", "survived", "not applied"
-KILLED = (EXIT_CODE, CRASH, TIMEOUT)
-_ENDED = {
-    TestOutcome.EXCEPTION: EXIT_CODE,
-    TestOutcome.CRASH: CRASH,
-    TestOutcome.TIMEOUT: TIMEOUT,
-    TestOutcome.PASSED: SURVIVED,
+_OUTCOMES = {
+    TestOutcome.EXCEPTION: CommandOutcome.EXIT_CODE,
+    TestOutcome.CRASH: CommandOutcome.CRASH,
+    TestOutcome.TIMEOUT: CommandOutcome.TIMEOUT,
+    TestOutcome.PASSED: CommandOutcome.SURVIVED,
 }
-# A run may take so many times the unmutated one.
+# Exit codes by which a shell reports the signal that ended its command.
+_SHELL_CODES = {128 + each for each in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)}
+# The limit of a run with a mutant, as a multiple of the seconds of the run without one.
 _SLACK = 5.0
+_TAIL_BYTES = 300
+_FILL = "171"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of a command: operators, sites as for :func:`plan_command`, limits and how many runs at a time."""
+class Execution:
+    """How one execution of a command ended, with the reason in a few words, wall-clock seconds, and its builds."""
+
+    outcome: TestOutcome
+    reason: str
+    seconds: float
+    recording: LoggedBuilds
+
+
+class Command:
+    """A command with its arguments, in the folder and environment of this process; several executions may overlap.
+
+    Allocated memory that was never written holds a pattern (``MALLOC_PERTURB_``, unless the variable is set), so that
+    such memory is not zero by chance.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = tuple(arguments)
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    @contextlib.contextmanager
+    def execute(self, seconds: float | None, mutant: str = "", kernel: str = "") -> Iterator[Execution]:
+        """Executes the command, with a mutant if one is given; its recorded builds exist inside the context only.
+
+        After ``seconds`` of wall-clock time (None: no limit) all processes of the command are killed. Raises UsageError
+        if the command cannot be started.
+        """
+        with held_folder("command") as folder, tempfile.TemporaryFile() as output:
+            variables = {MUTANT: mutant, KERNEL: kernel, BUILD: "", RECORD: str(folder)}
+            environment = {"MALLOC_PERTURB_": _FILL, **os.environ, **variables}
+            began = time.monotonic()
+            process = self._start(environment, output.fileno())
+            try:
+                code: int | None = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                self._end(process)
+            taken = time.monotonic() - began
+            if self._stopped:
+                raise CampaignInterruptedError("interrupted")
+            outcome, reason = _outcome_of(code, taken)
+            reason += _last_line(output.fileno())
+            yield Execution(outcome, reason, taken, LoggedBuilds.read(Path(folder)))
+
+    def stop(self) -> None:
+        """Kills all executions; later ones do not start."""
+        with self._lock:
+            self._stopped = True
+            for group in self._running:
+                _kill(group)
+
+    def _start(self, environment: dict[str, str], output: int) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise CampaignInterruptedError("interrupted")
+            try:
+                process = subprocess.Popen(
+                    self.arguments,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise UsageError(f"{self.arguments[0]!r} cannot be started ({error.strerror})") from None
+            self._running.add(process.pid)
+            return process
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kills the rest of the process group, so that no process lives on into the next execution."""
+        with self._lock:
+            _kill(process.pid)
+            self._running.discard(process.pid)
+        process.wait()
+
+
+@dataclass(frozen=True)
+class CommandSettings:
+    """Operators and sites as for :func:`plan_command`, the least limit in seconds, and the executions at a time."""
 
     operators: tuple[str, ...]
     sites: str
@@ -45,162 +137,150 @@ class Asked:
     workers: int
 
 
-@dataclass(frozen=True)
-class CommandRow:
-    """What became of a mutant: one of ``exit code``, ``crash``, ``timeout`` (killed), ``survived``, ``not applied``.
+class CommandRun:
+    """A run on a command: executes it without a mutant, with the canaries, and with each mutant of its kernels.
 
-    ``compiler`` marks faults of the compiler itself, which are in no score.
+    An interrupted run resumes from the journal.
     """
 
-    mutant: str
-    kernel: str
-    operator: str
-    ended: str
-    reason: str
-    seconds: float
-    compiler: bool
-
-
-@dataclass(frozen=True)
-class CommandResults:
-    """The rows of a command's mutants, in the order of the plan, and what it builds."""
-
-    arguments: tuple[str, ...]
-    builds: int
-    kernels: int
-    baseline_seconds: float
-    rows: tuple[CommandRow, ...]
-    reused: int
-
-
-class CommandSession:
-    """Has a command judge mutants; the journal resumes, ``reporter`` is told how far it is."""
-
     def __init__(
-        self, command: Command, asked: Asked, catalogue: Catalogue, journal: SuiteJournal, reporter: Reporter
+        self,
+        command: Command,
+        settings: CommandSettings,
+        catalogue: Catalogue,
+        journal: SuiteJournal,
+        reporter: Reporter,
     ) -> None:
-        self._command, self._asked, self._catalogue = command, asked, catalogue
+        self._command, self._settings, self._catalogue = command, settings, catalogue
         self._journal, self._reporter = journal, reporter
+        self._name = json.dumps([str(Path.cwd()), *command.arguments])
         self._source = _digest_of(command.arguments)
-        self._limit = asked.timeout
+        self._limit = settings.timeout
 
     def run(self) -> CommandResults:
-        """The results; raises UntrustedError for a command that fails unmutated, or that notices nothing at all."""
+        """The results; raises UntrustedError if the command fails without a mutant, or notices no mutant at all."""
         try:
-            with self._command.run(None) as baseline:
+            with self._command.execute(None) as baseline:
                 return self._judged(baseline)
         except BaseException:
             self._command.stop()
             raise
 
-    def _judged(self, baseline: CommandRun) -> CommandResults:
-        recording = self._checked(baseline)
-        self._limit = max(self._asked.timeout, _SLACK * baseline.seconds)
+    def _judged(self, baseline: Execution) -> CommandResults:
+        recording = baseline.recording
+        if baseline.outcome is not TestOutcome.PASSED:
+            raise UntrustedError(f"the command fails without any mutant ({baseline.reason})")
+        if not recording.builds:
+            raise UntrustedError(
+                "the command passes, but no build was seen; is tvm_mutate installed in the Python that the command "
+                "runs, and does the command compile anything?"
+            )
+        self._limit = max(self._settings.timeout, _SLACK * baseline.seconds)
         kernels = {digest for each in recording.modules for digest in each.digests.values()}
         self._reporter.note(
             f"baseline passes in {baseline.seconds:.1f} s: builds: {recording.builds}, kernels: {len(kernels)}"
         )
-        planned = plan_command(self._asked.operators, recording, self._asked.sites, self._asked.seed, self._catalogue)
+        operators = self._settings.operators
+        planned = plan_command(operators, recording, self._settings.sites, self._settings.seed, self._catalogue)
         if not planned:
-            raise UsageError(f"no kernel of the command has a site of {','.join(self._asked.operators)!r}")
+            raise UsageError(f"no kernel of the command has a site of {','.join(operators)!r}")
         self._check_canaries()
         self._reporter.phase("mutants", len(planned))
         rows = dict(self._rows(planned))
         return CommandResults(
-            self._command.arguments,
-            recording.builds,
-            len(kernels),
-            baseline.seconds,
-            tuple(rows[each] for each in planned),
-            self._journal.reused,
+            arguments=self._command.arguments,
+            builds=recording.builds,
+            kernels=len(kernels),
+            baseline_seconds=baseline.seconds,
+            rows=tuple(rows[each] for each in planned),
+            reused=self._journal.reused,
         )
 
-    def _checked(self, baseline: CommandRun) -> LoggedBuilds:
-        if baseline.kind is not TestOutcome.PASSED:
-            raise UntrustedError(f"the command fails without any mutant ({baseline.reason})")
-        if not baseline.recording.builds:
-            raise UntrustedError(
-                "the command passes, and no build was seen in it; is tvm_mutate installed in the Python that it runs, "
-                "and does it compile anything?"
-            )
-        return baseline.recording
-
     def _check_canaries(self) -> None:
-        """Raises UntrustedError where the command fails over nothing, or passes though all stores are gone."""
+        """Raises UntrustedError if the command fails with a harmless mutant, or passes with all stores removed."""
         self._reporter.phase("canaries", 2)
-        with self._command.run(self._limit, NO_OP) as harmless:
+        with self._command.execute(self._limit, str(NO_OP)) as harmless:
             self._reporter.step("")
-            if harmless.kind is not TestOutcome.PASSED:
-                raise UntrustedError(f"the command fails with a mutant that changes nothing, too ({harmless.reason})")
-        with self._command.run(self._limit, VANISHED) as deadly:
+            if harmless.outcome is not TestOutcome.PASSED:
+                raise UntrustedError(f"the command also fails with a mutant that changes nothing ({harmless.reason})")
+        with self._command.execute(self._limit, str(VANISHED)) as deadly:
             self._reporter.step("")
-            if deadly.kind is TestOutcome.PASSED:
+            if deadly.outcome is TestOutcome.PASSED:
                 raise UntrustedError(
                     "the command notices nothing: it passes with every store of every kernel removed"
                     if deadly.recording.applied
                     else "the command builds no kernel with a store, so that there is nothing to notice"
                 )
 
-    def _rows(self, planned: Sequence[Planned]) -> Iterator[tuple[Planned, CommandRow]]:
-        """What became of each mutant, as it becomes known; what the journal knows is not asked again."""
+    def _rows(self, planned: Sequence[PlannedMutant]) -> Iterator[tuple[PlannedMutant, CommandRow]]:
+        """The row of each mutant as soon as it is known; rows in the journal are reused."""
         waiting = []
         for each in planned:
-            answer = self._journal.answer(self._question(each))
-            if answer is None:
+            known = self._journal.find(self._key(each))
+            if known is None:
                 waiting.append(each)
             else:
-                self._reporter.step(_word(answer["ended"]))
-                yield each, CommandRow(**answer)
-        with ThreadPoolExecutor(self._asked.workers) as pool:
-            running: dict[Future[CommandRow], Planned] = {pool.submit(self._row, each): each for each in waiting}
+                row = msgspec.convert(known, CommandRow)
+                self._reporter.step(row.ended.verdict)
+                yield each, row
+        with ThreadPoolExecutor(self._settings.workers) as pool:
+            running: dict[Future[CommandRow], PlannedMutant] = {pool.submit(self._row, each): each for each in waiting}
             try:
                 while running:
                     for done in wait(running, return_when=FIRST_COMPLETED).done:
                         each, row = running.pop(done), done.result()
-                        self._journal.add(self._question(each), asdict(row))
-                        self._reporter.step(_word(row.ended))
+                        self._journal.add(self._key(each), row)
+                        self._reporter.step(row.ended.verdict)
                         yield each, row
             except BaseException:
                 self._command.stop()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _row(self, planned: Planned) -> CommandRow:
-        with self._command.run(self._limit, str(planned.mutation), planned.kernel) as run:
-            ended = _ENDED[run.kind] if run.recording.applied else NOT_APPLIED
-            slot = Selection.resolve(planned.mutation, self._catalogue).slot
+    def _row(self, planned: PlannedMutant) -> CommandRow:
+        with self._command.execute(self._limit, str(planned.mutation), planned.kernel) as execution:
             return CommandRow(
-                str(planned.mutation),
-                planned.kernel,
-                planned.mutation.operator,
-                ended,
-                run.reason,
-                run.seconds,
-                slot is Slot.PIPELINE,
+                mutant=str(planned.mutation),
+                kernel=planned.kernel,
+                operator=planned.mutation.operator,
+                ended=_OUTCOMES[execution.outcome] if execution.recording.applied else CommandOutcome.NOT_APPLIED,
+                reason=execution.reason,
+                seconds=execution.seconds,
+                compiler=Selection.resolve(planned.mutation, self._catalogue).slot is Slot.PIPELINE,
             )
 
-    def _question(self, planned: Planned) -> Question:
-        return Question(str(planned.mutation), "command", planned.kernel, _told(self._command.arguments), self._source)
+    def _key(self, planned: PlannedMutant) -> TrialKey:
+        return TrialKey(str(planned.mutation), "command", planned.kernel, self._name, self._source)
 
 
-def _word(ended: str) -> str:
-    return "killed" if ended in KILLED else ended
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
-def _told(arguments: Sequence[str]) -> str:
-    return json.dumps([str(Path.cwd()), *arguments])
+def _outcome_of(code: int | None, seconds: float) -> tuple[TestOutcome, str]:
+    if code is None:
+        return TestOutcome.TIMEOUT, f"killed after {seconds:.1f} s"
+    if code < 0:
+        return TestOutcome.CRASH, signal.Signals(-code).name
+    if code in _SHELL_CODES:
+        return TestOutcome.CRASH, f"{signal.Signals(code - 128).name}, reported by exit code {code}"
+    return (TestOutcome.EXCEPTION if code else TestOutcome.PASSED), f"exit code {code}"
+
+
+def _last_line(output: int) -> str:
+    """The last line of the command's output, with a colon in front."""
+    size = os.fstat(output).st_size
+    text = os.pread(output, _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("tvm_mutate: ")]
+    return f": {lines[-1]}" if lines else ""
 
 
 def _digest_of(arguments: Sequence[str]) -> str:
-    """A digest of the files that a command names, and of the versions: while it is the same, so are the verdicts."""
+    """A digest of the files that a command names and of the package versions; outcomes are reused while it is equal."""
     digest = hashlib.sha256(json.dumps(package_versions()).encode())
     for argument in arguments:
         path = Path(argument)
         if path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def command_mapping(results: CommandResults) -> dict[str, Any]:
-    """The results as what JSON can hold."""
-    return asdict(results)

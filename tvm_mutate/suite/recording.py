@@ -1,8 +1,9 @@
-"""What a test builds and runs, noted by a catcher of its builds."""
+"""Recordings: what each test of a suite builds and runs without a mutant."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,18 +13,18 @@ import tvm
 from tvm import tirx
 
 from tvm_mutate.activation import Build, caught_builds, kernel_digest
-from tvm_mutate.mutant import Slot
+from tvm_mutate.mutant import Mutation, Slot
 from tvm_mutate.passes import Selection, count_all_sites, with_functions
-from tvm_mutate.suite.calls import KernelCalls, Values
-from tvm_mutate.suite.instrument import instrumented
-from tvm_mutate.suite.testing import SuiteTest, TestOutcome, TestRun, run_test
+from tvm_mutate.results import TestOutcome
+from tvm_mutate.suite.kernel_calls import CallValues, KernelCalls
+from tvm_mutate.suite.testing import SuiteTest, TestRun, run_test
 
 
 @dataclass(frozen=True)
 class BuiltKernel:
-    """A kernel in a build of a test: its digest, its name there, the number of the build, and what it is lowered to.
+    """A kernel in a build of a test; ``build`` is the number of the build.
 
-    ``code`` is the digest of the function after the TIR pipeline, "" where none of that name came out of it.
+    ``code`` is the digest of the lowered function, and "" if lowering left no function of that name.
     """
 
     digest: str
@@ -34,77 +35,92 @@ class BuiltKernel:
 
 @dataclass(frozen=True)
 class KernelText:
-    """A kernel as mutations find it: its sites by mutation, and its functions by slot as compressed JSON of TVM's."""
+    """A kernel as mutations find it: its number of sites by mutation, and its functions by slot, as compressed JSON."""
 
     name: str
-    sites: Mapping[str, int]
+    sites: Mapping[Mutation, int]
     functions: Mapping[Slot, bytes]
 
     def module(self, slot: Slot) -> tvm.IRModule:
-        """The module with the function of this kernel alone, under its name."""
+        """A module with only the function of this kernel, under its name."""
         function = tvm.ir.load_json(zlib.decompress(self.functions[slot]).decode())
         return tvm.IRModule({self.name: function})
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What one test does: how it ends without a fault, what it builds, and what of that it runs.
+    """How a test ends without a mutant, what the test builds, and which of the built kernels run.
 
-    ``executed`` has how often each kernel ran; None where it cannot be told, for the test does not pass with kernels
-    that tell (``obstacle`` says how it ends then). A kernel that cannot be made to tell is in ``untold``. ``filled``:
-    memory is filled in all its runs; False for a test that passes only where fresh memory is as it comes.
+    ``executed`` holds the number of calls of each kernel by digest. ``executed`` is None if the test fails when its
+    kernels are instrumented; ``obstacle`` then says how. ``uninstrumented`` holds the digests of kernels that cannot be
+    instrumented. ``filled`` says whether unwritten memory holds a pattern in all runs of the test; False for a test
+    that passes only without the pattern.
     """
 
     test: SuiteTest
     run: TestRun
     built: tuple[BuiltKernel, ...] = ()
     executed: Mapping[str, int] | None = None
-    untold: frozenset[str] = frozenset()
-    values: Mapping[str, Values] = field(default_factory=dict)
+    uninstrumented: frozenset[str] = frozenset()
+    values: Mapping[str, CallValues] = field(default_factory=dict)
     texts: Mapping[str, KernelText] = field(default_factory=dict)
     obstacle: str = ""
     filled: bool = True
 
-    def builds_of(self, digest: str) -> list[int]:
-        """The numbers of the test's builds that have the kernel."""
-        return sorted({each.build for each in self.built if each.digest == digest})
+    def kernel_of(self, mutation: Mutation) -> str | None:
+        """The digest of the mutation's kernel; None for a mutation of all kernels or if the test does not build it."""
+        digests = (each.digest for each in self.built if each.digest.startswith(mutation.function))
+        return None if mutation.function == "*" else next(digests, None)
 
-    def code_of(self, digest: str) -> str:
-        """What the kernel is lowered to in the builds of this test, as one text."""
-        return "+".join(sorted({each.code for each in self.built if each.digest == digest}))
+    def builds_of(self, mutation: Mutation) -> list[int]:
+        """The numbers of the test's builds that contain the mutation's kernel."""
+        digest = self.kernel_of(mutation)
+        return sorted({each.build for each in self.built if mutation.function == "*" or each.digest == digest})
+
+    def code_of(self, mutation: Mutation) -> str:
+        """A text that identifies the lowered code of the mutation's kernel, or of all kernels of the test."""
+        digest = self.kernel_of(mutation)
+        if digest is not None:
+            return "+".join(sorted({each.code for each in self.built if each.digest == digest}))
+        kernels = sorted({(each.digest, each.code) for each in self.built})
+        return hashlib.sha256(repr(kernels).encode()).hexdigest()
 
     def runs(self, digest: str) -> bool | None:
-        """Whether the test runs the kernel; None where that is not known.
+        """Whether the test runs the kernel; None if unknown.
 
-        A function that cannot tell is called by others of its build, if at all: where none of these runs, nor does it.
+        An uninstrumented function can only be called by other functions of its build: without a call of those, the
+        function does not run.
         """
         if self.executed is None:
             return None
-        if digest not in self.untold:
+        if digest not in self.uninstrumented:
             return self.executed.get(digest, 0) > 0
-        builds = self.builds_of(digest)
-        callers = {each.digest for each in self.built if each.build in builds} - self.untold
+        builds = {each.build for each in self.built if each.digest == digest}
+        callers = {each.digest for each in self.built if each.build in builds} - self.uninstrumented
         return False if callers and not any(self.executed.get(each, 0) for each in callers) else None
 
+    def never_runs(self, mutation: Mutation) -> bool:
+        """Whether the test certainly runs no kernel that the mutation changes."""
+        digest = self.kernel_of(mutation)
+        if digest is not None:
+            return self.runs(digest) is False
+        return self.executed is not None and not any(self.executed.values())
 
-class Recorder:
-    """A catcher that notes kernels and the sites of ``selections`` in them, and makes kernels tell when they run.
 
-    Kernels whose digests are ``known`` are not looked into again.
+class BuildRecorder:
+    """Notes the kernels of each build and the sites of ``selections`` in them; instruments kernels with ``calls``.
+
+    The sites of kernels whose digests are ``known`` are not counted again.
     """
 
     def __init__(self, selections: Sequence[Selection], known: Collection[str], calls: KernelCalls | None) -> None:
         self.built: dict[tuple[int, str], BuiltKernel] = {}
-        self.untold: set[str] = set()
+        self.uninstrumented: set[str] = set()
         self.texts: dict[str, KernelText] = {}
-        self._known = known
-        self._calls = calls
-        self._selections = {
-            slot: [each for each in selections if each.slot is slot] for slot in (Slot.KERNEL, Slot.LOWERED)
-        }
+        self._selections, self._known, self._calls = selections, known, calls
 
     def __call__(self, slot: Slot, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        """Notes the kernels of the build, and instruments them when they are lowered."""
+        """Notes the kernels of the build; returns the module, with instrumented kernels after lowering."""
         if slot is Slot.KERNEL:
             for name, digest in build.digests.items():
                 self.built[build.number, name] = BuiltKernel(digest, name, build.number)
@@ -112,81 +128,67 @@ class Recorder:
         return self._lowered(build, module) if slot is Slot.LOWERED else module
 
     def _lowered(self, build: Build, module: tvm.IRModule) -> tvm.IRModule:
-        telling: dict[Any, Any] = {}
+        instrumented: dict[Any, Any] = {}
         for variable, function in module.functions.items():
-            digest = build.digests.get(variable.name_hint)
+            name = variable.name_hint
+            digest = build.digests.get(name)
             if digest is None or not isinstance(function, tirx.PrimFunc):
                 continue
-            place = (build.number, variable.name_hint)
-            self.built[place] = replace(self.built[place], code=kernel_digest(function))
-            self._note(digest, Slot.LOWERED, module, variable.name_hint)
-            told = self._told(function, digest)
-            if told is not None:
-                telling[variable] = told
-        return with_functions(module, telling)
-
-    def _told(self, function: tirx.PrimFunc, digest: str) -> tirx.PrimFunc | None:
-        if self._calls is None:
-            return None
-        number = self._calls.number(digest)
-        told = None if number is None else instrumented(function, number)
-        if told is None:
-            self.untold.add(digest)
-        return told
+            self.built[build.number, name] = replace(self.built[build.number, name], code=kernel_digest(function))
+            self._note(digest, Slot.LOWERED, module, name)
+            if self._calls is None:
+                continue
+            changed = self._calls.instrument(function, digest)
+            if changed is None:
+                self.uninstrumented.add(digest)
+            else:
+                instrumented[variable] = changed
+        return with_functions(module, instrumented)
 
     def _note(self, digest: str, slot: Slot, module: tvm.IRModule, name: str) -> None:
         text = self.texts.get(digest, KernelText(name, {}, {}))
         if digest in self._known or slot in text.functions:
             return
-        alone = tvm.IRModule({name: module[name]})
-        counts = count_all_sites(alone, self._selections[slot])
+        selections = [each for each in self._selections if each.slot is slot]
+        counts = count_all_sites(tvm.IRModule({name: module[name]}), selections)
         found = {
-            str(selection.mutation): sum(count.values())
-            for selection, count in zip(self._selections[slot], counts, strict=True)
+            selection.mutation: sum(count.values())
+            for selection, count in zip(selections, counts, strict=True)
             if count
         }
         packed = zlib.compress(tvm.ir.save_json(module[name]).encode(), 1)
         self.texts[digest] = replace(text, sites={**text.sites, **found}, functions={**text.functions, slot: packed})
 
 
-@contextlib.contextmanager
-def recording(recorder: Recorder, calls: KernelCalls | None) -> Iterator[Callable[[], dict[str, Any]]]:
-    """While this lasts, builds are noted and kernels heard; gives what takes along the fields of a Recording."""
-
-    def noted() -> dict[str, Any]:
-        return {
-            "built": tuple(recorder.built.values()),
-            "executed": calls.counts() if calls else None,
-            "untold": frozenset(recorder.untold),
-            "values": calls.values() if calls else {},
-            "texts": recorder.texts,
-        }
-
-    with calls.listening() if calls else contextlib.nullcontext(), caught_builds(recorder):
-        yield noted
-
-
 def record(test: SuiteTest, selections: Sequence[Selection], known: Collection[str], seconds: float) -> Recording:
-    """What a test does, found by running it with kernels that tell, and without where it does not pass so."""
+    """Records a test by running it with instrumented kernels or, if the test fails so, without."""
 
-    def attempt(told: bool, filled: bool) -> Recording:
-        def around() -> contextlib.AbstractContextManager[Callable[[], dict[str, Any]]]:
-            calls = KernelCalls() if told else None
-            return recording(Recorder(selections, known, calls), calls)
+    def attempt(instrument: bool, filled: bool) -> Recording:
+        @contextlib.contextmanager
+        def recorded() -> Iterator[Callable[[], dict[str, Any]]]:
+            calls = KernelCalls() if instrument else None
+            recorder = BuildRecorder(selections, known, calls)
+            with calls.listening() if calls else contextlib.nullcontext(), caught_builds(recorder):
+                yield lambda: {
+                    "built": tuple(recorder.built.values()),
+                    "executed": calls.counts() if calls else None,
+                    "uninstrumented": frozenset(recorder.uninstrumented),
+                    "values": calls.values() if calls else {},
+                    "texts": recorder.texts,
+                }
 
-        run = run_test(test, seconds, around, filled=filled)
+        run = run_test(test, seconds, recorded, filled=filled)
         return Recording(test, replace(run, noted=None), filled=filled, **(run.noted or {}))
 
-    first = attempt(told=True, filled=True)
-    if not first.run.outcome.kind.kills or first.run.outcome.kind is TestOutcome.TIMEOUT:
+    first = attempt(instrument=True, filled=True)
+    if not first.run.outcome.kills or first.run.outcome is TestOutcome.TIMEOUT:
         return first
-    plain = attempt(told=False, filled=False)
-    if plain.run.outcome.kind.kills:
+    plain = attempt(instrument=False, filled=False)
+    if plain.run.outcome.kills:
         return plain
-    for told, filled in ((True, False), (False, True)):
-        again = attempt(told, filled)
-        if not again.run.outcome.kind.kills:
-            break
-    else:
-        again, told = plain, False
-    return again if told else replace(again, obstacle=f"{first.run.outcome.kind}: {first.run.outcome.reason}")
+    instrumented = attempt(instrument=True, filled=False)
+    if not instrumented.run.outcome.kills:
+        return instrumented
+    filled = attempt(instrument=False, filled=True)
+    obstacle = f"{first.run.outcome}: {first.run.reason}"
+    return replace(plain if filled.run.outcome.kills else filled, obstacle=obstacle)

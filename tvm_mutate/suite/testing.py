@@ -1,4 +1,4 @@
-"""Tests as the suite's runner sees them, and how a run of one ended."""
+"""A run of one test of a suite, in a forked child."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from typing import Any
 
 import numpy as np
 
-from tvm_mutate.device import Ending, EndingKind, run_isolated
+from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.results import TestOutcome
 
-_M_PERTURB, _FILL = -6, 0xAB  # mallopt of the GNU C library: what MALLOC_PERTURB_ sets from outside
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a test ended, and why in one line where it did not pass."""
-
-    kind: TestOutcome
-    reason: str = ""
+_M_PERTURB, _FILL = -6, 0xAB  # the option of mallopt, in the GNU C library, that MALLOC_PERTURB_ sets from outside
+_OUTCOMES = {
+    EndingKind.RAISED: TestOutcome.EXCEPTION,
+    EndingKind.DIED: TestOutcome.CRASH,
+    EndingKind.TIMED_OUT: TestOutcome.TIMEOUT,
+}
 
 
 @dataclass(frozen=True)
 class SuiteTest:
-    """A test: its name, its file, a digest of that file, and what runs it in this process."""
+    """A test: its name, its file, the digest of the file, and the function that runs the test in this process.
+
+    The function returns the outcome and, for a test that fails, the reason in one line.
+    """
 
     name: str
     file: str
     source: str
-    run: Callable[[], Outcome]
+    run: Callable[[], tuple[TestOutcome, str]]
 
 
 @dataclass(frozen=True)
 class TestRun:
-    """A run of a test in a forked child: its outcome, its seconds of wall-clock time, and what was noted meanwhile."""
+    """How a test ended in a forked child, in how many seconds of wall-clock time, and what the child noted."""
 
-    __test__ = False  # it is no test of pytest's
+    __test__ = False  # pytest must not take this class for a test
 
-    outcome: Outcome
+    outcome: TestOutcome
+    reason: str
     seconds: float
     noted: Any = None
 
@@ -55,14 +56,14 @@ def run_test(
     *,
     filled: bool = True,
 ) -> TestRun:
-    """One run of a test in a forked child with a limit of time (see :func:`tvm_mutate.device.run_isolated`).
+    """Runs a test in a forked child with a limit of time (see :func:`tvm_mutate.device.run_isolated`).
 
-    In the child the test runs within ``around()``, which gives a function to take along what was noted. There the
-    random numbers of Python and NumPy begin alike every time, and with ``filled`` memory that was never written is
-    filled with a pattern, so that it is not zero by chance.
+    In the child the test runs within ``around()``, which gives a function that returns what the child notes. The
+    random numbers of Python and NumPy begin with the same seed each time. With ``filled``, memory that was never
+    written holds a pattern, so that such memory is not zero by chance.
     """
 
-    def task(_stage: object) -> tuple[Outcome, Any]:
+    def task(_stage: object) -> tuple[TestOutcome, str, Any]:
         child = os.getpid()
         random.seed(0)
         np.random.seed(0)
@@ -70,29 +71,20 @@ def run_test(
             _fill_memory()
         try:
             with around() as noted:
-                outcome = test.run()
-                return outcome, noted() if os.getpid() == child else None
+                outcome, reason = test.run()
+                return outcome, reason, noted() if os.getpid() == child else None
         finally:
-            if os.getpid() != child:  # a process that the test forked came back from it: the test is not its own
+            if os.getpid() != child:  # a process that the test forked returned from the test function
                 os._exit(0)
 
     ending = run_isolated(task, seconds)
-    if ending.kind == EndingKind.FINISHED:
-        outcome, noted = ending.value
-        return TestRun(outcome, ending.seconds, noted)
-    return TestRun(_broken_off(ending), ending.seconds)
-
-
-def _broken_off(ending: Ending) -> Outcome:
-    kinds = {
-        EndingKind.RAISED: TestOutcome.EXCEPTION,
-        EndingKind.DIED: TestOutcome.CRASH,
-        EndingKind.TIMED_OUT: TestOutcome.TIMEOUT,
-    }
-    return Outcome(kinds[ending.kind], ending.reason)
+    if ending.kind is EndingKind.FINISHED:
+        outcome, reason, noted = ending.value
+        return TestRun(outcome, reason, ending.seconds, noted)
+    return TestRun(_OUTCOMES[ending.kind], ending.reason, ending.seconds)
 
 
 def _fill_memory() -> None:
-    """Fills what is allocated and freed from now on; nothing is done where the C library cannot (it is not GNU's)."""
+    """Makes the C library fill allocated and freed memory from now on; does nothing if the library is not GNU's."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_PERTURB, _FILL)

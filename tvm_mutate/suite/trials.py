@@ -1,138 +1,131 @@
-"""Trials: one run of one test with one mutant, or what an earlier session knows of it."""
+"""Trials: one run of one test with one mutant, made in a forked child or taken from the journal."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from tvm_mutate.activation import activate, caught_builds
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation
-from tvm_mutate.suite.calls import UNKNOWN, KernelCalls, compare_values
-from tvm_mutate.suite.canaries import NO_OP, VANISHED, Canaries, executes
-from tvm_mutate.suite.journal import Question, SuiteJournal
-from tvm_mutate.suite.recording import Recorder, Recording
-from tvm_mutate.suite.testing import TestOutcome, run_test
+from tvm_mutate.results import TestOutcome
+from tvm_mutate.suite.journal import SuiteJournal, TrialKey
+from tvm_mutate.suite.kernel_calls import KernelCalls, ValueChange, compare_values
+from tvm_mutate.suite.recording import BuildRecorder, Recording
+from tvm_mutate.suite.testing import run_test
 
-# In which builds of the test a mutant is: in all, or in the one with a number; or in all, with kernels that tell.
-ALL_BUILDS, ONE_BUILD, TELLING = "all", "build", "telling"
-# A test with a mutant may take so many times as long as it does without.
+# The two canaries: a statement that does nothing before each store; and no store in any kernel, locals included.
+(NO_OP,) = Mutant.parse("canary.no-op@*#*").mutations
+(VANISHED,) = Mutant.parse("tir.drop-store@*#*").mutations
+# The limit of a trial, as a multiple of the seconds of the test without a mutant.
 _SLACK = 5.0
 
 
-@dataclass(frozen=True)
-class Trial:
-    """How a test ended with a mutant; ``applied`` says whether that changed anything that the test built.
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """How a test ended with a mutant; ``applied`` says whether the mutant changed anything that the test built.
 
-    ``values`` says whether the mutated kernel left other values than before, where that was asked.
+    ``values`` says whether the mutated kernel left other values than before, if that was compared.
     """
 
-    test: str
-    kind: str
+    kind: TestOutcome
     reason: str
     seconds: float
     applied: bool
-    values: str = UNKNOWN
+    values: ValueChange = ValueChange.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """The outcomes of a passing test with every store removed (None without a store), and with a harmless mutant."""
+
+    vanished: TestOutcome | None
+    no_op: TestOutcome
 
     @property
-    def kills(self) -> bool:
-        """Whether the test noticed the mutant."""
-        return TestOutcome(self.kind).kills
+    def notices(self) -> bool:
+        """Whether the test notices that its kernels store nothing."""
+        return self.vanished is not None and self.vanished.kills
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the test passes with the harmless mutant, so that its other outcomes mean something."""
+        return not self.no_op.kills
 
 
 class Trials:
-    """Answers how tests end with mutants: from the journal, or by running the test in a forked child.
+    """Runs tests with mutants in forked children, or takes the outcome from the journal.
 
-    With ``again`` a test is run with a mutant whether that is known or not; what the canaries said is believed.
+    With ``again`` tests run with mutants that the journal knows, too; canaries are still taken from the journal.
     """
 
     def __init__(self, journal: SuiteJournal, catalogue: Catalogue, timeout: float, again: bool = False) -> None:
         self._journal, self._catalogue, self._timeout, self._again = journal, catalogue, timeout, again
 
-    def limit(self, recording: Recording) -> float:
-        """The seconds that a run of the test with a mutant may take."""
-        return max(self._timeout, _SLACK * recording.run.seconds)
-
     def is_known(self, recording: Recording, mutation: Mutation) -> bool:
-        """Whether it is known already how the test ends with the mutation at all builds of the kernel."""
-        return not self._again and self._journal.has_answer(_question(recording, mutation, ALL_BUILDS, None))
+        """Whether the journal has the trial of the test with the mutation in all builds of the kernel."""
+        return not self._again and self._journal.has(_key(recording, mutation, "all"))
 
-    def ask(self, recording: Recording, mutation: Mutation, way: str = ALL_BUILDS, build: int | None = None) -> Trial:
-        """How the test ends with the mutation, at all builds of the kernel or in the one with this number."""
-        digest = kernel_of(mutation, recording)
-        question = _question(recording, mutation, way, build)
-        is_canary = str(mutation) in (NO_OP, VANISHED)
-        known = self._journal.answer(question) if is_canary or not self._again else None
-        if known is not None:
-            return Trial(recording.test.name, **known)
+    def trial(self, recording: Recording, mutation: Mutation, build: int | None = None) -> Trial:
+        """The trial with the mutation in the build of this number, or in all builds of the kernel."""
+        way = "all" if build is None else f"build {build}"
+        return self._trial(recording, mutation, way, lambda: self._mutated(recording, mutation, build))
 
-        def around() -> AbstractContextManager[Callable[[], tuple[bool, str]]]:
-            return (
-                self._telling(recording, mutation, digest) if way == TELLING else self._mutated(mutation, digest, build)
-            )
-
-        run = run_test(recording.test, self.limit(recording), around, filled=recording.filled)
-        # A child that was lost could not tell whether the mutant was there; it was not lost without it.
-        applied, values = run.noted or (True, UNKNOWN)
-        kind, reason = str(run.outcome.kind), run.outcome.reason
-        trial = Trial(recording.test.name, kind, reason, round(run.seconds, 3), applied, values)
-        self._journal.add(question, {name: value for name, value in asdict(trial).items() if name != "test"})
-        return trial
+    def value_change(self, recording: Recording, mutation: Mutation) -> ValueChange:
+        """Whether the mutation changes the values that its kernel leaves in the test."""
+        return self._trial(recording, mutation, "values", lambda: self._compared(recording, mutation)).values
 
     def canaries(self, recording: Recording) -> Canaries:
-        """What the canaries say of a test that passes."""
+        """The canaries of a test that passes."""
         if not recording.built:
-            return Canaries(recording.test.name, 0, executes(recording), None, TestOutcome.PASSED)
-        calm, vanished = (
-            self.ask(recording, mutation) for text in (NO_OP, VANISHED) for mutation in Mutant.parse(text).mutations
+            return Canaries(None, TestOutcome.PASSED)
+        no_op, vanished = self.trial(recording, NO_OP), self.trial(recording, VANISHED)
+        return Canaries(vanished.kind if vanished.applied else None, no_op.kind)
+
+    def _trial(
+        self,
+        recording: Recording,
+        mutation: Mutation,
+        way: str,
+        around: Callable[[], AbstractContextManager[Callable[[], tuple[bool, ValueChange]]]],
+    ) -> Trial:
+        key = _key(recording, mutation, way)
+        known = self._journal.find(key) if mutation in (NO_OP, VANISHED) or not self._again else None
+        if known is not None:
+            return msgspec.convert(known, Trial)
+        limit = max(self._timeout, _SLACK * recording.run.seconds)
+        run = run_test(recording.test, limit, around, filled=recording.filled)
+        # A child that crashed or hung notes nothing: as the test passes without the mutant, the mutant was applied.
+        applied, values = run.noted or (True, ValueChange.UNKNOWN)
+        trial = Trial(
+            kind=run.outcome, reason=run.reason, seconds=round(run.seconds, 3), applied=applied, values=values
         )
-        return Canaries(
-            recording.test.name,
-            len({each.build for each in recording.built}),
-            executes(recording),
-            vanished.kind if vanished.applied else None,
-            calm.kind,
-        )
+        self._journal.add(key, trial)
+        return trial
 
     @contextlib.contextmanager
     def _mutated(
-        self, mutation: Mutation, digest: str | None, build: int | None
-    ) -> Iterator[Callable[[], tuple[bool, str]]]:
+        self, recording: Recording, mutation: Mutation, build: int | None = None
+    ) -> Iterator[Callable[[], tuple[bool, ValueChange]]]:
         mutant = Mutant((replace(mutation, function="*"),))
+        digest = recording.kernel_of(mutation)
         with activate(mutant, kernel=digest, build=build, catalogue=self._catalogue) as activation:
-            yield lambda: (any(each.changed for each in activation.applied), UNKNOWN)
+            yield lambda: (any(each.changed for each in activation.applied), ValueChange.UNKNOWN)
 
     @contextlib.contextmanager
-    def _telling(
-        self, recording: Recording, mutation: Mutation, digest: str | None
-    ) -> Iterator[Callable[[], tuple[bool, str]]]:
-        """The mutant in all builds, with kernels that tell what they were given and left."""
+    def _compared(self, recording: Recording, mutation: Mutation) -> Iterator[Callable[[], tuple[bool, ValueChange]]]:
+        """The mutant in all builds, with instrumented kernels whose values are compared with the recorded ones."""
+        digest = recording.kernel_of(mutation) or ""
         calls = KernelCalls()
-        recorder = Recorder([], {each.digest for each in recording.built}, calls)
-        # The recorder is inside: it is given the kernels before the mutant, and what they are lowered to after it.
-        with self._mutated(mutation, digest, None) as applied, calls.listening(), caught_builds(recorder):
-            before = recording.values.get(digest or "")
-            yield lambda: (applied()[0], compare_values(before, calls.values().get(digest or "")))
+        recorder = BuildRecorder([], {each.digest for each in recording.built}, calls)
+        # The recorder is the inner context: it sees kernels before the mutant is applied, and lowered code after.
+        with self._mutated(recording, mutation) as applied, calls.listening(), caught_builds(recorder):
+            before = recording.values.get(digest)
+            yield lambda: (applied()[0], compare_values(before, calls.values().get(digest)))
 
 
-def kernel_of(mutation: Mutation, recording: Recording) -> str | None:
-    """The digest of the kernel that a mutation is for, of those that the test builds; None for a fault in all."""
-    if mutation.function == "*":
-        return None
-    return next((each.digest for each in recording.built if each.digest.startswith(mutation.function)), None)
-
-
-def _question(recording: Recording, mutation: Mutation, way: str, build: int | None) -> Question:
-    code = _code(recording, kernel_of(mutation, recording))
-    asked = way if build is None else f"{way} {build}"
-    return Question(str(mutation), asked, code, recording.test.name, recording.test.source)
-
-
-def _code(recording: Recording, digest: str | None) -> str:
-    """What the question is about: what the kernel is lowered to, or all kernels of the test."""
-    if digest is not None:
-        return recording.code_of(digest)
-    kernels = sorted({(each.digest, each.code) for each in recording.built})
-    return hashlib.sha256(repr(kernels).encode()).hexdigest()
+def _key(recording: Recording, mutation: Mutation, way: str) -> TrialKey:
+    test = recording.test
+    return TrialKey(str(mutation), way, recording.code_of(mutation), test.name, test.source)

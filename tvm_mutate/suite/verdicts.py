@@ -1,133 +1,178 @@
-"""Verdicts: what the tests that cover a mutant say of it, and why it survives where it does."""
+"""Verdicts: whether the tests of a suite kill a mutant, and why a mutant survives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import NamedTuple
 
-from tvm_mutate.mutant import Mutant, Mutation
-from tvm_mutate.suite.calls import CHANGED, DEPENDS, UNCHANGED
-from tvm_mutate.suite.canaries import NO_OP, Canaries
-from tvm_mutate.suite.recording import Recording
-from tvm_mutate.suite.trials import ALL_BUILDS, ONE_BUILD, TELLING, Trial, Trials, kernel_of
+from tvm.target import Target
 
-KILLED, SURVIVED, NO_COVERAGE, NOT_APPLIED = "killed", "survived", "no coverage", "not applied"
+from tvm_mutate.device import EndingKind, run_isolated
+from tvm_mutate.mutant import Catalogue, Mutation, Slot
+from tvm_mutate.passes import Selection, apply_mutations, find_sites, unified_difference
+from tvm_mutate.pipeline import pass_names, tir_pass_lists, with_faults
+from tvm_mutate.results import SuiteMutantRow, SuiteTrialRow, SuiteVerdict, SurvivalReason
+from tvm_mutate.suite.kernel_calls import ValueChange
+from tvm_mutate.suite.recording import KernelText, Recording
+from tvm_mutate.suite.trials import NO_OP, Canaries, Trial, Trials
 
-NO_TEST_BUILDS_IT = "no test builds it"
-NEVER_RUN = "built, never run"
-CANCELS_OUT = "same fault in both builds"
-UNCHANGED_VALUES = "ran, values unchanged"
-WITHIN_TOLERANCE = "values changed, within the tolerance"
-UNKNOWN_REASON = "unknown"
-
-
-@dataclass(frozen=True)
-class MutantVerdict:
-    """What became of a mutant: its verdict, the trials that led to it, and the reason where it survived.
-
-    ``trials`` are those that decide, in order, the last one the kill where there is one; ``covering`` names all tests
-    that build the kernel, those that run it first.
-    """
-
-    mutation: Mutation
-    verdict: str
-    covering: tuple[str, ...]
-    trials: tuple[Trial, ...]
-    reason: str = ""
-
-    @property
-    def killer(self) -> Trial | None:
-        """The trial that killed it."""
-        return self.trials[-1] if self.verdict == KILLED else None
+_CONTEXT_LINES = 3
+_SECONDS = 30.0
 
 
 class Judge:
-    """Gives mutants their verdicts: the tests that cover one are asked until one of them kills it."""
+    """Gives mutants their verdicts: the tests that cover a mutant run until one of them kills the mutant.
+
+    With ``each_build`` a mutant is in one build of a test at a time instead of in all builds.
+    """
 
     def __init__(
-        self, trials: Trials, recordings: Sequence[Recording], canaries: Mapping[str, Canaries], each_build: bool
+        self,
+        trials: Trials,
+        catalogue: Catalogue,
+        recordings: Sequence[Recording],
+        canaries: Mapping[str, Canaries],
+        each_build: bool,
     ) -> None:
-        self._trials, self._recordings, self._canaries, self._each_build = trials, recordings, canaries, each_build
+        self._trials, self._catalogue, self._recordings = trials, catalogue, recordings
+        self._canaries, self._each_build = canaries, each_build
 
-    def covering(self, mutation: Mutation) -> list[Recording]:
-        """The tests that build the mutation's kernel: those that run it and notice things first, the fastest first.
+    def judge(self, mutation: Mutation) -> SuiteMutantRow:
+        """The row of a mutant, without the location of the mutant."""
+        covering = self._covering(mutation)
+        trials: list[tuple[str, Trial]] = []
+        for recording in covering:
+            for trial in self._deciding(recording, mutation):
+                trials.append((recording.test.name, trial))
+                if trial.kind.kills:
+                    return self._row(mutation, SuiteVerdict.KILLED, trial.reason, covering, trials)
+        if not covering:
+            return self._row(mutation, SuiteVerdict.NO_COVERAGE, "no test builds it", covering, trials)
+        if not any(trial.applied for _, trial in trials):
+            return self._row(mutation, SuiteVerdict.NOT_APPLIED, "", covering, trials)
+        return self._row(mutation, SuiteVerdict.SURVIVED, self._reason(mutation, covering), covering, trials)
 
-        Before them come those whose answers are known: times differ from session to session, and so would the order.
+    def _row(
+        self,
+        mutation: Mutation,
+        verdict: SuiteVerdict,
+        reason: str,
+        covering: Sequence[Recording],
+        trials: Sequence[tuple[str, Trial]],
+    ) -> SuiteMutantRow:
+        operator = self._catalogue[mutation.operator]
+        killer = trials[-1] if verdict is SuiteVerdict.KILLED else None
+        return SuiteMutantRow(
+            id=str(mutation),
+            operator=operator.name,
+            category=operator.category,
+            slot=operator.slot_of(operator.read_parameters(mutation)),
+            kernel=mutation.function,
+            name="*",
+            verdict=verdict,
+            kind=killer[1].kind if killer else None,
+            killer=killer[0] if killer else None,
+            reason=reason,
+            covering=tuple(each.test.name for each in covering),
+            trials=tuple(
+                SuiteTrialRow(test=test, kind=each.kind, seconds=each.seconds, applied=each.applied)
+                for test, each in trials
+            ),
+            seconds=round(sum(each.seconds for _, each in trials), 3),
+        )
+
+    def _covering(self, mutation: Mutation) -> list[Recording]:
+        """The tests that build the mutation's kernel: those that run it and pass the canaries first, the fastest first.
+
+        Tests whose trials are in the journal come before all others: times differ between runs, verdicts must not.
         """
-        found = [each for each in self._recordings if each.built and _builds(each, mutation)]
         return sorted(
-            found,
+            (each for each in self._recordings if each.builds_of(mutation)),
             key=lambda each: (
                 not self._trials.is_known(each, mutation),
-                self._rank(each, mutation),
+                each.never_runs(mutation),
+                not self._canaries[each.test.name].notices,
                 each.run.seconds,
                 each.test.name,
             ),
         )
 
-    def _rank(self, recording: Recording, mutation: Mutation) -> tuple[bool, bool]:
-        digest = kernel_of(mutation, recording)
-        never = recording.executed is not None and (
-            recording.runs(digest) is False if digest is not None else not any(recording.executed.values())
-        )
-        return never, not self._canaries[recording.test.name].notices
+    def _deciding(self, recording: Recording, mutation: Mutation) -> Iterator[Trial]:
+        """The trials of a test that decide the verdict; each trial runs when the iterator reaches it."""
+        if self._each_build and len(recording.builds_of(mutation)) > 1:
+            return self._by_build(recording, mutation)
+        return iter([self._trials.trial(recording, mutation)])
 
-    def judge(self, mutation: Mutation) -> MutantVerdict:
-        """The verdict on a mutant."""
-        covering = self.covering(mutation)
-        names = tuple(each.test.name for each in covering)
-        if not covering:
-            return MutantVerdict(mutation, NO_COVERAGE, names, (), NO_TEST_BUILDS_IT)
-        made: list[Trial] = []
-        for recording in covering:
-            for trial in self._asked(recording, mutation):
-                made.append(trial)
-                if trial.kills:
-                    return MutantVerdict(mutation, KILLED, names, tuple(made))
-        if not any(trial.applied for trial in made):
-            return MutantVerdict(mutation, NOT_APPLIED, names, tuple(made))
-        return MutantVerdict(mutation, SURVIVED, names, tuple(made), self._reason(mutation, covering))
+    def _by_build(self, recording: Recording, mutation: Mutation) -> Iterator[Trial]:
+        return (self._trials.trial(recording, mutation, number) for number in recording.builds_of(mutation))
 
-    def _asked(self, recording: Recording, mutation: Mutation) -> Iterator[Trial]:
-        """The trials of a test that decide, each made when it is asked for."""
-        if self._each_build and len(_builds(recording, mutation)) > 1:
-            return self._one_by_one(recording, mutation)
-        return iter([self._trials.ask(recording, mutation, ALL_BUILDS)])
-
-    def _one_by_one(self, recording: Recording, mutation: Mutation) -> Iterator[Trial]:
-        """Trials with the mutant in one build of the test at a time."""
-        return (self._trials.ask(recording, mutation, ONE_BUILD, number) for number in _builds(recording, mutation))
-
-    def _reason(self, mutation: Mutation, covering: Sequence[Recording]) -> str:
-        """Why all the tests let the mutant pass."""
-        if all(self._rank(each, mutation)[0] for each in covering):
-            return NEVER_RUN
+    def _reason(self, mutation: Mutation, covering: Sequence[Recording]) -> SurvivalReason:
+        if all(each.never_runs(mutation) for each in covering):
+            return SurvivalReason.NEVER_RUN
         if not self._each_build:
-            several = [each for each in covering if len(_builds(each, mutation)) > 1]
-            if any(trial.kills for each in several for trial in self._one_by_one(each, mutation)):
-                return CANCELS_OUT
-        told = set()
+            several = [each for each in covering if len(each.builds_of(mutation)) > 1]
+            if any(trial.kind.kills for each in several for trial in self._by_build(each, mutation)):
+                return SurvivalReason.CANCELS_OUT
+        changes = set()
         for recording in covering:
-            if mutation.function != "*" and recording.runs(kernel_of(mutation, recording) or ""):
-                told.add(self._values(recording, mutation))
-            if CHANGED in told:
-                return WITHIN_TOLERANCE
-        return UNCHANGED_VALUES if told == {UNCHANGED} else UNKNOWN_REASON
+            digest = recording.kernel_of(mutation)
+            if digest is not None and recording.runs(digest):
+                changes.add(self._value_change(recording, mutation))
+            if ValueChange.CHANGED in changes:
+                return SurvivalReason.WITHIN_TOLERANCE
+        return SurvivalReason.UNCHANGED_VALUES if changes == {ValueChange.UNCHANGED} else SurvivalReason.UNKNOWN
 
-    def _values(self, recording: Recording, mutation: Mutation) -> str:
-        """Whether the mutant's kernel leaves other values in a test, and that is because of the mutant."""
-        values = self._trials.ask(recording, mutation, TELLING).values
-        if values != DEPENDS:
-            return values
-        # It writes where other values were, such as into fresh memory. Do they matter where there is no fault?
-        (no_op,) = Mutant.parse(NO_OP).mutations
-        calm = self._trials.ask(recording, no_op.at(mutation.function, no_op.sites), TELLING).values
-        return CHANGED if calm == UNCHANGED else calm
+    def _value_change(self, recording: Recording, mutation: Mutation) -> ValueChange:
+        change = self._trials.value_change(recording, mutation)
+        if change is not ValueChange.DEPENDS:
+            return change
+        # The kernel overwrites other values than before, such as fresh memory. Do they matter without a fault?
+        harmless = self._trials.value_change(recording, NO_OP.at(mutation.function, NO_OP.sites))
+        return ValueChange.CHANGED if harmless is ValueChange.UNCHANGED else harmless
 
 
-def _builds(recording: Recording, mutation: Mutation) -> list[int]:
-    """The numbers of the test's builds that the mutation is for."""
-    digest = kernel_of(mutation, recording)
-    if digest is not None:
-        return recording.builds_of(digest)
-    return sorted({each.build for each in recording.built}) if mutation.function == "*" else []
+class Location(NamedTuple):
+    """The name of a mutant's kernel, the first changed expression before and after, and the difference as a diff."""
+
+    name: str
+    before: str = ""
+    after: str = ""
+    difference: str = ""
+
+
+def kernel_text(mutation: Mutation, texts: Mapping[str, KernelText]) -> KernelText | None:
+    """The kernel of a mutation; None for a fault in the compiler's list of passes, and for an unknown kernel."""
+    if mutation.function == "*":
+        return None
+    return next((text for digest, text in texts.items() if digest.startswith(mutation.function)), None)
+
+
+def locate(mutation: Mutation, texts: Mapping[str, KernelText], catalogue: Catalogue) -> Location:
+    """The location of a mutation, found in a forked child: TVM's printer may crash on a mutated kernel."""
+    text = kernel_text(mutation, texts)
+    ending = run_isolated(lambda _stage: _location(mutation, text, catalogue), _SECONDS)
+    if ending.kind is EndingKind.FINISHED:
+        return Location(*ending.value)
+    return Location(text.name if text else "*", difference=f"(cannot be shown: {ending.reason})")
+
+
+def _location(mutation: Mutation, text: KernelText | None, catalogue: Catalogue) -> Location:
+    selection = Selection.resolve(replace(mutation, function="*"), catalogue)
+    if text is None or selection.slot is Slot.PIPELINE:
+        lists = tir_pass_lists(Target("llvm"))
+        before, after = ("\n".join(pass_names(each)) for each in (lists, with_faults(lists, [selection])))
+        return Location("*", difference=unified_difference(before, after, "passes", _CONTEXT_LINES))
+    module = text.module(selection.slot)
+    sites = [site for site in find_sites(module, selection) if site.ordinal in mutation.sites]
+    mutated, _ = apply_mutations(module, [selection])
+    difference = unified_difference(module[text.name].script(), mutated[text.name].script(), text.name, _CONTEXT_LINES)
+    before, after = (sites[0].before, sites[0].after) if sites else ("", "")
+    if before == after:  # the site shows the first line of a block, and the change is further down
+        before, after = (_first_line(difference, sign) for sign in "-+")
+    return Location(text.name, before, after, difference)
+
+
+def _first_line(difference: str, sign: str) -> str:
+    """The first line with this sign, after the header of the diff."""
+    return next((line[1:].strip() for line in difference.splitlines()[2:] if line.startswith(sign)), "")

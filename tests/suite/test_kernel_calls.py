@@ -1,17 +1,17 @@
-"""What the values of a kernel's calls tell: given the same, did it leave the same?"""
+"""Whether a kernel that is given the same values leaves the same values."""
 
 from __future__ import annotations
 
 import pytest
 
-from tvm_mutate.suite.calls import compare_values
+from tvm_mutate.suite.kernel_calls import compare_values
 
-# One argument that is read, and one that is written: before the call, and after it.
+# One argument that is read, and one that is written: before the call, and after the call.
 PLAIN = (("in", "fresh"), ("in", "out"))
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "change"),
     [
         ([PLAIN], [PLAIN], "unchanged"),
         ([PLAIN], [(("in", "other"), ("in", "out"))], "unchanged"),
@@ -26,5 +26,5 @@ PLAIN = (("in", "fresh"), ("in", "out"))
         (None, [PLAIN], "unknown"),
     ],
 )
-def test_two_runs_of_calls_are_compared_call_by_call(before, after, told: str):
-    assert compare_values(before, after) == told
+def test_the_values_of_two_runs_are_compared_call_by_call(before, after, change: str):
+    assert compare_values(before, after) == change
