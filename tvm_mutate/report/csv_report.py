@@ -50,12 +50,12 @@ ACCESS_COLUMNS = ("kernel", "kind", "expression", "evidence", "detail")
 
 
 def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
-    """Writes ``mutants.csv`` and, of what differs between devices, three more files into the folder; their paths.
+    """Writes ``mutants.csv`` and three files on differences between devices into the folder; returns the paths.
 
-    Rows are sorted as in ``results.json``, columns have a fixed order. What is None is an empty cell, booleans are
-    ``true`` and ``false``, lists are joined by ``; ``, numbers read back equal. The labels of single inputs are in
-    ``results.json`` only, and the latency test is spread over the columns ``latency_*``. In ``undefined.csv`` a mutant
-    has a row an access, and one where none was found. Raises UsageError where a file cannot be written.
+    Rows are sorted as in ``results.json``, columns have a fixed order. None is an empty cell, booleans are ``true`` and
+    ``false``, lists are joined by ``; ``, numbers read back equal. Labels of single inputs are only in
+    ``results.json``; the latency test has the columns ``latency_*``. In ``undefined.csv`` a mutant has a row for each
+    access, or one row without an access. Raises UsageError if a file cannot be written.
     """
     header = [*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)]
     mutants = sorted(results.mutants, key=lambda row: (row.model, row.device, row.id))
@@ -64,10 +64,10 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
     examined = sorted(results.undefined, key=lambda row: (row.model, row.id))
     accesses = [cells for row in examined for cells in _access_cells(row)]
     return (
-        _write(Path(folder) / MUTANTS_FILE, header, map(_mutant_cells, mutants)),
-        _write(Path(folder) / DISCREPANCIES_FILE, DISCREPANCY_COLUMNS, map(_discrepancy_cells, discrepancies)),
-        _write(Path(folder) / AGREEMENTS_FILE, AGREEMENT_COLUMNS, map(_agreement_cells, agreements)),
-        _write(Path(folder) / UNDEFINED_FILE, (*EXAMINED_COLUMNS, *ACCESS_COLUMNS), accesses),
+        write_table(Path(folder) / MUTANTS_FILE, header, map(_mutant_cells, mutants)),
+        write_table(Path(folder) / DISCREPANCIES_FILE, DISCREPANCY_COLUMNS, map(_discrepancy_cells, discrepancies)),
+        write_table(Path(folder) / AGREEMENTS_FILE, AGREEMENT_COLUMNS, map(_agreement_cells, agreements)),
+        write_table(Path(folder) / UNDEFINED_FILE, (*EXAMINED_COLUMNS, *ACCESS_COLUMNS), accesses),
     )
 
 
@@ -92,7 +92,8 @@ def _access_cells(row: UndefinedRow) -> list[list[Any]]:
     return [[*_cells(row, EXAMINED_COLUMNS), *_cells(access, ACCESS_COLUMNS)] for access in row.accesses or [None]]
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[list[Any]]) -> Path:
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Writes a CSV file; returns its path. Raises UsageError if the file cannot be written."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)

@@ -1,4 +1,4 @@
-"""The picture of the cross-device table: devices × devices, a row of maps a category."""
+"""The picture of the cross-device table: devices × devices, with a row of maps for each category."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.report.cross_devices import BEHAVIOURS, CrossDevice
+from tvm_mutate.report.discrepancies import BEHAVIOURS, CrossDevice
 
 FILES = ("cross_devices.png", "cross_devices.svg")
 _TITLES = {
@@ -24,9 +24,9 @@ _COLOURS = "Blues"
 
 
 def write_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str], folder: str | Path) -> tuple[Path, ...]:
-    """Writes the picture into the folder, as PNG and as SVG; the paths, none for fewer than two devices.
+    """Writes the picture into the folder as PNG and SVG; returns the paths, none for an empty table.
 
-    Raises UsageError where that cannot be.
+    Raises UsageError if the files cannot be written.
     """
     if not table:
         return ()
@@ -34,7 +34,7 @@ def write_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str], folder
     paths = tuple(Path(folder) / name for name in FILES)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        # Neither a date nor random ids: equal results make equal pictures.
+        # Without a date and random ids, so that equal results make equal pictures.
         with matplotlib.rc_context({"svg.hashsalt": "tvm_mutate", "svg.fonttype": "none"}):
             for path in paths:
                 metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {"Software": None}
@@ -47,8 +47,8 @@ def write_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str], folder
 def draw_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str]) -> Figure:
     """The picture: for each category the largest share of inputs that two devices label differently, in percent.
 
-    Shares are beyond what the unmutated builds differ by. Columns are mutants of defined and of undefined behaviour,
-    and those of which it is not known if there are any. A cell without a number is one in which no mutant differs.
+    Shares leave out inputs on which the unmutated builds differ. Columns are mutants of defined, of undefined and, if
+    there are any, of unknown behaviour. No mutant differs in a cell without a number.
     """
     categories = list(dict.fromkeys(each.category for each in table))
     behaviours = [each for each in BEHAVIOURS if each != "unknown" or any(row.unknown for row in table)]
@@ -78,7 +78,7 @@ def _draw(axis: Any, rows: Sequence[CrossDevice], behaviour: str, devices: Seque
         at = devices.index(row.first_device), devices.index(row.second_device)
         values[at] = values[at[::-1]] = 100 * (row.largest_of(behaviour) or 0.0)
     image = axis.imshow(values, cmap=_COLOURS, vmin=0, vmax=100)
-    axis.set_facecolor("0.9")  # the diagonal: a device does not differ from itself
+    axis.set_facecolor("0.9")  # the diagonal stays grey
     for (down, across), value in np.ndenumerate(values):
         if value > 0:
             text = f"{value:.0f}" if value >= 1 else "<1"

@@ -1,115 +1,131 @@
-"""The summary of a campaign: tallies by model, category and device."""
+"""The summary of a campaign: how many mutants ended how, by model, category and device."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm_mutate.mutant import Category
-from tvm_mutate.report.discrepancy import count_differing_outcomes
-from tvm_mutate.report.tally import Tally, tally
-from tvm_mutate.results import MutantRow, Results
+from tvm_mutate.oracle import Outcome, Verdict
+from tvm_mutate.report.discrepancies import count_differing_outcomes
+from tvm_mutate.results import MutantRow, Results, Score
 
 UNKNOWN_CATEGORY = "Unknown"
+_CRASHED = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.EXCEPTION)
+_MODEL, _CATEGORY, _DEVICE = range(3)
+# Model, category and device of a mutant, with its row, or None for a variant of an operator without a site.
+_Entry = tuple[tuple[str, str, str], MutantRow | None]
 
 
 @dataclass(frozen=True)
-class Group:
-    """The tally of the mutants of one model, category and device."""
+class Tally:
+    """How the mutants of some rows ended; a mutant on two devices counts twice.
 
-    model: str
-    category: str
-    device: str
-    tally: Tally
+    The numbers overlap: ``mutants`` is the sum of the five verdicts, and the others say how the verdicts came about. A
+    mutant that was not applied counts as not applicable, like a variant without a site.
+    """
 
+    mutants: int
+    killed: int
+    survived: int
+    equivalent: int
+    no_coverage: int
+    without_verdict: int  # compile errors and lost devices
+    completed: int
+    degraded: int  # any label changed
+    crashed: int  # crash, timeout or exception
+    compile_errors: int
+    not_applicable: int
+    mean_dissimilarity: float | None  # over the completed mutants; None if there are none
 
-@dataclass(frozen=True)
-class _Absent:
-    model: str
-    device: str
-    category: str
+    @property
+    def score(self) -> Score:
+        """The mutation score of these mutants."""
+        return Score(self.killed, self.killed + self.survived)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The tallies of a campaign, in the order of its models and devices and of the catalogue's categories.
+    """The tallies of a campaign, in the order of its models and devices and of the categories.
 
-    ``by_category`` and ``by_category_and_device`` are over all models. Faults of the compiler itself are not in
-    ``by_device`` and ``total``, but in ``compiler_by_device`` and ``compiler_total``. ``differing_outcomes`` is the
-    number of mutants that ended otherwise on one device than on another.
+    The keys of ``groups`` are model, category and device; ``by_category_and_device`` is over all models. Faults of the
+    compiler itself are not in ``by_device`` and ``total``, but in ``compiler_by_device`` and ``compiler_total``.
+    ``differing_outcomes`` counts the mutants with another outcome on one device than on another.
     """
 
-    groups: tuple[Group, ...]
-    by_category: dict[str, Tally]
-    by_device: dict[str, Tally]
-    by_category_and_device: dict[tuple[str, str], Tally]
+    groups: dict[tuple[str, ...], Tally]
+    by_category_and_device: dict[tuple[str, ...], Tally]
+    by_device: dict[tuple[str, ...], Tally]
     total: Tally
-    compiler_by_device: dict[str, Tally]
+    compiler_by_device: dict[tuple[str, ...], Tally]
     compiler_total: Tally
     differing_outcomes: int
 
 
 def summarize(results: Results, operator_categories: Mapping[str, str]) -> Summary:
-    """The summary of results; ``operator_categories`` names the category of each operator, for absent variants."""
-    absent = [_Absent(row.model, row.device, _category_of(row.id, operator_categories)) for row in results.absent]
-
-    def grouped(*names: str) -> dict[tuple[str, ...], Tally]:
-        return _grouped(results, results.mutants, absent, names)
-
-    of_compiler = [row for row in results.mutants if row.is_compiler_fault]
-    others = [row for row in results.mutants if not row.is_compiler_fault]
-    absent_of_compiler = [each for each in absent if each.category == Category.COMPILER_PASSES]
-    absent_others = [each for each in absent if each.category != Category.COMPILER_PASSES]
-
+    """The summary of results; ``operator_categories`` gives the category of each operator, for absent variants."""
+    entries: list[_Entry] = [((row.model, str(row.category), row.device), row) for row in results.mutants]
+    for absent in results.absent:
+        operator = re.split("[{@]", absent.id, maxsplit=1)[0]
+        category = operator_categories.get(operator, UNKNOWN_CATEGORY)
+        entries.append(((absent.model, category, absent.device), None))
+    compiler = [each for each in entries if each[0][_CATEGORY] == Category.COMPILER_PASSES]
+    others = [each for each in entries if each[0][_CATEGORY] != Category.COMPILER_PASSES]
+    orders = [
+        [row.name for row in results.models],
+        [str(category) for category in Category],
+        [row.name for row in results.devices],
+    ]
     return Summary(
-        groups=tuple(
-            Group(model, category, device, each)
-            for (model, category, device), each in grouped("model", "category", "device").items()
-        ),
-        by_category={category: each for (category,), each in grouped("category").items()},
-        by_device=_by_device(results, others, absent_others),
-        by_category_and_device={
-            (first, second): each for (first, second), each in grouped("category", "device").items()
-        },
-        total=tally(others, len(absent_others)),
-        compiler_by_device=_by_device(results, of_compiler, absent_of_compiler),
-        compiler_total=tally(of_compiler, len(absent_of_compiler)),
+        groups=_grouped(entries, (_MODEL, _CATEGORY, _DEVICE), orders),
+        by_category_and_device=_grouped(entries, (_CATEGORY, _DEVICE), orders),
+        by_device=_grouped(others, (_DEVICE,), orders),
+        total=tally(row for _, row in others),
+        compiler_by_device=_grouped(compiler, (_DEVICE,), orders),
+        compiler_total=tally(row for _, row in compiler),
         differing_outcomes=count_differing_outcomes(results),
     )
 
 
-def _by_device(results: Results, mutants: Iterable[MutantRow], absent: Iterable[_Absent]) -> dict[str, Tally]:
-    return {device: each for (device,), each in _grouped(results, mutants, absent, ("device",)).items()}
+def tally(rows: Iterable[MutantRow | None]) -> Tally:
+    """The tally of the rows of mutants, with None for each variant without a mutant."""
+    rows = list(rows)
+    applied = [row for row in rows if row is not None and row.is_applied]
+    verdicts = Counter(row.verdict for row in applied)
+    outcomes = Counter(row.outcome for row in applied)
+    shares = [row.dissimilarity for row in applied if row.dissimilarity is not None]
+    return Tally(
+        mutants=len(applied),
+        killed=verdicts[Verdict.KILLED],
+        survived=verdicts[Verdict.SURVIVED],
+        equivalent=verdicts[Verdict.EQUIVALENT],
+        no_coverage=verdicts[Verdict.NO_COVERAGE],
+        without_verdict=verdicts[None],
+        completed=outcomes[Outcome.COMPLETED],
+        degraded=sum(bool(row.changed_labels) for row in applied),
+        crashed=sum(outcomes[outcome] for outcome in _CRASHED),
+        compile_errors=outcomes[Outcome.COMPILE_ERROR],
+        not_applicable=len(rows) - len(applied),
+        mean_dissimilarity=math.fsum(shares) / len(shares) if shares else None,
+    )
 
 
 def _grouped(
-    results: Results, mutants: Iterable[MutantRow], absent: Iterable[_Absent], names: tuple[str, ...]
+    entries: Iterable[_Entry], parts: Sequence[int], orders: Sequence[Sequence[str]]
 ) -> dict[tuple[str, ...], Tally]:
-    """The tallies of the rows that have the same values under ``names``, by these values, in the order of tables."""
-    rows: defaultdict[tuple[str, ...], list[MutantRow]] = defaultdict(list)
-    for row in mutants:
-        rows[tuple(str(getattr(row, name)) for name in names)].append(row)
-    variants = Counter(tuple(getattr(row, name) for name in names) for row in absent)
-    ranks = _ranks(results)
+    """The tallies of the entries with equal ``parts`` of their keys; names outside ``orders`` come last."""
+    rows: defaultdict[tuple[str, ...], list[MutantRow | None]] = defaultdict(list)
+    for key, row in entries:
+        rows[tuple(key[part] for part in parts)].append(row)
+    chosen = [orders[part] for part in parts]
 
-    def rank(place: tuple[str, ...]) -> list[tuple[int, str]]:
-        return [(ranks[name].get(each, len(ranks[name])), each) for name, each in zip(names, place, strict=True)]
+    def rank(names: tuple[str, ...]) -> list[tuple[int, str]]:
+        return [
+            (order.index(name) if name in order else len(order), name)
+            for order, name in zip(chosen, names, strict=True)
+        ]
 
-    return {place: tally(rows.get(place, ()), variants[place]) for place in sorted({*rows, *variants}, key=rank)}
-
-
-def _category_of(mutant: str, operator_categories: Mapping[str, str]) -> str:
-    """The category of a mutant's id, by its operator: what stands before the parameters and the function."""
-    return operator_categories.get(re.split("[{@]", mutant, maxsplit=1)[0], UNKNOWN_CATEGORY)
-
-
-def _ranks(results: Results) -> dict[str, dict[str, int]]:
-    """For models, categories and devices: the place of each in tables."""
-    orders = {
-        "model": [row.name for row in results.models],
-        "category": [str(category) for category in Category],
-        "device": [row.name for row in results.devices],
-    }
-    return {name: {each: rank for rank, each in enumerate(order)} for name, order in orders.items()}
+    return {names: tally(rows[names]) for names in sorted(rows, key=rank)}

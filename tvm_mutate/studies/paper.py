@@ -14,10 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tvm_mutate.mutant import Category
-from tvm_mutate.report.cross_devices import BEHAVIOURS
-from tvm_mutate.report.discrepancy import Discrepancy, discrepancies_of, largest_by_category, worst_first
+from tvm_mutate.report.discrepancies import BEHAVIOURS, completed_on_both, largest_by_category, worst_first
 from tvm_mutate.report.tables import percent, report_table, texts
-from tvm_mutate.results import Results
+from tvm_mutate.results import DiscrepancyRow, Results
 
 PAPER_DISCREPANCY = 0.903
 PAPER_DEGRADATION = 0.998
@@ -82,8 +81,8 @@ def _discrepancy(results: Results) -> PaperRow:
 
 def _behaviours(results: Results) -> list[PaperRow]:
     """How much of that is undefined behaviour: the largest share of either, and how many mutants they are."""
-    conditional = [each for each in discrepancies_of(results) if each.category == str(Category.CONDITIONAL)]
-    beyond = [each for each in conditional if each.beyond_share > 0]
+    conditional = [each for each in completed_on_both(results) if each.category is Category.CONDITIONAL]
+    beyond = [each for each in conditional if each.beyond_share]
     if not beyond:
         return []
     rows = []
@@ -99,7 +98,7 @@ def _behaviours(results: Results) -> list[PaperRow]:
     return rows
 
 
-def _place(each: Discrepancy) -> str:
+def _place(each: DiscrepancyRow) -> str:
     return f"{each.id} of {each.model}, {' and '.join(each.devices)}"
 
 
