@@ -1,4 +1,4 @@
-"""Everything in the README is executed: commands, Python, and the shape of the outputs that are shown."""
+"""The README and the guides are executed: commands, Python, and the shape of the shown outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from tvm_mutate.operators import ENTRY_POINT_GROUP
 from tvm_mutate.passes import Selection, apply_mutations
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+# Made by a command; programs with tests of their own; for contributors.
+OTHERS = ("operators", "findings", "architecture")
+PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in OTHERS)]
+README = "".join(path.read_text() for path in PAGES)
 ASSIGNMENT = re.compile(r"^(TVM_MUTATE)='([^']*)' ")
 PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable]}
 
@@ -62,9 +65,7 @@ def shape(line: str) -> str:
 
 
 @pytest.mark.parametrize(("command", "shown", "before"), commands(), ids=[command[:60] for command, *_ in commands()])
-def test_a_command_of_the_readme_works_and_prints_lines_like_those_shown(
-    command: str, shown: str, before: str, tmp_path: Path
-):
+def test_a_command_works_and_prints_lines_like_those_shown(command: str, shown: str, before: str, tmp_path: Path):
     assert not before or run(before, tmp_path).returncode == 0
     finished = run(command, tmp_path)
     assert finished.returncode == 0, finished.stderr
@@ -73,8 +74,27 @@ def test_a_command_of_the_readme_works_and_prints_lines_like_those_shown(
     assert not missing, finished.stdout
 
 
+def test_the_first_steps_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = [block for block in blocks("python") if "run_campaign(" in block]
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["results"].score.value is not None
+
+
+def test_the_pages_use_the_public_api_only():
+    imports = re.findall(r"^ *(?:from|import) (tvm_mutate\S*)", "".join(blocks("python")), re.MULTILINE)
+    assert {*imports} == {"tvm_mutate"}
+
+
+def test_links_between_the_pages_exist():
+    for path in PAGES:
+        for link in re.findall(r"\]\(([\w./-]+\.md)", path.read_text()):
+            assert (path.parent / link).is_file(), f"{path.name}: {link}"
+
+
 def test_the_python_of_the_recipes_runs():
-    recipes = [block for block in blocks("python") if "mutant_passes" in block or "slotted" in block]
+    recipes = [block for block in blocks("python") if "mutant_passes(" in block or "mutated_pipelines(" in block]
     assert len(recipes) == 2
     names: dict = {}
     for block in recipes:
@@ -82,7 +102,7 @@ def test_the_python_of_the_recipes_runs():
     assert names["executable"] is not None
 
 
-def test_a_mutant_is_active_in_the_context_of_the_readme(capsys: pytest.CaptureFixture[str]):
+def test_a_mutant_is_active_in_the_context(capsys: pytest.CaptureFixture[str]):
     names: dict = {}
     for block in blocks("python"):
         if block.startswith("# check.py") or "tvm_mutate.activate(" in block:
@@ -106,7 +126,7 @@ def test_the_python_of_the_native_passes_runs():
     tvm.ir.assert_structural_equal(names["pipeline"](guarded), empty)
 
 
-def test_the_operator_of_the_readme_passes_its_own_example():
+def test_the_operator_passes_its_own_example():
     (block,) = [block for block in blocks("python") if "Operator(" in block]
     names: dict = {}
     exec(compile(block, "README.md", "exec"), names)
@@ -120,7 +140,7 @@ def test_the_operator_of_the_readme_passes_its_own_example():
     tvm.ir.assert_structural_equal(apply_mutations(before, [selection])[0], after)
 
 
-def test_the_entry_point_of_the_readme_is_the_group_that_is_looked_at():
+def test_the_entry_point_is_in_the_group_of_the_catalogue():
     (block,) = [block for block in blocks("toml") if "entry-points" in block]
     assert f'[project.entry-points."{ENTRY_POINT_GROUP}"]' in block
 

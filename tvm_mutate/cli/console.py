@@ -24,6 +24,7 @@ from tvm_mutate.report import (
 )
 from tvm_mutate.results import Results
 from tvm_mutate.results.files import RESULTS_FILE
+from tvm_mutate.studies.paper import paper_comparison, paper_table
 
 TRACEBACK_VARIABLE = "TVM_MUTATE_TRACEBACK"
 _SURVIVORS_SHOWN = 20
@@ -112,7 +113,9 @@ def publish(results: Results, folder: Path) -> None:
         devices = [row.name for row in results.devices]
         written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
     categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
-    print_results([*render_summary(results, categories), *render_mutants(results.mutants, _SURVIVORS_SHOWN)], written)
+    studies = [paper_table(paper_comparison(results))]
+    tables = [*render_summary(results, categories, studies), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]
+    print_results(tables, written)
 
 
 def exit_code_of(score: float | None, fail_under: float | None) -> ExitCode:

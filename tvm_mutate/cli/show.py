@@ -18,7 +18,7 @@ from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import output_console
 from tvm_mutate.cli.options import shape_option, shapes_of
-from tvm_mutate.device import run_isolated
+from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import generate, generated_text, host_text, parse_target
 from tvm_mutate.model import load_model
@@ -171,7 +171,7 @@ def code_difference(mutant: str, selections: Selections, stages: Stages, context
     chosen: Selections
     for name, chosen in (("the unmutated model", {}), (mutant, selections)):
         ending = run_isolated(lambda _stage, chosen=chosen: _code(chosen, stages), _CODE_SECONDS)  # type: ignore[misc]
-        if ending.kind != "finished":
+        if ending.kind != EndingKind.FINISHED:
             raise UsageError(f"code for {kind} cannot be generated for {name}: {ending.reason}")
         texts.append(ending.value)
     (code, host), (mutated_code, mutated_host) = texts
