@@ -60,7 +60,7 @@ FAST = (
     "studies/test_*report.py",
     "studies/test_paper.py",
     "suite/test_builds.py",
-    "suite/test_calls.py",
+    "suite/test_kernel_calls.py",
 )
 # Tests of these files that start processes or take seconds: not part of the fast subset.
 NOT_FAST = ("*linters*", "*_process*", "*after_a_kill*", "*padding_condition_that_lets_reads*")

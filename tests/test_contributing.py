@@ -55,9 +55,16 @@ def test_a_command_of_the_guide_exists(command: str):
 
 
 def test_the_guide_names_every_folder_of_the_package_and_no_other():
-    named = set(re.findall(r"`tvm_mutate/(\w+)`", GUIDE.split("## Layout")[1].split("##")[0]))
+    named = set(re.findall(r"`tvm_mutate/([\w.]+)`", GUIDE.split("## Layout")[1].split("A module imports")[0]))
     folders = {path.parent.name for path in (ROOT / "tvm_mutate").glob("*/__init__.py")}
-    assert named == folders
+    assert folders <= named <= folders | {path.name for path in (ROOT / "tvm_mutate").glob("*.py")}
+
+
+def test_every_module_with_strict_types_exists():
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    (strict,) = [each["module"] for each in overrides if "disallow_any_explicit" in each]
+    files = [ROOT / f"{module.replace('.', '/')}.py" for module in strict]
+    assert [path for path in files if not path.exists()] == []
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import tvm
 from tvm import relax, tirx
@@ -99,7 +98,9 @@ def apply(module: tvm.IRModule, mutant: str) -> tvm.IRModule:
     return mutated
 
 
-def mutant_passes(mutant: str, *, on_applied: OnApplied | None = None) -> dict[Slot, Any]:
+def mutant_passes(
+    mutant: str, *, on_applied: OnApplied | None = None
+) -> dict[Slot, tvm.transform.Pass | Callable[[str, str], str]]:
     """The passes of a mutant, by the slot of the pipeline in which each acts.
 
     Each is a ``tvm.transform.Pass`` for a pipeline of your own, in the slot ``text`` a function from generated code and
@@ -170,7 +171,7 @@ def run_campaign(
     limit: int | None = None,
     shape: Mapping[str, Sequence[int]] | None = None,
     recipe: str | None = None,
-    preprocessing: Mapping[str, Any] | None = None,
+    preprocessing: Mapping[str, object] | None = None,
     timeout: float = LEAST_SECONDS,
     workers: int = 0,
     memory: int | None = None,

@@ -23,7 +23,7 @@ from tvm_mutate.results import SCHEMA_VERSION, Results, find_fault, read_json, r
 
 
 def plain(results: Results) -> dict:
-    return json.loads(json.dumps(results.to_mapping()))
+    return json.loads(json.dumps(msgspec.to_builtins(results)))
 
 
 def test_the_schema_is_a_schema_of_the_version_that_results_have():

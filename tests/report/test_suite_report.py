@@ -157,7 +157,7 @@ def test_the_terminal_shows_scores_survivors_and_tests_that_notice_nothing(resul
 
 def test_the_files_hold_the_results_and_every_survivor(results: SuiteResults, tmp_path: Path):
     json_file, markdown = write_suite(results, tmp_path)
-    assert json.loads(json_file.read_text()) == json.loads(json.dumps(results.to_mapping()))
+    assert json.loads(json_file.read_text()) == json.loads(json.dumps(msgspec.to_builtins(results)))
     text = markdown.read_text()
     assert "| `a.py` | 3 | 1 | 33.3 %" in text
     assert "### `tir.y@0123456789abcdef#0`" in text

@@ -33,7 +33,7 @@ def write_json(results: Results, folder: str | Path) -> Path:
     Equal results make equal files. Raises ValueError for results that the schema does not allow or that hold NaN,
     and UsageError if the file cannot be written; an older file is untouched then.
     """
-    mapping = results.to_mapping()
+    mapping: dict[str, Any] = msgspec.to_builtins(results)
     for name, keys in _SORTED_BY.items():
         mapping[name] = sorted(mapping[name], key=operator.itemgetter(*keys))
     return _write_checked(mapping, Results, Path(folder) / RESULTS_FILE, "a campaign")
@@ -41,7 +41,7 @@ def write_json(results: Results, folder: str | Path) -> Path:
 
 def write_suite_json(results: SuiteResults, folder: str | Path) -> Path:
     """Writes ``suite.json`` into the folder, one row a line; raises as :func:`write_json` does."""
-    return _write_checked(results.to_mapping(), SuiteResults, Path(folder) / SUITE_FILE, "a suite")
+    return _write_checked(msgspec.to_builtins(results), SuiteResults, Path(folder) / SUITE_FILE, "a suite")
 
 
 def read_json(path: str | Path) -> Results:

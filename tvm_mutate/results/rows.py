@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -264,8 +264,3 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def score(self) -> Score:
         """The mutation score; faults of the compiler itself are not in it."""
         return score_of(row.verdict for row in self.mutants if not row.is_compiler_fault)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The results as values that JSON can hold."""
-        mapping: dict[str, Any] = msgspec.to_builtins(self)
-        return mapping

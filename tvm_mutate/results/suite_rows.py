@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -171,11 +171,6 @@ class SuiteResults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mutants: tuple[SuiteMutantRow, ...]
     operators_without_site: tuple[str, ...]
     schema_version: Literal[1] = 1
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The results as values that JSON can hold."""
-        mapping: dict[str, Any] = msgspec.to_builtins(self)
-        return mapping
 
 
 class CommandOutcome(TextEnum):
