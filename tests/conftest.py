@@ -53,12 +53,11 @@ FAST = (
     "passes/test_equivalence.py",
     "passes/test_equivalence_of*.py",
     "pipeline/test_pipeline_faults.py",
-    "pipeline/test_side_by_side.py",
     "report/*.py",
     "results/*.py",
     "server/test_emulation.py",
     "studies/test_*report.py",
-    "studies/test_paper.py",
+    "studies/test_pa*.py",
     "suite/test_builds.py",
     "suite/test_kernel_calls.py",
 )

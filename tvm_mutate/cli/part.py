@@ -30,7 +30,8 @@ from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Fused, PassParting, Stages, find_pass_parting
+from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.studies.pass_divergence import PassDivergence, find_pass_divergence
 
 _INPUTS = 3
 
@@ -72,7 +73,7 @@ def part(mutant: str, model: str, margin: float, timeout: float, **options: Any)
     kernel = find_kernel_parting(parsed, sessions[0], sessions[1], inputs, margin)
     selections = selections_by_slot(parsed.mutations, catalogue)
     name = kernel.kernel if kernel else None
-    found = None if Slot.TEXT in selections else find_pass_parting(stages[0], stages[1], selections, name)
+    found = None if Slot.TEXT in selections else find_pass_divergence(stages[0], stages[1], selections, name)
     examined = Examiner(stages[0], inputs, catalogue).examine(parsed, timeout)
     for line in [*_kernel_lines(kernel), _pass_line(found, devices, name), *_behaviour_lines(examined)]:
         click.echo(line)
@@ -96,7 +97,7 @@ def _kernel_lines(found: KernelParting | None) -> Iterator[str]:
     yield f"  {found.elements} of {found.size} elements differ by {by}; ordinary would be {found.floor:.3g}"
 
 
-def _pass_line(found: PassParting | None, devices: Sequence[Device], kernel: str | None) -> str:
+def _pass_line(found: PassDivergence | None, devices: Sequence[Device], kernel: str | None) -> str:
     what = f"IR of {kernel}" if kernel else "IR"
     if found is None:
         return f"pass: none, the {what} is the same to the end; the code generators make other code of it"

@@ -23,7 +23,6 @@ from tvm_mutate.pipeline.pass_lists import (
     tir_pass_lists,
     with_faults,
 )
-from tvm_mutate.pipeline.side_by_side import PassParting, differing_functions, find_pass_parting
 from tvm_mutate.pipeline.tir_pipeline import (
     Selections,
     faulty_pipeline,
@@ -39,16 +38,13 @@ __all__ = [
     "GeneratedCode",
     "LoweringCache",
     "PassLists",
-    "PassParting",
     "Selections",
     "Stages",
     "TirPipeline",
     "comes_from_kernel",
     "default_relax_pipeline",
-    "differing_functions",
     "faulty_pipeline",
     "faulty_tir_pipeline",
-    "find_pass_parting",
     "fusing_pipeline",
     "generate",
     "generated_code",

@@ -1,1 +1,1 @@
-"""Studies on top of campaigns: critical magnitudes, and the figures of the MutateNN paper beside ours."""
+"""Studies on top of campaigns: critical magnitudes, the divergence of two targets, the MutateNN paper."""

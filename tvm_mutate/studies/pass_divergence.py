@@ -1,4 +1,4 @@
-"""The pipelines of two targets run side by side: after which pass their IR differs."""
+"""The divergence of two targets: the first pass of their pipelines after which their IR differs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Passes = Sequence[tvm.transform.Pass]
 
 
 @dataclass(frozen=True)
-class PassParting:
-    """Where the IR of two targets comes to differ: after the passes ``first`` on one side and ``second`` on the other.
+class PassDivergence:
+    """The passes after which the IR of two targets differs: ``first`` of one target and ``second`` of the other.
 
-    They are the same single pass, or what one side has in the place of the other's. ``stage`` is the list of passes
-    that they are in, and ``functions`` are those that differ.
+    Both are the same single pass, or the parts in which the lists of the targets differ. ``stage`` is the list with
+    these passes, and ``functions`` are the names of the differing functions.
     """
 
     stage: str
@@ -38,13 +38,13 @@ class PassParting:
     functions: tuple[str, ...]
 
 
-def find_pass_parting(
+def find_pass_divergence(
     first: Stages, second: Stages, selections: Selections, kernel: str | None = None
-) -> PassParting | None:
-    """The first pass after which a mutant's IR differs between two targets; None where it is the same to the end.
+) -> PassDivergence | None:
+    """The first pass after which a mutant's IR differs between two targets; None if the IR is always the same.
 
-    Both stages are of one model, which is fused before its targets are looked at. Attributes that name the target are
-    left out of the comparison. With ``kernel`` only that one is followed through the TIR pipeline.
+    Both stages are of the same fused model. Attributes that name the target are not compared. With ``kernel`` only this
+    kernel runs through the TIR pipeline.
     """
     sides = _Side(first, selections), _Side(second, selections)
     for stage in (SCHEDULING, MEMORY):
@@ -71,7 +71,7 @@ def find_pass_parting(
 
 
 class _Side:
-    """The module of one target on its way through the passes."""
+    """The module of one target between passes."""
 
     def __init__(self, stages: Stages, selections: Selections) -> None:
         self.target, self._selections = stages.target, selections
@@ -94,7 +94,7 @@ class _Side:
                 self.module = each(self.module)
 
     def take_kernels(self, kernel: str | None) -> None:
-        """Goes on with the kernels alone, bound to the target, or with one of them."""
+        """Keeps only the kernels, or the one of this name, and binds them to the target."""
         kernels = kernels_of(self.module)
         chosen = {var: each for var, each in kernels.functions.items() if kernel in (None, var.name_hint)}
         module = tvm.IRModule(chosen or dict(kernels.functions), attrs=kernels.attrs)
@@ -111,22 +111,22 @@ class _Side:
         self._parts = {HOST: host, DEVICE: tvm.IRModule(functions)}
 
     def choose(self, stage: str) -> None:
-        """Goes on with the functions that the passes of a stage get."""
+        """Keeps the functions that the passes of a stage get."""
         self.module = self._parts.get(stage, self.module)
 
 
-def _run_list(stage: str, sides: tuple[_Side, _Side], lists: Sequence[Passes]) -> PassParting | None:
+def _run_list(stage: str, sides: tuple[_Side, _Side], lists: Sequence[Passes]) -> PassDivergence | None:
     for ours, theirs in _aligned(*lists):
         sides[0].run(ours)
         sides[1].run(theirs)
         differing = differing_functions(sides[0].module, sides[1].module)
         if differing:
-            return PassParting(stage, _names(ours), _names(theirs), differing)
+            return PassDivergence(stage, _names(ours), _names(theirs), differing)
     return None
 
 
 def _aligned(first: Passes, second: Passes) -> Iterator[tuple[Passes, Passes]]:
-    """The passes that two lists have in common one by one, and between them what each has alone."""
+    """The common passes of two lists one by one, and between them the differing parts."""
     matcher = difflib.SequenceMatcher(None, _names(first), _names(second), autojunk=False)
     for kind, start, end, from_, to in matcher.get_opcodes():
         if kind == "equal":
@@ -140,9 +140,9 @@ def _names(passes: Passes) -> tuple[str, ...]:
 
 
 def differing_functions(first: tvm.IRModule, second: tvm.IRModule) -> tuple[str, ...]:
-    """The names of functions that two modules do not have structurally equal, attributes of the target apart.
+    """The names of functions that are not structurally equal in two modules; attributes of the target are ignored.
 
-    Functions of Relax are told apart by their text: a global variable of one module is none of the other's.
+    Functions with global variables are compared by their text, because a variable belongs to one module.
     """
     ours, theirs = ({each.name_hint: function for each, function in m.functions.items()} for m in (first, second))
     return tuple(
