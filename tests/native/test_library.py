@@ -100,7 +100,7 @@ PRINT_OBSTACLE = "print(load_library(Path(sys.argv[1])).obstacle)"
 
 def test_a_library_that_was_not_built_says_what_it_takes(elsewhere: Callable[..., str], tmp_path: Path):
     told = elsewhere(PRINT_OBSTACLE, tmp_path / LIBRARY_NAME)
-    assert told == "the native library was not built: it takes a C++ compiler and CMake"
+    assert told == "the native library was not built: building it takes a C++ compiler and CMake"
 
 
 def test_another_file_in_its_place_is_not_loaded(elsewhere: Callable[..., str], tmp_path: Path):

@@ -14,7 +14,7 @@ from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations
 
 ABSENT = NativeLibrary(
-    Path("nowhere.so"), obstacle="the native library was not built: it takes a C++ compiler and CMake"
+    Path("nowhere.so"), obstacle="the native library was not built: building it takes a C++ compiler and CMake"
 )
 ADDITION = """
 @T.prim_func(s_tir=True)

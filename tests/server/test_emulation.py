@@ -1,4 +1,4 @@
-"""Setting up an emulated machine: what it needs, and what it says where it cannot be."""
+"""Setting up an emulated machine: the requirements and the error messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def said(what: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[object, s
     return ended.value.code, capsys.readouterr().out
 
 
-def test_the_target_of_the_emulated_machine_is_one_of_another_architecture(capsys: pytest.CaptureFixture[str]):
+def test_the_target_of_the_emulated_machine_has_another_architecture(capsys: pytest.CaptureFixture[str]):
     code, target = said(["target"], capsys)
     assert code == 0
     assert parse_target(json.loads(target)).attrs["mtriple"] == "aarch64-linux-gnu"
@@ -28,12 +28,12 @@ def test_the_target_of_the_emulated_machine_is_one_of_another_architecture(capsy
     assert device.toolchain.compiler == emulation.CROSS_COMPILER
 
 
-def test_without_apt_or_root_it_is_told_in_a_sentence_what_is_missing(
+def test_without_apt_or_root_the_error_names_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     code, _ = said(["set-up", "--folder", str(tmp_path / "a")], capsys)
-    assert code == "error: the emulation of aarch64 is made of Debian's packages, and apt-get is not here"
+    assert code == "error: the emulation of aarch64 needs Debian's packages, and apt-get is missing"
     monkeypatch.setattr(shutil, "which", lambda tool: f"/usr/bin/{tool}" if tool == "apt-get" else None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     code, _ = said(["set-up", "--folder", str(tmp_path / "b")], capsys)
@@ -41,7 +41,7 @@ def test_without_apt_or_root_it_is_told_in_a_sentence_what_is_missing(
     assert not any(tmp_path.iterdir())
 
 
-def test_to_serve_what_was_not_set_up_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_serving_before_the_set_up_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     code, _ = said(["serve", "--folder", str(tmp_path)], capsys)
     assert "set it up first" in str(code)
     assert not emulation.is_ready(tmp_path)

@@ -1,4 +1,4 @@
-"""The mutant floor: operators, mutations, mutants and their ids."""
+"""Operators, mutations, mutants and their ids."""
 
 from tvm_mutate.mutant.catalogue import Catalogue
 from tvm_mutate.mutant.identifier import Mutant, Mutation, Sites

@@ -1,4 +1,4 @@
-"""The catalogue: the operators that exist, by name."""
+"""The catalogue of operators by name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SETS: dict[str, Callable[[Operator], bool]] = {
 class Catalogue(Mapping[str, Operator]):
     """An immutable mapping from operator names to operators.
 
-    Raises ValueError for two operators of one name, for an operator without examples, which are its tests, and for a
-    rule on generated code in another slot than ``text``, or another rule there.
+    Raises ValueError for two operators of one name, for an operator without examples (which are its tests), for a rule
+    on generated code in another slot than ``text``, and for another rule in the slot ``text``.
     """
 
     def __init__(self, operators: Iterable[Operator]) -> None:
@@ -51,9 +51,9 @@ class Catalogue(Mapping[str, Operator]):
         return len(self._operators)
 
     def select(self, words: Iterable[str]) -> list[Operator]:
-        """The operators that any of the words means, in catalogue order.
+        """The operators that any of the words selects, in catalogue order.
 
-        A word is a glob of names, ``default`` (what campaigns take without being asked), ``paper`` (the mutations of
+        A word is a glob of names, ``default`` (the operators of a campaign by default), ``paper`` (the mutations of
         MutateNN) or ``pipeline`` (faults of the compiler itself). Raises UsageError for a glob without a match.
         """
         chosen: set[str] = set()

@@ -1,7 +1,7 @@
-"""Mutations, mutants and their textual ids, which parse and print round trip.
+"""Mutations, mutants and their ids as text; parsing and printing round-trip.
 
 The grammar is ``operator{parameter=value,...}@function#sites``, several joined by ``+``. The function may be
-a glob; sites are ``*`` (all at once), ``3``, or ``2-5``. Nothing here knows which operators exist.
+a glob; sites are ``*`` (all at once), ``3``, or ``2-5``. This module does not know the catalogue of operators.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _GRAMMAR = "operator{parameter=value,...}@function#sites, for example tir.swap-c
 
 @dataclass(frozen=True, order=True)
 class Sites:
-    """The sites of one function that a mutation takes: a range of ordinals, or all (``last`` is None)."""
+    """The selected sites of a function: a range of ordinals, or all sites if ``last`` is None."""
 
     first: int = 0
     last: int | None = None
 
     @property
     def all(self) -> bool:
-        """Whether every site of the function is meant."""
+        """Whether every site of the function is selected."""
         return self.last is None
 
     def __contains__(self, ordinal: int) -> bool:
@@ -57,9 +57,9 @@ class Sites:
 
 @dataclass(frozen=True, order=True)
 class Mutation:
-    """An operator with its parameters, at some sites of the functions that a glob names.
+    """An operator with parameters, at some sites of the functions that a glob matches.
 
-    Parameters are text here, sorted by name, so that equal mutations print alike.
+    Parameters are text, sorted by name, so that equal mutations print alike.
     """
 
     operator: str
@@ -71,11 +71,11 @@ class Mutation:
         object.__setattr__(self, "parameters", tuple(sorted(self.parameters)))
 
     def matches(self, function: str) -> bool:
-        """Whether the named function is one of those that the mutation is for."""
+        """Whether the mutation is for the function of this name."""
         return self.function == "*" or fnmatch.fnmatchcase(function, self.function)
 
     def at(self, function: str, sites: Sites) -> Mutation:
-        """The same operator and parameters at another place."""
+        """The same operator and parameters at other sites."""
         return Mutation(self.operator, self.parameters, function, sites)
 
     def why_not_there(self, names: Sequence[str], counts: Mapping[str, int]) -> str | None:
@@ -110,7 +110,7 @@ class Mutant:
 
     @classmethod
     def parse(cls, text: str) -> Mutant:
-        """The mutant with this id; raises UsageError that quotes the part which does not fit the grammar."""
+        """The mutant with this id; raises UsageError that quotes the part with the wrong grammar."""
         mutations = []
         position = 0
         while True:

@@ -52,11 +52,11 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Magnitude:
-    """How large a fault a parameter makes: sizes from ``least`` to ``most``, each above 0.
+    """The sizes of the fault that a parameter makes: from ``least`` to ``most``, all above 0.
 
-    A size is the distance of the parameter from ``neutral``, where there is no fault; of a ``factor``, whose neutral
-    value is 1, it is what the larger of the factor and its reciprocal is above 1. ``logarithmic`` sizes are looked at
-    in steps of equal ratio, others in whole numbers.
+    A size is the distance of the parameter from ``neutral``, the value without a fault. For a ``factor``, whose neutral
+    value is 1, the size is the larger of the factor and its reciprocal, minus 1. ``logarithmic`` sizes are searched in
+    steps of equal ratio, others in whole numbers.
     """
 
     least: float
@@ -66,13 +66,13 @@ class Magnitude:
     neutral: float = 0.0
 
     def value(self, size: float, upwards: bool) -> float:
-        """The parameter's value for a size, above or below the neutral one."""
+        """The parameter's value for a size, above or below the neutral value."""
         if self.factor:
             return 1 + size if upwards else 1 / (1 + size)
         return self.neutral + size if upwards else self.neutral - size
 
     def is_upwards(self, value: float) -> bool | None:
-        """Whether a value is above the neutral one; None where it is that, or where no size has such a value."""
+        """Whether a value is above the neutral value; None if it is neutral, or the value of no size."""
         neutral = 1.0 if self.factor else self.neutral
         if value == neutral or (self.factor and value <= 0):
             return None
@@ -81,10 +81,10 @@ class Magnitude:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of an operator; without a default it has to be given.
+    """A parameter of an operator; a parameter without default is required.
 
-    ``default`` also fixes the type, unless ``kind`` names it. ``choices`` are the allowed values of a text
-    parameter. ``magnitude`` says which sizes a parameter has that makes the fault larger or smaller.
+    The type is that of ``default``, or ``kind``. ``choices`` are the allowed values of a text parameter. ``magnitude``
+    gives the sizes of a parameter that makes the fault larger or smaller.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Parameter:
             object.__setattr__(self, "kind", type(self.default))
 
     def read(self, text: str, operator: str) -> Value:
-        """The typed value of ``text``; raises UsageError that names the operator and what would be right."""
+        """The typed value of ``text``; raises UsageError that names the operator and the allowed values."""
         if self.kind is bool:
             if text not in ("true", "false"):
                 raise UsageError(f"{operator}: {self.name}={text!r} is neither true nor false")
@@ -113,7 +113,7 @@ class Parameter:
 
     @staticmethod
     def write(value: Value) -> str:
-        """The text form of a value, which :meth:`read` takes back."""
+        """The text of a value, which :meth:`read` reads back."""
         if isinstance(value, bool):
             return "true" if value else "false"
         return repr(value) if isinstance(value, float) else str(value)
@@ -126,11 +126,11 @@ SLOT_PARAMETER = "slot"
 
 @dataclass(frozen=True)
 class TirRule:
-    """A rule on TIR: ``rewrite(node, parameters)`` gives the replacement, or None where no site is.
+    """A rule on TIR: ``rewrite(node, parameters)`` gives the replacement, or None if the node is not a site.
 
-    ``node_types`` are the TVM classes of the nodes that are offered to ``rewrite`` (typed dispatch is what
-    keeps a walk at tens of microseconds, so never a base class). With ``calls_runtime`` the replacement calls the
-    run-time support of the native library.
+    ``node_types`` are the TVM classes of the nodes that are offered to ``rewrite``. They are never base classes: typed
+    dispatch keeps a walk at tens of microseconds. With ``calls_runtime`` the replacement calls the run-time support of
+    the native library.
     """
 
     node_types: tuple[type, ...]
@@ -140,10 +140,10 @@ class TirRule:
 
 @dataclass(frozen=True)
 class GraphRule:
-    """A rule on Relax calls: ``rewrite(call, parameters)`` gives the replacing expression, or None.
+    """A rule on Relax calls: ``rewrite(call, parameters)`` gives the replacement, or None if the call is not a site.
 
-    ``ops`` are the names of the Relax operators whose calls are offered; nested calls in the replacement are
-    bound to variables by the engine.
+    ``ops`` are the names of the Relax operators whose calls are offered. Nested calls in the replacement are bound to
+    variables automatically.
     """
 
     ops: tuple[str, ...]
@@ -154,7 +154,7 @@ class GraphRule:
 class FunctionRule:
     """A rule on a whole Relax function, which is its only site.
 
-    ``rewrite(module, function_name, parameters)`` gives the new IRModule, or None where no site is.
+    ``rewrite(module, function_name, parameters)`` gives the new IRModule, or None if the function is not a site.
     """
 
     rewrite: Callable[[Any, str, Parameters], Any | None]
@@ -162,11 +162,11 @@ class FunctionRule:
 
 @dataclass(frozen=True)
 class TextRule:
-    """A rule on generated code: ``rewrite(match, parameters)`` gives the text in a match's place, or None.
+    """A rule on generated code: ``rewrite(match, parameters)`` gives the replacement of a match.
 
-    ``kinds`` are the kinds of targets whose code it knows (``llvm``: LLVM IR; ``c``, ``cuda``, ``opencl``: sources).
-    Matches of ``pattern`` in the functions of a kernel are offered to ``rewrite``, in the order of the text; where it
-    gives None, or the same text, no site is.
+    ``kinds`` are the kinds of targets whose code the rule knows (``llvm``: LLVM IR; ``c``, ``cuda``, ``opencl``:
+    sources). Matches of ``pattern`` in the functions of a kernel are offered in the order of the text. A match is not a
+    site if ``rewrite`` gives None or the same text.
     """
 
     kinds: tuple[str, ...]
@@ -176,11 +176,11 @@ class TextRule:
 
 @dataclass(frozen=True)
 class PipelineRule:
-    """A rule on a list of passes of the compiler itself; a site is one place in the list.
+    """A rule on a list of passes of the compiler itself; a site is an index in the list.
 
-    ``rewrite(passes, parameters)`` gets the pass at that place and those that follow it, and gives what takes the place
-    of them all, or None where no site is. With ``each_pass`` a campaign enumerates a variant for every pass that it
-    finds in the pipelines, as the parameter ``pass``.
+    ``rewrite(passes, parameters)`` gets the passes from the index on and gives their replacement, or None if the index
+    is not a site. With ``each_pass`` a campaign enumerates a variant for every pass of the pipelines, as the parameter
+    ``pass``.
     """
 
     rewrite: Callable[[Sequence[Any], Parameters], Sequence[Any] | None]
@@ -194,8 +194,8 @@ Rule = TirRule | GraphRule | FunctionRule | TextRule | PipelineRule
 class Example:
     """A pair of texts: ``after`` is ``before`` with the operator applied at ``sites``.
 
-    They are TVMScript, or generated code for the ``kind`` of target that is given; of a rule on lists of passes they
-    are the names of the passes, one a line.
+    The texts are TVMScript, or generated code for targets of ``kind``. For a rule on lists of passes they are the names
+    of passes, one per line.
     """
 
     before: str
@@ -209,12 +209,11 @@ class Example:
 class Operator:
     """A rewriting rule with its name, slots (the first is the default), category and parameters.
 
-    ``variants`` are the parameter settings that a campaign enumerates by default, ``more_variants`` those that
-    it adds when asked for all. An operator with several slots has the parameter ``slot`` besides its own.
-    ``undefined_behaviour`` marks operators whose mutants can access memory outside their buffers, or read what was
-    never written. ``fault`` is the kind of real fault that it stands for, with a reference. ``paper`` marks the
-    mutations of MutateNN, ``by_default`` operators that campaigns take without being asked: not those whose mutants
-    are mostly undefined or equivalent.
+    ``variants`` are the parameter settings that a campaign enumerates by default, ``more_variants`` the additional ones
+    for all variants. An operator with several slots also has the parameter ``slot``. ``undefined_behaviour`` marks
+    operators whose mutants can access memory outside their buffers or read memory never written. ``fault`` is the kind
+    of real fault that the operator represents, with a reference. ``paper`` marks the mutations of MutateNN.
+    ``by_default`` marks the operators of a campaign by default: their mutants are mostly defined and not equivalent.
     """
 
     name: str
@@ -232,11 +231,11 @@ class Operator:
     by_default: bool = True
 
     def all_variants(self) -> tuple[Mapping[str, Value], ...]:
-        """Every parameter setting that is offered: the default ones, and the rest."""
+        """All parameter settings, the default ones first."""
         return self.variants + self.more_variants
 
     def all_parameters(self) -> tuple[Parameter, ...]:
-        """The operator's own parameters, and ``slot`` where there is a choice."""
+        """The operator's own parameters, and ``slot`` if the operator has several slots."""
         if len(self.slots) == 1:
             return self.parameters
         names = tuple(str(slot) for slot in self.slots)

@@ -1,4 +1,4 @@
-"""Seeded samples of the mutants of a model: single sites, or several of them together in one mutant."""
+"""Seeded samples of the mutants of a model: single sites, or several single sites together in one mutant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from tvm_mutate.mutant.identifier import Mutant, Mutation
 from tvm_mutate.mutant.operator import Slot
 
-# How often other companions are looked for before the next mutation has its turn.
+# The attempts to complete a mutant of several mutations before the next first mutation is taken.
 _TRIES = 20
 
 TakeEffect = Callable[[Slot, Sequence[Mutation]], bool]
 
 
 def sample_sites(mutations: Sequence[Mutation], count: int, seed: int) -> list[Mutation]:
-    """``count`` of the mutations, drawn without replacement by operator in turn, so that none crowds out the rest."""
+    """``count`` of the mutations, drawn without replacement by operator in turn, so that no operator dominates."""
     turns = _in_turn(mutations, random.Random(seed))
     return sorted(mutation for mutation, _ in zip(turns, range(count), strict=False))
 
@@ -23,11 +23,11 @@ def sample_sites(mutations: Sequence[Mutation], count: int, seed: int) -> list[M
 def sample_together(
     by_slot: Mapping[Slot, Sequence[Mutation]], order: int, count: int, seed: int, take_effect: TakeEffect
 ) -> list[Mutant]:
-    """``count`` different mutants of ``order`` single sites each, or as many as can be found.
+    """At most ``count`` different mutants of ``order`` single sites each.
 
-    All mutations of a mutant act in one slot: an earlier one would rename and renumber what a later one finds.
-    The first is drawn by operator in turn, the others by operator and then by site; never two of one operator at one
-    site, and only those of which ``take_effect(slot, mutations)`` holds.
+    All mutations of a mutant act in one slot, because a mutation in an earlier slot would rename and renumber the sites
+    of later slots. The first mutation is drawn from each operator in turn, the others by operator and then by site. A
+    mutant never has two mutations of one operator at one site, and ``take_effect(slot, mutations)`` holds for it.
     """
     generator = random.Random(seed)
     slots = {mutation: slot for slot, mutations in by_slot.items() for mutation in mutations}
@@ -41,7 +41,7 @@ def sample_together(
             if len(chosen) == count:
                 break
             for _ in range(_TRIES):
-                mutations = _with_companions(first, groups[slots[first]], order, generator)
+                mutations = _completed(first, groups[slots[first]], order, generator)
                 if mutations is None or mutations in found:
                     continue
                 found[mutations] = take_effect(slots[first], mutations)
@@ -61,7 +61,7 @@ def by_operator(mutations: Sequence[Mutation]) -> dict[str, list[Mutation]]:
 
 
 def _in_turn(mutations: Sequence[Mutation], generator: random.Random) -> Iterator[Mutation]:
-    """All mutations, of each operator in random order, and one of each operator in turn."""
+    """All mutations: one of each operator in turn, in random order within an operator."""
     groups = list(by_operator(mutations).values())
     for group in groups:
         generator.shuffle(group)
@@ -71,11 +71,11 @@ def _in_turn(mutations: Sequence[Mutation], generator: random.Random) -> Iterato
                 yield group.pop()
 
 
-def _with_companions(
+def _completed(
     first: Mutation, groups: Sequence[Sequence[Mutation]], order: int, generator: random.Random
 ) -> tuple[Mutation, ...] | None:
-    """A mutation with ``order - 1`` others, sorted; None where two of them are of one operator at one site."""
+    """A mutation with ``order - 1`` random others, sorted; None if two are of one operator at one site."""
     others = (generator.choice(generator.choice(groups)) for _ in range(order - 1))
     mutations = tuple(sorted([first, *others]))
-    places = {(mutation.operator, mutation.function, mutation.sites) for mutation in mutations}
-    return mutations if len(places) == order else None
+    sites = {(mutation.operator, mutation.function, mutation.sites) for mutation in mutations}
+    return mutations if len(sites) == order else None

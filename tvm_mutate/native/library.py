@@ -1,4 +1,4 @@
-"""Loads the native library, once in a process, if it is there and built for the tvm-ffi that runs."""
+"""Loads the native library once in a process, if it exists and was built for the installed tvm-ffi."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MARK = re.compile(rb"tvm_mutate native library for apache-tvm-ffi ([0-9][0-9a-z
 
 @dataclass(frozen=True)
 class NativeLibrary:
-    """The native library as it was found: loaded, or the sentence that says why not.
+    """The loaded native library, or the ``obstacle`` to loading it as a sentence.
 
-    ``built_for`` is the version of apache-tvm-ffi that it was compiled for, None where there is none.
+    ``built_for`` is the version of apache-tvm-ffi that the library was compiled for, None if unknown.
     """
 
     path: Path
@@ -49,16 +49,18 @@ def native_library() -> NativeLibrary:
 
 
 def load_library(path: Path) -> NativeLibrary:
-    """Loads the library at ``path``; what cannot be loaded has its ``obstacle``, and nothing is raised.
+    """Loads the library at ``path``; the result has an ``obstacle`` if that fails.
 
-    Its symbols are global, since kernels that LLVM compiles look for the run-time functions that they call among
-    those of the process. Of several copies only the first is loaded.
+    The symbols of the library are global, because kernels compiled by LLVM look up run-time functions among the symbols
+    of the process. Only the first of several copies is loaded.
     """
     loaded = tvm_ffi.get_global_func(_BUILT_FOR, allow_missing=True)
     if loaded is not None:
         return NativeLibrary(path, built_for=str(loaded()))
     if not path.is_file():
-        return NativeLibrary(path, obstacle="the native library was not built: it takes a C++ compiler and CMake")
+        return NativeLibrary(
+            path, obstacle="the native library was not built: building it takes a C++ compiler and CMake"
+        )
     mark = _MARK.search(path.read_bytes())
     if mark is None:
         return NativeLibrary(path, obstacle=f"{path} is not the native library of tvm_mutate")
@@ -84,5 +86,5 @@ def require_runtime() -> None:
 
 
 def _release(version: str) -> tuple[str, ...]:
-    """Major, minor and patch: what comes after them in a version leaves the binary interface as it is."""
+    """Major, minor and patch, which alone decide the binary interface."""
     return tuple(version.split(".")[:3])

@@ -1,4 +1,4 @@
-"""The server of a device: TVM's own, made to outlive what runs on it."""
+"""The server of a device: TVM's own server, which survives crashes of the kernels that it runs."""
 
 from tvm_mutate.server.serving import DEATH
 

@@ -1,4 +1,4 @@
-"""An aarch64 device without a board: this machine under ``qemu-user``, set up on Debian and its kin in about a minute.
+"""An aarch64 device without a board: this machine under ``qemu-user``, set up on Debian in about a minute.
 
 ``python -m tvm_mutate.server.emulation set-up`` puts Debian's Python for aarch64 and TVM's wheel for it into a folder;
 ``python -m tvm_mutate.server.emulation serve --tracker HOST:PORT --key KEY`` runs the server of this package there.
@@ -22,9 +22,9 @@ CROSS_COMPILER = "aarch64-linux-gnu-g++"
 TARGET = '{"kind":"llvm","mattr":["+neon"],"mtriple":"aarch64-linux-gnu"}'
 FOLDER_VARIABLE = "TVM_MUTATE_EMULATION"
 _HOST_PACKAGES = {EMULATOR: "qemu-user-static", CROSS_COMPILER: "g++-aarch64-linux-gnu"}
-# Debian's interpreter without what a server has no use for, and what TVM's libraries are linked with.
+# Debian's interpreter without the parts that a server does not need, and the libraries that TVM is linked with.
 _PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "libgcc-s1")
-# Of the same versions as here; what else they need may be any.
+# These have the versions of this machine; the others may have any version.
 _WHEELS = ("apache-tvm", "apache-tvm-ffi")
 _OTHER_WHEELS = ("numpy", "psutil")
 _PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
@@ -33,23 +33,23 @@ _SERVER = Path(__file__).with_name("serving.py")
 
 
 class EmulationError(Exception):
-    """What keeps this machine from emulating another, in one sentence."""
+    """The reason, in one sentence, why this machine cannot emulate another."""
 
 
 def default_folder() -> Path:
-    """Where the emulated machine is: ``$TVM_MUTATE_EMULATION``, or a folder in the user's cache."""
+    """The folder of the emulated machine: ``$TVM_MUTATE_EMULATION``, or a folder in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(FOLDER_VARIABLE) or Path(cache) / "tvm_mutate" / "aarch64")
 
 
 def is_ready(folder: Path) -> bool:
-    """Whether the folder has an emulated machine for this version of TVM, and its tools are there."""
+    """Whether the folder has an emulated machine for this version of TVM, and the tools are installed."""
     ready = folder / _READY
     return ready.is_file() and ready.read_text() == _identity() and not _missing_tools()
 
 
 def set_up(folder: Path) -> None:
-    """Makes the emulated machine, if it is not there yet; raises EmulationError where that cannot be."""
+    """Makes the emulated machine if it does not exist; raises EmulationError if that fails."""
     if is_ready(folder):
         return
     _install_tools()
@@ -91,21 +91,21 @@ def _missing_tools() -> list[str]:
 
 
 def _install_tools() -> None:
-    """Installs the emulator and the cross compiler, where they are not there."""
+    """Installs the emulator and the cross compiler if they are missing."""
     missing = _missing_tools()
     if shutil.which("apt-get") is None:
-        raise EmulationError("the emulation of aarch64 is made of Debian's packages, and apt-get is not here")
+        raise EmulationError("the emulation of aarch64 needs Debian's packages, and apt-get is missing")
     if not missing:
         return
     packages = [_HOST_PACKAGES[tool] for tool in missing]
     if os.geteuid() != 0:
-        raise EmulationError(f"{missing[0]} is not here; as root: apt-get install {' '.join(packages)}")
+        raise EmulationError(f"{missing[0]} is missing; as root: apt-get install {' '.join(packages)}")
     _run(["apt-get", "-q", "update"])
     _run(["apt-get", "-q", "install", "-y", "--no-install-recommends", *packages])
 
 
 def _download(folder: Path) -> list[Path]:
-    """Debian's packages for aarch64, through a state of apt of our own: what is installed here does not count."""
+    """Debian's packages for aarch64, downloaded with a separate state of apt that knows of no installed packages."""
     for each in ("state/lists/partial", "cache/archives/partial"):
         (folder / each).mkdir(parents=True)
     (folder / "state/status").touch()
@@ -124,7 +124,7 @@ def _download(folder: Path) -> list[Path]:
 
 
 def _run(command: Sequence[str]) -> None:
-    """Runs a command; raises EmulationError with its last complaint."""
+    """Runs a command; raises EmulationError with the last line of its error output."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if finished.returncode != 0:
@@ -133,7 +133,7 @@ def _run(command: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Reads the command line, and sets up or serves."""
+    """Runs the command ``set-up``, ``serve`` or ``target``."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description="An aarch64 device under qemu.")
     parser.add_argument("what", choices=("set-up", "serve", "target"))
     parser.add_argument("--folder", type=Path, default=default_folder(), help="default: %(default)s")
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         else:
             command = serving_command(options.folder, rest)
             if _missing_tools():
-                raise EmulationError(f"{EMULATOR} is not here; run set-up first")
+                raise EmulationError(f"{EMULATOR} is missing; run set-up first")
             os.execvp(command[0], command)
     except EmulationError as error:
         sys.exit(f"error: {error}")

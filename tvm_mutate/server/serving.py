@@ -1,9 +1,9 @@
-"""Serves this machine as a device over TVM's RPC, and outlives the kernels that it runs.
+"""Serves this machine as a device over TVM's RPC, and survives crashes of the kernels that it runs.
 
-Protocol, tracker and engine are TVM's own (``tvm.rpc``). What is put in their place is how a session is kept: in a
-child that may segfault, hang or be left by its client, after which the server listens again and offers itself to the
-tracker; TVM's own server stops listening when a session dies. This file needs the standard library and TVM's run time
-only, and can be copied to a device and run there by itself: ``python serving.py --tracker HOST:PORT --key KEY``.
+Protocol, tracker and engine are TVM's own (``tvm.rpc``). Only the session differs: it runs in a child process that may
+segfault, hang or lose its client. Afterwards the server listens again and registers with the tracker; TVM's own server
+stops listening when a session dies. This file needs only the standard library and TVM's run time, so it can be copied
+to a device and run there: ``python serving.py --tracker HOST:PORT --key KEY``.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from tvm.rpc import server as tvm_server
 from tvm.support import utils
 
 LOOPBACK = "127.0.0.1"
-# What a client is told when its session's process died; the name of the signal follows.
+# The beginning of the error for the client of a session whose process died; the name of the signal follows.
 DEATH = "the process of the session died of"
 NO_AUTHENTICATION = (
-    "warning: TVM RPC has no authentication: whoever reaches {host} runs what he likes as this user; "
-    "listen there in a trusted network only"
+    "warning: TVM RPC has no authentication: anybody who reaches {host} can run any code as this user; "
+    "listen there only in a trusted network"
 )
 _FOLDERS = "tvm_mutate-server-"
 _PR_SET_PDEATHSIG = 1
-# A client that connects and says nothing must not keep the others out.
+# A client that connects and sends nothing must not block other clients.
 _HANDSHAKE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
-# How long a session may take to notice that its client has gone.
+# The time in which a session may notice that its client has disconnected.
 _FAREWELL_SECONDS = 1.0
-_HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the former is Linux's
+_HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # only Linux has the former
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 logger = logging.getLogger("RPCServer")  # TVM's own
@@ -52,8 +52,8 @@ logger = logging.getLogger("RPCServer")  # TVM's own
 class DeviceServer:
     """A server on ``host`` and a free port from ``port`` to ``port_end``, for a ``key`` of the ``tracker`` if given.
 
-    ``announced`` is the address that the tracker gives to clients, where it is not the one that the tracker sees.
-    ``longest_seconds`` ends sessions for which their client did not ask for less.
+    ``announced`` is the address that the tracker gives to clients; the default is the address that the tracker sees.
+    ``longest_seconds`` limits the length of every session.
     """
 
     def __init__(
@@ -73,24 +73,24 @@ class DeviceServer:
         self.host, self.port = host, int(self._socket.getsockname()[1])
 
     def serve(self) -> NoReturn:
-        """Serves one session after another, for ever."""
+        """Serves one session after another, forever."""
         socket.setdefaulttimeout(_HANDSHAKE_SECONDS)
         with _folder() as folder:
             tvm_server._serving = lambda *arguments: self._session(folder, *arguments)
             while True:
                 try:
                     tvm_server._listen_loop(self._socket, self.port, self._key, self._tracker, None, self._announced)
-                except Exception as error:  # whatever a client or the tracker said, or did not: the next may say more
+                except Exception as error:  # a wrong message of one client or the tracker must not stop the server
                     logger.warning("%s: %s; going on", type(error).__name__, error)
                     time.sleep(_PAUSE_SECONDS)
 
     def _session(
         self, folder: Path, connection: socket.socket, address: Any, options: dict[str, float], libraries: str | None
     ) -> None:
-        """One session, from its beginning to its end, whatever that is; in place of TVM's own."""
+        """Runs one session to its end; replaces TVM's own function."""
         logger.info("session of %s begins", address)
         limits = [each for each in (options.get("timeout"), self._longest) if each]
-        place = Path(tempfile.mkdtemp(dir=folder))
+        own_folder = Path(tempfile.mkdtemp(dir=folder))
         connection.setblocking(True)
         alive, theirs = os.pipe()
         try:
@@ -99,7 +99,7 @@ class DeviceServer:
             if child == 0:
                 os.close(alive)
                 self._socket.close()
-                _be_session(connection, place, libraries)
+                _be_session(connection, own_folder, libraries)
             os.close(theirs)
             end = _watched(child, connection, alive, min(limits, default=None))
             logger.info("session of %s ended: %s", address, end or "closed")
@@ -108,29 +108,29 @@ class DeviceServer:
         finally:
             os.close(alive)
             connection.close()
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(own_folder, ignore_errors=True)
 
 
 def _listening(host: str, port: int, port_end: int) -> socket.socket:
-    """A socket that listens on the first free port; raises OSError where there is none."""
+    """A socket that listens on the first free port; raises OSError if there is none."""
     for each in range(port, max(port_end, port + 1)):
         with contextlib.suppress(OSError) if each + 1 < port_end else contextlib.nullcontext():
             return socket.create_server((host, each), family=tvm_server.base.get_addr_family((host, each)))
     raise OSError(f"no free port from {port} to {port_end}")
 
 
-def _be_session(connection: socket.socket, place: Path, libraries: str | None) -> NoReturn:
+def _be_session(connection: socket.socket, folder: Path, libraries: str | None) -> NoReturn:
     code = 1
     try:
         os.setpgid(0, 0)
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         for number in (*_FATAL_SIGNALS, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)  # TVM's own handlers print a backtrace and take their time
+            signal.signal(number, signal.SIG_DFL)  # TVM's own handlers print a backtrace and are slow
         socket.setdefaulttimeout(None)
-        os.chdir(place)
-        tempfile.tempdir = str(place)
-        tvm_server._serve_loop(connection, libraries, utils.TempDirectory(str(place / "uploaded")))
+        os.chdir(folder)
+        tempfile.tempdir = str(folder)
+        tvm_server._serve_loop(connection, libraries, utils.TempDirectory(str(folder / "uploaded")))
         code = 0
     except BaseException as error:
         logger.warning("session: %s: %s", type(error).__name__, error)
@@ -139,16 +139,16 @@ def _be_session(connection: socket.socket, place: Path, libraries: str | None) -
 
 
 def _watched(child: int, connection: socket.socket, alive: int, seconds: float | None) -> str:
-    """What the client has to be told of the end of a session, which is empty when all is well or the client has gone.
+    """Waits for the end of a session; the error for the client, empty if there is none or the client has disconnected.
 
-    The session's process group is dead after that. ``alive`` is a pipe that closes when the child ends.
+    Kills the process group of the session at the end. ``alive`` is a pipe that closes when the child ends.
     """
     watch = select.poll()
     watch.register(alive, select.POLLIN)
     watch.register(connection, _HANG_UP)
     events = dict(watch.poll(None if seconds is None else 1000 * seconds))
     gone = connection.fileno() in events
-    if gone and alive not in events:  # the session sees that, too, unless a kernel of its is in an endless loop
+    if gone and alive not in events:  # the session notices, too, unless one of its kernels is in an endless loop
         select.select([alive], [], [], _FAREWELL_SECONDS)
     ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) if events else None
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -164,14 +164,14 @@ def _watched(child: int, connection: socket.socket, alive: int, seconds: float |
 
 
 def _tell(connection: socket.socket, text: str) -> None:
-    """Answers what the client is waiting for with an error of this text."""
-    with contextlib.suppress(Exception):  # it may have gone
+    """Answers the pending call of the client with an error."""
+    with contextlib.suppress(Exception):  # the client may have disconnected
         tvm_server._ffi_api.ReturnException(connection.fileno(), text)
 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A temporary folder that is held by a lock; those of servers that were killed are taken away first."""
+    """A locked temporary folder; removes the folders of killed servers first."""
     for left in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -192,15 +192,15 @@ def _folder() -> Iterator[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Reads the command line and serves until it is killed."""
+    """Serves until the process is killed."""
     parser = argparse.ArgumentParser(prog="python -m tvm_mutate.server", description="Serve this machine as a device.")
     parser.add_argument("--listen", default=LOOPBACK, metavar="ADDRESS", help="default: 127.0.0.1, this machine only")
     parser.add_argument("--port", type=int, default=9091, help="the first port to try (0: any); default: 9091")
     parser.add_argument("--port-end", type=int, default=9199, help="where to stop trying; default: 9199")
     parser.add_argument("--tracker", metavar="HOST:PORT", help="TVM's tracker, python -m tvm.exec.rpc_tracker")
-    parser.add_argument("--key", default="", help="what the tracker knows the device by; servers may share one")
+    parser.add_argument("--key", default="", help="the name of the device at the tracker; servers may share a name")
     parser.add_argument("--announce", metavar="ADDRESS", help="this machine's address for clients of the tracker")
-    parser.add_argument("--longest", type=float, metavar="SECONDS", help="end any session after so long")
+    parser.add_argument("--longest", type=float, metavar="SECONDS", help="the time limit of every session")
     options = parser.parse_args(arguments)
     tracker = _address(parser, options.tracker)
     if tracker and not options.key:
