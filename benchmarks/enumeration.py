@@ -12,8 +12,8 @@ from typing import Any
 import click
 from measuring.output import begin, end, json_option, say, table
 
-from tvm_mutate.campaign import Specification
-from tvm_mutate.campaign.survey import all_site_counts, survey, variants
+from tvm_mutate.campaign import Specification, variants
+from tvm_mutate.campaign.survey import all_site_counts, survey
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot

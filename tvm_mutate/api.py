@@ -12,13 +12,16 @@ import tvm
 from tvm import relax, tirx
 from tvm.target import Target
 
-from tvm_mutate.campaign import Campaign, Specification
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.progress import Reporter
-from tvm_mutate.campaign.runner import LEAST_SECONDS
-from tvm_mutate.campaign.shard import take_shard
-from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.campaign.survey import check_specification, survey
+from tvm_mutate.campaign import (
+    LEAST_SECONDS,
+    Campaign,
+    Pair,
+    Reporter,
+    Specification,
+    prepare_subject,
+    take_shard,
+)
+from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Device, held_folder, parse_devices, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
@@ -224,7 +227,7 @@ def run_campaign(
             Path(output),
             workers=workers,
             least_seconds=timeout,
-            reporter=reporter,
+            reporter=reporter or Reporter(),
             memory=memory,
             iterate=None if iterate is None else Path(iterate),
             name_undefined=name_undefined,
@@ -253,7 +256,7 @@ def checked(specification: Specification) -> Specification:
     for slot in specification.slots:
         if slot not in known:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(known)}")
-    check_specification(specification)
+    specification.check()
     mutants = tuple(dict.fromkeys(str(catalogue.parse(text)) for text in specification.mutants))
     return replace(specification, mutants=mutants)
 

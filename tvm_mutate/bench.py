@@ -14,8 +14,7 @@ import click
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 from tvm_mutate.api import ZOO_INPUTS, check_devices
-from tvm_mutate.campaign import Campaign, Subject
-from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign import Campaign, Subject, prepare_subject
 from tvm_mutate.cli.console import publish, run_command
 from tvm_mutate.cli.options import (
     OPERATORS_HELP,

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 import tvm_mutate
-from tvm_mutate.campaign import Specification, Subject
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.runner import Campaign
+from tvm_mutate.campaign import Campaign, Specification, Subject, prepare_subject
 from tvm_mutate.device import parse_device
 
 NETWORK = """

@@ -17,10 +17,8 @@ import numpy as np
 import pytest
 
 from tests.rows_by_hand import without
-from tvm_mutate.campaign import Campaign, Specification, Subject
+from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, prepare_subject
 from tvm_mutate.campaign.pool import WorkerPool
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.runner import CANARIES
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UntrustedError, UsageError
 from tvm_mutate.results import MutantRow
@@ -198,7 +196,7 @@ def test_a_failed_canary_stops_the_campaign_before_any_mutant(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     wrong = (replace(CANARIES[0], mutant="canary.negate-output@main#*"), CANARIES[1])
-    monkeypatch.setattr("tvm_mutate.campaign.runner.CANARIES", wrong[:1])
+    monkeypatch.setattr("tvm_mutate.campaign.campaign.CANARIES", wrong[:1])
     with pytest.raises(UntrustedError, match="the no-op canary of network on llvm came out killed, not survived"):
         campaign(subject, tmp_path / "out", MUTANTS[0]).run()
     assert count_of_rows(tmp_path / "out" / "journal.sqlite") == 0

@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 
 from tests.rows_by_hand import mutant_row
-from tvm_mutate.campaign import Campaign, Specification, Subject
-from tvm_mutate.campaign.earlier import Earlier
-from tvm_mutate.campaign.journal import Journal
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.subject import Plan
-from tvm_mutate.campaign.survey import Survey
+from tvm_mutate.campaign import Campaign, Journal, Specification, Subject, Survey, prepare_subject
+from tvm_mutate.campaign.journal import EarlierCampaign
+from tvm_mutate.campaign.plan import Plan
 from tvm_mutate.device import Device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.results import MutantRow
@@ -41,33 +38,33 @@ def row(mutant: str, verdict: str | None = "killed", device: str = "llvm", **mor
     return mutant_row(device=device, id=mutant, verdict=verdict, **{"place_digest": "p", **more})
 
 
-def earlier(folder: Path, *rows: MutantRow, now: Plan | None = None) -> Earlier:
+def earlier(folder: Path, *rows: MutantRow, now: Plan | None = None) -> EarlierCampaign:
     plan = plan_of()
     journal = Journal(folder, plan.digest(), plan.mapping())
     for each in rows:
         journal.add(each)
     journal.close()
-    return Earlier(folder, now or plan)
+    return EarlierCampaign(folder, now or plan)
 
 
 def test_killed_and_equivalent_rows_of_an_unchanged_place_are_carried_and_marked(tmp_path: Path):
     rows = [row("a"), row("b", "equivalent"), row("c", "survived"), row("d", None), row("e", place_digest="old")]
     survey = Survey(tuple("abcdef"), {}, dict.fromkeys("abcdef", "p"))
-    carried = earlier(tmp_path / "out", *rows).carried(SUBJECT, DEVICE, survey)
+    carried = earlier(tmp_path / "out", *rows).reusable(SUBJECT, DEVICE, survey)
     assert carried == {"a": row("a", carried=True), "b": row("b", "equivalent", carried=True)}
 
 
 def test_rows_are_found_by_target_whatever_the_device_is_called(tmp_path: Path):
     found = earlier(tmp_path / "out", row("a", device="other"))
     survey = Survey(("a",), {}, {"a": "p"})
-    assert found.carried(SUBJECT, DEVICE, survey) == {}
-    assert found.carried(SUBJECT, Device("mine", "c"), survey)["a"].device == "mine"
+    assert found.reusable(SUBJECT, DEVICE, survey) == {}
+    assert found.reusable(SUBJECT, Device("mine", "c"), survey)["a"].device == "mine"
 
 
 def test_nothing_is_carried_for_other_inputs(tmp_path: Path):
     found = earlier(tmp_path / "out", row("a"))
     other = replace(SUBJECT, inputs_digest="others")
-    assert found.carried(other, DEVICE, Survey(("a",), {}, {"a": "p"})) == {}
+    assert found.reusable(other, DEVICE, Survey(("a",), {}, {"a": "p"})) == {}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +79,7 @@ def test_nothing_is_carried_for_other_inputs(tmp_path: Path):
 def test_a_campaign_that_judged_otherwise_is_an_obstacle_that_is_told(tmp_path: Path, now: dict, why: str):
     found = earlier(tmp_path / "out", row("a"), now=plan_of(**now))
     assert found.obstacle.startswith(why)
-    assert found.carried(SUBJECT, DEVICE, Survey(("a",), {}, {"a": "p"})) == {}
+    assert found.reusable(SUBJECT, DEVICE, Survey(("a",), {}, {"a": "p"})) == {}
 
 
 def evaluated(results) -> set[str]:

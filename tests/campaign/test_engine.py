@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from tests.rows_by_hand import mutant_row, without
-from tvm_mutate.campaign import Campaign, Specification, Subject
-from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
-from tvm_mutate.campaign.record import mark_duplicates
+from tvm_mutate.campaign import Campaign, Specification, Subject, Survey
+from tvm_mutate.campaign.mutant_rows import mark_duplicates
+from tvm_mutate.campaign.pool import Observer, WorkerDeathError
 from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, SurveyRequest
-from tvm_mutate.campaign.survey import Survey
+from tvm_mutate.campaign.work_order import Job
 from tvm_mutate.campaign.worker import Worker
 from tvm_mutate.device import parse_device
 from tvm_mutate.results import MutantRow

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.campaign.evaluators import WorkerEvaluators
-from tvm_mutate.campaign.recent import Recent
+from tvm_mutate.campaign.worker import Evaluators, LastUsed
 
 
 class Holding:
@@ -21,26 +20,26 @@ class Holding:
 
 def test_a_value_is_made_once_while_it_is_among_the_last_that_were_asked_for():
     made: list[str] = []
-    recent: Recent[str] = Recent(2)
+    recent: LastUsed[str] = LastUsed(2)
     for name in ("a", "b", "a", "c", "a", "b"):
-        recent.of(name, lambda name=name: made.append(name) or name)
+        recent.get(name, lambda name=name: made.append(name) or name)
     assert made == ["a", "b", "c", "b"]
 
 
 @given(st.lists(st.sampled_from("abcdef")), st.integers(1, 4))
 def test_the_last_few_that_were_asked_for_are_there_without_being_made_again(names: list[str], kept: int):
-    recent: Recent[str] = Recent(kept)
+    recent: LastUsed[str] = LastUsed(kept)
     for name in names:
-        assert recent.of(name, lambda name=name: name) == name
+        assert recent.get(name, lambda name=name: name) == name
     for name in list(dict.fromkeys(reversed(names)))[:kept]:
-        assert recent.of(name, lambda: "made again") == name
+        assert recent.get(name, lambda: "made again") == name
 
 
 def test_all_evaluators_rest_but_the_one_that_is_asked_for():
-    evaluators: WorkerEvaluators[Holding] = WorkerEvaluators(4)
-    first = evaluators.of("first", lambda: Holding("first"))
-    second = evaluators.of("second", lambda: Holding("second"))
-    assert evaluators.of("second", lambda: Holding("another")) is second
+    evaluators: Evaluators = Evaluators(4)
+    first = evaluators.get("first", lambda: Holding("first"))
+    second = evaluators.get("second", lambda: Holding("second"))
+    assert evaluators.get("second", lambda: Holding("another")) is second
     assert (first.rests, second.rests) == (2, 0)
     evaluators.rest()
     assert (first.rests, second.rests) == (3, 1)

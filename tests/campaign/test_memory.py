@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tvm_mutate.campaign.memory import CAMPAIGN_BYTES, WORKER_BYTES, format_size, golden_bytes, parse_size
+from tvm_mutate.campaign import golden_bytes, parse_size
+from tvm_mutate.campaign.plan import CAMPAIGN_BYTES, WORKER_BYTES, format_size
 from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
 

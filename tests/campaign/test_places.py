@@ -12,7 +12,7 @@ import pytest
 from tvm import relax
 from tvm.script import tirx as T  # noqa: N812
 
-from tvm_mutate.campaign.place import function_digest
+from tvm_mutate.campaign.function_digests import function_digest
 
 SURVEY = """
 import json, sys

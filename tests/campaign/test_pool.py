@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tvm_mutate.campaign.engine import Job, WorkerDeathError
-from tvm_mutate.campaign.pool import WorkerPool
+from tvm_mutate.campaign.pool import WorkerDeathError, WorkerPool
+from tvm_mutate.campaign.work_order import Job
 from tvm_mutate.errors import UsageError
 
 # Answers with its process id and the request; a request says what is to be done: ("die", file) dies unless the file is

@@ -7,7 +7,8 @@ import re
 
 from rich.console import Console
 
-from tvm_mutate.campaign.progress import LiveReporter, PlainReporter, QuietReporter, make_reporter, shortened
+from tvm_mutate.campaign import Reporter
+from tvm_mutate.campaign.progress import LiveReporter, PlainReporter, make_reporter, shortened
 
 
 def terminal(width: int = 120) -> tuple[Console, io.StringIO]:
@@ -67,7 +68,7 @@ def test_a_note_is_a_line_and_is_not_read_as_markup():
 def test_quiet_is_quiet_whatever_the_console():
     console, stream = terminal()
     reporter = make_reporter(True, console)
-    assert isinstance(reporter, QuietReporter)
+    assert isinstance(reporter, Reporter)
     steps(reporter)
     reporter.note("note")
     reporter.close()

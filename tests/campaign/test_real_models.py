@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.subject import Subject
+from tvm_mutate.campaign import Subject, prepare_subject
 
 from .conftest import campaign
 

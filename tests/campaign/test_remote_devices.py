@@ -14,8 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.rows_by_hand import without
-from tvm_mutate.campaign import Subject
-from tvm_mutate.campaign.progress import QuietReporter
+from tvm_mutate.campaign import Reporter, Subject
 from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError
 from tvm_mutate.results import DeviceRow, MutantRow
@@ -41,7 +40,7 @@ def judged(results, device: str = "board") -> dict[str, MutantRow]:
     return {row.id: without(row, apart) for row in rows}
 
 
-class AtStep(QuietReporter):
+class AtStep(Reporter):
     """Does something after so many mutants were judged."""
 
     def __init__(self, step: int, what: Callable[[], object]) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import tvm_ffi
 
-from tvm_mutate.campaign import Campaign, Specification
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.survey import check_specification, survey
+from tvm_mutate.campaign import Campaign, Specification, prepare_subject
+from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import parse_target
@@ -109,4 +108,4 @@ def test_a_campaign_of_pairs_applies_both_parts_and_gives_the_bits_of_the_full_r
 )
 def test_an_order_that_cannot_be_drawn_is_refused(order: int, sites: str, message: str):
     with pytest.raises(UsageError, match=message):
-        check_specification(Specification(sites=sites, order=order))
+        Specification(sites=sites, order=order).check()

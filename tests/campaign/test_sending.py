@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.campaign.engine import Job
-from tvm_mutate.campaign.pool import _SENT_AHEAD_BYTES, WorkerPool
-from tvm_mutate.campaign.record import Baseline
+from tvm_mutate.campaign import Pair, Subject
+from tvm_mutate.campaign.mutant_rows import Baseline
+from tvm_mutate.campaign.pool import _SENT_AHEAD_BYTES, RequestReader, RequestWriter, WorkerPool
 from tvm_mutate.campaign.requests import MutantRequest
-from tvm_mutate.campaign.sending import RequestReader, RequestWriter
-from tvm_mutate.campaign.subject import Pair, Subject
+from tvm_mutate.campaign.work_order import Job
 from tvm_mutate.device import Device
 
 INPUTS = 50_000
@@ -23,7 +22,7 @@ LLVM = Device("llvm", "llvm")
 READING = """
 import os, pathlib, sys
 from multiprocessing.connection import Connection
-from tvm_mutate.campaign.sending import RequestReader
+from tvm_mutate.campaign.pool import RequestReader
 connection, reader = Connection(int(sys.argv[1])), RequestReader()
 while True:
     try:
@@ -56,23 +55,23 @@ def test_what_is_read_is_what_was_written_whatever_is_kept_back_and_whoever_dies
     writer, reader = RequestWriter(), RequestReader()
     for number, (name, event) in enumerate(events):
         request = request_of(pairs[name], str(number))
-        written = writer.write(request)
+        content = writer.write(request)
         if event == "keep back":
             continue
         if event == "die":
             writer, reader = RequestWriter(), RequestReader()
-            written = writer.write(request)
-        writer.sent(written)
-        assert reader.read(written.content) == request
+            content = writer.write(request)
+        writer.sent()
+        assert reader.read(content) == request
 
 
 def test_only_the_first_request_of_a_pair_grows_with_the_inputs():
     pair = made("network", INPUTS)
     writer = RequestWriter()
     first = writer.write(request_of(pair, "first"))
-    assert len(first.content) > INPUTS
-    writer.sent(first)
-    assert len(writer.write(request_of(pair, "second")).content) < 1000 < _SENT_AHEAD_BYTES
+    assert len(first) > INPUTS
+    writer.sent()
+    assert len(writer.write(request_of(pair, "second"))) < 1000 < _SENT_AHEAD_BYTES
 
 
 def test_two_requests_of_a_pair_are_read_with_one_baseline():
@@ -80,9 +79,9 @@ def test_two_requests_of_a_pair_are_read_with_one_baseline():
     writer, reader = RequestWriter(), RequestReader()
     baselines = []
     for mutant in ("first", "second"):
-        written = writer.write(request_of(pair, mutant))
-        writer.sent(written)
-        baselines.append(reader.read(written.content).baseline)
+        content = writer.write(request_of(pair, mutant))
+        writer.sent()
+        baselines.append(reader.read(content).baseline)
     assert baselines[0] is baselines[1]
 
 

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.campaign.shard import parse_shard, take_shard
-from tvm_mutate.campaign.subject import Pair
-from tvm_mutate.campaign.survey import Survey
+from tvm_mutate.campaign import Pair, Survey, parse_shard, take_shard
 from tvm_mutate.errors import UsageError
 
 MUTANTS = st.lists(st.integers(0, 30).map("m{}".format), unique=True, max_size=20)

@@ -7,8 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_mutate.campaign.engine import Job
-from tvm_mutate.campaign.work_order import WorkOrder
+from tvm_mutate.campaign.work_order import Job, WorkOrder
 
 
 def order_of(workers: int, *groups: tuple[str, str, int]) -> WorkOrder:
@@ -82,10 +81,10 @@ def test_what_is_done_sooner_than_a_model_is_loaded_is_left_to_the_worker_that_h
     (first,) = [order.take(0)]
     assert first is not None
     for seconds in (10.0, 0.5):
-        order.took(first, seconds)
+        order.note_time(first, seconds)
     taken(order, 1)
     assert order.take(1) is None
-    order.took(first, 60.0)
+    order.note_time(first, 60.0)
     assert order.take(1) is not None
 
 

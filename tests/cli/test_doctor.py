@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tvm.target import codegen
 
-from tvm_mutate.campaign.trust import CANARIES, Canary
+from tvm_mutate.campaign import CANARIES, Canary
 from tvm_mutate.cli import doctor as module
 from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.kernels import parse_target
@@ -60,7 +60,7 @@ def test_a_target_for_which_tvm_has_no_code_generator_is_a_row(process: Tool):
 
 def test_a_wrong_canary_is_told_and_is_exit_code_three(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     wrong = (Canary("no-op", CANARIES[0].mutant, "killed"), CANARIES[1])
-    monkeypatch.setattr("tvm_mutate.campaign.runner.CANARIES", wrong)
+    monkeypatch.setattr("tvm_mutate.campaign.campaign.CANARIES", wrong)
     ended = tool("doctor", "--target", "llvm", "--quiet")
     assert ended.code == 3
     assert "FAILED: the no-op canary of alexnet on llvm came out survived, not killed" in rows_of(ended)[0][3]

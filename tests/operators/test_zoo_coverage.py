@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import tvm
 
-from tvm_mutate.campaign import Specification
-from tvm_mutate.campaign.survey import Survey, survey
+from tvm_mutate.campaign import Specification, Survey
+from tvm_mutate.campaign.survey import survey
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.model.zoo import ZOO_NAMES

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.campaign import Specification
-from tvm_mutate.campaign.survey import all_site_counts, variants
+from tvm_mutate.campaign import Specification, variants
+from tvm_mutate.campaign.survey import all_site_counts
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Mutation, Sites, Slot, TirRule

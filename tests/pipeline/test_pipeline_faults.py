@@ -14,7 +14,7 @@ from tvm.script import from_source
 from tvm.tirx import compilation_pipeline
 
 from tvm_mutate.campaign import Specification
-from tvm_mutate.campaign.place import Places
+from tvm_mutate.campaign.function_digests import FunctionDigests
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import generate, generated_text, parse_target
@@ -212,7 +212,7 @@ def test_a_fault_in_the_pass_list_is_no_pass():
 
 
 def test_the_place_of_a_fault_is_all_that_its_pipeline_is_run_on():
-    places = Places(stages(), CATALOGUE)
+    places = FunctionDigests(stages(), CATALOGUE)
     digests = {
         places.digest(CATALOGUE.parse(mutant))
         for mutant in (

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies
-from tvm_mutate.campaign.undefined import with_behaviours
+from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies, with_behaviours
 from tvm_mutate.results import AbsentRow, MutantRow, Results, UndefinedRow
 
 GOLDEN = [0, 1, 2, 3]

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from tvm_mutate.campaign.record import Baseline, lost_row, mutant_row
-from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign import Pair
+from tvm_mutate.campaign.mutant_rows import Baseline, lost_row, mutant_row
 from tvm_mutate.device import Ending, EndingKind
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate import RUNNING, Evaluation

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rows_by_hand import mutant_row
-from tvm_mutate.campaign import Campaign, Specification, Subject
-from tvm_mutate.campaign.preparation import prepare_subject
-from tvm_mutate.campaign.record import Baseline
-from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign import Campaign, Pair, Specification, Subject, prepare_subject
+from tvm_mutate.campaign.mutant_rows import Baseline
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import parse_target

@@ -1,25 +1,48 @@
 """Campaigns: a plan of mutants × devices × inputs, and its journal."""
 
+from tvm_mutate.campaign.campaign import CANARIES, LEAST_SECONDS, Campaign, Canary, Study
+from tvm_mutate.campaign.discrepancies import NAMED
 from tvm_mutate.campaign.journal import Journal
-from tvm_mutate.campaign.progress import make_reporter
+from tvm_mutate.campaign.plan import (
+    SAMPLE,
+    Pair,
+    Specification,
+    Subject,
+    check_order,
+    check_sites,
+    golden_bytes,
+    parse_shard,
+    parse_size,
+    prepare_subject,
+)
+from tvm_mutate.campaign.progress import Reporter, make_reporter
 from tvm_mutate.campaign.requests import MutantRequest
-from tvm_mutate.campaign.runner import CANARIES, Campaign, Study
-from tvm_mutate.campaign.subject import Specification, Subject
-from tvm_mutate.campaign.survey import Survey, variants
+from tvm_mutate.campaign.survey import Survey, take_shard, variants
 from tvm_mutate.campaign.worker import Worker
-from tvm_mutate.results import Results
 
 __all__ = [
     "CANARIES",
+    "LEAST_SECONDS",
+    "NAMED",
+    "SAMPLE",
     "Campaign",
+    "Canary",
     "Journal",
     "MutantRequest",
-    "Results",
+    "Pair",
+    "Reporter",
     "Specification",
     "Study",
     "Subject",
     "Survey",
     "Worker",
+    "check_order",
+    "check_sites",
+    "golden_bytes",
     "make_reporter",
+    "parse_shard",
+    "parse_size",
+    "prepare_subject",
+    "take_shard",
     "variants",
 ]

@@ -1,25 +1,34 @@
-"""What differs between devices: unmutated builds among themselves, and mutants beyond that."""
+"""Differences between devices: of unmutated builds and of mutants, and whether they come from undefined behaviour."""
 
 from __future__ import annotations
 
 import itertools
+import platform
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from tvm_mutate.oracle import absolute_differences, compare, device_disagreement
-from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow
+from tvm_mutate.campaign.plan import Subject
+from tvm_mutate.campaign.requests import UndefinedRequest
+from tvm_mutate.device import Device
+from tvm_mutate.kernels import parse_target
+from tvm_mutate.oracle import Behaviour, Verdict, absolute_differences, compare, device_disagreement
+from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, UndefinedRow
 
-Scores = Callable[[MutantRow], np.ndarray | None]
+ModelAndMutant = tuple[str, str]
+NAMED = ("discrepant", "all", "none")
+_PLAIN_LLVM = Device("llvm", "llvm")
 
 
 @dataclass(frozen=True)
 class Unmutated:
-    """What the unmutated build of one model gives on one device.
+    """The outputs of the unmutated build of one model on one device.
 
-    ``scores`` has shape [inputs, classes]; None where only ``labels`` are known. ``noise_floor`` is the largest
+    ``scores`` has shape [inputs, classes], or is None if only ``labels`` are known. ``noise_floor`` is the largest
     absolute difference between two runs.
     """
 
@@ -31,13 +40,8 @@ class Unmutated:
 UnmutatedBuilds = Mapping[tuple[str, str], Unmutated]  # by model and device
 
 
-def no_scores(_row: MutantRow) -> np.ndarray | None:
-    """The scores of a mutant's row where none are kept."""
-    return None
-
-
 def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[AgreementRow]:
-    """For each model and each two devices: how far the unmutated builds agree, in labels, in bits and in size."""
+    """A row for each model and each two devices: how far labels, bits and scores of the unmutated builds agree."""
     models = list(dict.fromkeys(model for model, _ in builds))
     return [
         _agreement(model, (first, second), builds[model, first], builds[model, second])
@@ -64,7 +68,7 @@ def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: U
 
 
 def floor_between(first: Unmutated, second: Unmutated) -> float | None:
-    """The largest absolute difference that needs no fault: that of the unmutated builds, and the noise of both."""
+    """The largest absolute difference without a fault: between the unmutated builds, plus the noise of both."""
     if first.scores is None or second.scores is None:
         return None
     difference = _largest_by_input(first.scores, second.scores)
@@ -72,14 +76,14 @@ def floor_between(first: Unmutated, second: Unmutated) -> float | None:
 
 
 def find_discrepancies(
-    rows: Iterable[MutantRow], builds: UnmutatedBuilds, devices: Sequence[str], scores_of: Scores = no_scores
+    rows: Iterable[MutantRow],
+    builds: UnmutatedBuilds,
+    devices: Sequence[str],
+    scores_of: Callable[[MutantRow], np.ndarray | None] = lambda _row: None,
 ) -> list[DiscrepancyRow]:
-    """For each mutant and each two devices that have it and the unmutated build: how far labels and scores differ.
+    """A row for each mutant and each two devices that have the mutant and the unmutated build.
 
-    ``share`` is that of the inputs whose labels differ; ``unmutated_share`` the same of the unmutated builds, and
-    ``beyond_share`` the part of ``share`` on which the unmutated builds agree. ``beyond_floor`` is the number of
-    inputs with a score that differs by more than ``floor``. A mutant that did not complete on one of the two has the
-    share None, and the outcomes are told. ``scores_of`` gives the scores of a row, or None where they are not known.
+    ``scores_of`` gives the scores ``[inputs, classes]`` of a mutant's row, or None if they are unknown.
     """
     by_mutant: dict[tuple[str, str], dict[str, MutantRow]] = {}
     for row in rows:
@@ -97,12 +101,15 @@ def find_discrepancies(
 
 
 def _discrepancy(
-    rows: tuple[MutantRow, MutantRow], builds: tuple[Unmutated, Unmutated], floor: float | None, scores_of: Scores
+    rows: tuple[MutantRow, MutantRow],
+    builds: tuple[Unmutated, Unmutated],
+    floor: float | None,
+    scores_of: Callable[[MutantRow], np.ndarray | None],
 ) -> DiscrepancyRow:
     first, second = rows
     figures: dict[str, Any] = dict.fromkeys(("share", "beyond_share", "max_abs_diff", "beyond_floor"))
     if first.labels is not None and second.labels is not None:
-        # A mutant may have been stopped earlier on one of the two.
+        # The run over the inputs may have stopped earlier on one of the two devices.
         shared = min(len(first.labels), len(second.labels))
         labels = [np.asarray(each[:shared]) for each in (first.labels, second.labels)]
         golden = [np.asarray(build.labels)[:shared] for build in builds]
@@ -128,5 +135,59 @@ def _discrepancy(
 
 
 def _largest_by_input(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The largest absolute difference of each input's scores; infinite where one is NaN or infinite, the other not."""
+    """The largest absolute difference of the scores of each input; infinite if only one score is NaN or infinite."""
     return absolute_differences(first, second).max(axis=1, initial=0.0)
+
+
+def undefined_requests(
+    examined: str,
+    rows: Iterable[MutantRow],
+    discrepancies: Iterable[DiscrepancyRow],
+    subjects: Sequence[Subject],
+    devices: Sequence[Device],
+) -> list[UndefinedRequest]:
+    """One request for each mutant that differs between devices (``discrepant``), for ``all`` or for ``none``.
+
+    A request is for the first device of the mutant whose code runs on this machine's processor, else for plain
+    ``llvm``. A mutant that is equivalent on all its devices needs no request.
+    """
+    on: defaultdict[ModelAndMutant, list[MutantRow]] = defaultdict(list)
+    for row in rows:
+        on[row.model, row.id].append(row)
+    discrepant = {(row.model, row.id) for row in discrepancies if row.is_discrepant}
+    wanted = {"discrepant": discrepant, "all": {*on}, "none": set()}[examined]
+    by_name = {subject.name: subject for subject in subjects}
+    requests = []
+    for (model, mutant), found in on.items():
+        if (model, mutant) in wanted and any(row.rung and row.verdict is not Verdict.EQUIVALENT for row in found):
+            here = {row.device for row in found}
+            device = next((each for each in devices if each.name in here and _runs_here(each)), _PLAIN_LLVM)
+            requests.append(UndefinedRequest(by_name[model], device, mutant))
+    return requests
+
+
+def with_behaviours(
+    discrepancies: Iterable[DiscrepancyRow], rows: Iterable[MutantRow], examined: Mapping[ModelAndMutant, UndefinedRow]
+) -> list[DiscrepancyRow]:
+    """The discrepancies with the behaviour of each discrepant mutant: defined, undefined or unknown.
+
+    A red zone that was hit during the evaluation on any device makes the behaviour undefined, too.
+    """
+    seen = {(row.model, row.id) for row in rows if row.undefined}
+
+    def behaviour_of(row: DiscrepancyRow) -> Behaviour | None:
+        place = (row.model, row.id)
+        if not row.is_discrepant:
+            return None
+        if place in seen:
+            return Behaviour.UNDEFINED
+        return examined[place].behaviour if place in examined else Behaviour.UNKNOWN
+
+    return [msgspec.structs.replace(row, behaviour=behaviour_of(row)) for row in discrepancies]
+
+
+def _runs_here(device: Device) -> bool:
+    if not device.is_processor:
+        return False
+    triple = str(parse_target(device.target).attrs.get("mtriple", ""))
+    return not triple or triple.partition("-")[0] == platform.machine()

@@ -1,4 +1,4 @@
-"""The journal of a campaign: an SQLite file with the plan, written first, and outcomes as they come; it resumes."""
+"""The journal of a campaign: an SQLite file from which the campaign resumes, and a later campaign reuses verdicts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -15,12 +16,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tvm_mutate.device import held_folder
+from tvm_mutate.campaign.plan import Plan, Subject
+from tvm_mutate.campaign.survey import Survey
+from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import UsageError
+from tvm_mutate.oracle import Verdict, parse_oracle
 from tvm_mutate.results import JournalFile, MutantRow, UndefinedRow
 from tvm_mutate.results.journal import why
 
 FILE_NAME = "journal.sqlite"
+# A new campaign evaluates survivors again, because the user works on survivors, and mutants without a verdict.
+_REUSED_VERDICTS = (Verdict.KILLED, Verdict.EQUIVALENT)
+_JUDGED_BY = ("oracle", "until", "precision")
 _TABLES = {
     "campaign": "digest TEXT NOT NULL, plan TEXT NOT NULL",
     "planned": "model TEXT NOT NULL, device TEXT NOT NULL, mutants TEXT NOT NULL, PRIMARY KEY (model, device)",
@@ -32,10 +39,10 @@ _TABLES = {
 
 
 class Journal(JournalFile):
-    """The journal of a campaign in an output folder: the plan, written first, and the outcomes as they come.
+    """The journal of a campaign in an output folder: the plan, written first, and every row as soon as it exists.
 
-    ``plan`` is what the campaign was asked to do, as JSON can hold it; ``digest`` tells campaigns apart. ``row_type``
-    is the type of the outcomes. Raises UsageError as a JournalFile does, and if the folder holds another campaign.
+    ``plan`` holds JSON values; ``digest`` tells campaigns apart. ``row_type`` is the type of the rows. Raises
+    UsageError as a JournalFile does, and if the folder holds another campaign.
     """
 
     def __init__(self, folder: Path, digest: str, plan: dict[str, Any], row_type: type[Any] = MutantRow) -> None:
@@ -52,9 +59,9 @@ class Journal(JournalFile):
             )
 
     def add_planned(self, model: str, device: str, mutants: Sequence[str]) -> None:
-        """Writes which mutants a pair has, in order, before the first of them is evaluated.
+        """Writes the mutants of a pair, in order, before the evaluation of the first.
 
-        Raises UsageError where the journal has others for the pair: then rows of two campaigns would be mixed.
+        Raises UsageError if the journal has other mutants for the pair, so that rows of two campaigns never mix.
         """
         found = self.read("SELECT mutants FROM planned WHERE model = ? AND device = ?", model, device)
         if not found:
@@ -70,12 +77,12 @@ class Journal(JournalFile):
             )
 
     def add(self, row: Any) -> None:
-        """Writes the row of one mutant on one device; the row survives the end of this process in any way."""
+        """Writes the row of one mutant on one device; the row survives any end of this process."""
         text = msgspec.json.encode(row).decode()
         self.write("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", row.model, row.device, row.id, text)
 
     def rows(self) -> list[Any]:
-        """All rows written so far; raises UsageError for rows that this version does not read."""
+        """All rows written so far; raises UsageError for rows of another version."""
         try:
             return [msgspec.json.decode(row, type=self._row_type) for (row,) in self.read("SELECT row FROM outcome")]
         except msgspec.MsgspecError as error:
@@ -85,36 +92,36 @@ class Journal(JournalFile):
             ) from None
 
     def add_scores(self, digest: str, scores: np.ndarray) -> None:
-        """Keeps the scores of a mutant under the digest in its row, to compare devices."""
+        """Stores the scores of a mutant under the digest in its row, to compare devices."""
         buffer = io.BytesIO()
         np.save(buffer, scores)
         self.write("INSERT OR IGNORE INTO scores VALUES (?, ?)", digest, buffer.getvalue())
 
     def scores(self, digest: str) -> np.ndarray | None:
-        """The scores under a digest, None if there are none."""
+        """The scores under a digest, or None."""
         found = self.read("SELECT content FROM scores WHERE digest = ?", digest)
         return np.load(io.BytesIO(found[0][0])) if found else None
 
     def add_examined(self, row: UndefinedRow) -> None:
-        """Writes what was found of the accesses of one mutant."""
+        """Writes the row of the accesses of one mutant."""
         text = msgspec.json.encode(row).decode()
         self.write("INSERT OR REPLACE INTO examined VALUES (?, ?, ?)", row.model, row.id, text)
 
     def examined(self) -> dict[tuple[str, str], UndefinedRow]:
-        """All that was found of accesses so far, by model and mutant."""
+        """All rows of accesses so far, by model and mutant."""
         found = self.read("SELECT model, mutant, row FROM examined")
         return {(model, mutant): msgspec.json.decode(row, type=UndefinedRow) for model, mutant, row in found}
 
     def discard_unused(self) -> None:
-        """Discards a new journal without rows, so that the corrected command is not taken for another campaign."""
+        """Discards a new journal without rows, so that a corrected command can use the folder."""
         if self.read("SELECT count(*) FROM outcome") == [(0,)]:
             self.discard()
 
 
 def read_journal(folder: Path) -> tuple[dict[str, Any], list[MutantRow]]:
-    """The plan and the rows of the campaign in an output folder, which is left as it is.
+    """The plan and the rows of the campaign in an output folder; raises UsageError if they cannot be read.
 
-    Read from a copy: reading it in place would write beside it. Raises UsageError where there is none that can be read.
+    Reads a copy, because SQLite would write beside the file that it reads.
     """
     try:
         with held_folder("journal") as copy:
@@ -131,3 +138,52 @@ def read_journal(folder: Path) -> tuple[dict[str, Any], list[MutantRow]]:
     except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
         raise UsageError(f"{folder} holds no journal of a campaign that can be read ({why(error)})") from None
     return mapping, rows
+
+
+class EarlierCampaign:
+    """The verdicts of an earlier campaign, from the journal in its output folder; raises UsageError.
+
+    ``obstacle`` says why the campaign of ``plan`` can reuse none of them; it is empty otherwise.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder = folder
+        earlier, rows = read_journal(folder)
+        self.obstacle = _obstacle(earlier, plan)
+        self._inputs = {subject["name"]: subject["inputs_digest"] for subject in earlier["subjects"]}
+        self._compiled = {name: tuple(rest) for name, *rest in earlier["devices"]}
+        self._rows: dict[tuple[str, tuple[str, ...]], list[MutantRow]] = defaultdict(list)
+        for row in rows:
+            if row.verdict in _REUSED_VERDICTS and row.place_digest:
+                self._rows[row.model, self._compiled[row.device]].append(row)
+
+    def reusable(self, subject: Subject, device: Device, survey: Survey) -> dict[str, MutantRow]:
+        """The rows, by mutant id and marked as carried over, that still hold for the subject on the device.
+
+        A row holds if inputs and device are equal except for the device's name, and if the functions that the mutant
+        changes are structurally equal.
+        """
+        if self.obstacle or self._inputs.get(subject.name) != subject.inputs_digest:
+            return {}
+        return {
+            row.id: msgspec.structs.replace(row, device=device.name, carried=True)
+            for row in self._rows[subject.name, device.identity()[1:]]
+            if survey.places.get(row.id) == row.place_digest
+        }
+
+
+def _obstacle(earlier: dict[str, Any], plan: Plan) -> str:
+    for name in sorted({*plan.versions, *earlier["versions"]}):
+        before, now = earlier["versions"].get(name), plan.versions.get(name)
+        if before != now:
+            return f"it had {name} {before}, and this is {now}"
+    specification = plan.mapping()["specification"]
+    for name in _JUDGED_BY:
+        before, now = earlier["specification"].get(name), specification[name]
+        if _canonical(name, before) != _canonical(name, now):
+            return f"it had --{name} {before}, and this has {now}"
+    return ""
+
+
+def _canonical(name: str, value: Any) -> Any:
+    return str(parse_oracle(value)) if name == "oracle" else value

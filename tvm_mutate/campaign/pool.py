@@ -1,67 +1,97 @@
-"""The workers of a campaign as processes of this machine: jobs go out, futures get the answers."""
+"""The worker processes of a campaign: the pool sends jobs, and futures get the answers."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import pickle
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol
 
-from tvm_mutate.campaign.engine import Job, Observer, WorkerDeathError
-from tvm_mutate.campaign.sending import RequestWriter
-from tvm_mutate.campaign.work_order import WorkOrder
+from tvm_mutate.campaign.mutant_rows import Baseline
+from tvm_mutate.campaign.plan import Subject
+from tvm_mutate.campaign.work_order import Job, WorkOrder
 from tvm_mutate.device import held_folder
+from tvm_mutate.errors import MutateError
 
-# One thread a worker: forked children cannot use a thread pool of their parent, and workers share the cores.
+# One thread per worker: forked children cannot use a thread pool of their parent, and workers share the cores.
 _ENVIRONMENT = {
     "TVM_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    # Large pages for the heap: most of the time of a fork is copying page tables. One heap for all threads: no two of
-    # them work at a time.
+    # Large pages for the heap, because a fork spends most of its time on copying page tables. One heap for all threads,
+    # of which only one runs at a time.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1",
-    # Objects of Python lie in that heap, too: 9 ms instead of 15 for an empty child.
+    # Python objects use the same heap: an empty child takes 9 ms instead of 15.
     "PYTHONMALLOC": "malloc",
 }
 _ATTEMPTS = 2
-# A request that is sent to a busy worker must fit into the socket's buffer: if it did not, worker and pool could wait
-# for each other, each to be read by the other.
+# A request to a busy worker must fit into the socket's buffer. Otherwise worker and pool could wait for each other,
+# both blocked in a write.
 _SENT_AHEAD_BYTES = 32 * 1024
-# A worker finds every module where this process does: in a folder with our sources that may be another tvm_mutate.
+# A worker finds every module where this process does: the working folder may hold another tvm_mutate.
 _SAME_MODULES = "import sys; sys.path[:] = {path!r}\n"
-# Not `-m`: the module would be loaded twice, and its requests be of other classes than ours. Ctrl-C reaches workers
-# too, and is the campaign's business, from the first moment on.
+# `-m` would load the module twice, with classes of requests that differ from ours. Ctrl-C reaches the workers, too, but
+# only the campaign handles the signal.
 WORKER_PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "from tvm_mutate.campaign.worker import main; main(int(sys.argv[1]))"
 )
+# Many requests share these objects, which have an entry for every input: a worker gets each object once.
+_SHARED = (Subject, Baseline)
+
+
+class WorkerDeathError(MutateError):
+    """A worker process died twice over one request."""
+
+
+# Called with the number of a worker and its current request, or None for an idle worker.
+Observer = Callable[[int, Any], None]
+
+
+class Engine(AbstractContextManager["Engine"], Protocol):
+    """Answers requests; has the shape of an executor of ``concurrent.futures``.
+
+    The future of a job gets the result of ``request.answer(worker)`` or its exception, and a WorkerDeathError if the
+    worker itself died over the request. Workers keep lowered models between requests: an engine best sends jobs of one
+    ``pair`` and ``group`` to one worker.
+    """
+
+    def submit(self, jobs: Iterable[Job]) -> list[Future[Any]]:
+        """The futures of the jobs, in order; all jobs come at once, so that the engine can order them."""
+        ...
+
+
+EngineFactory = Callable[[Observer], Engine]
 
 
 @dataclass
 class _Process:
     connection: Connection
     process: subprocess.Popen[bytes]
-    writer: RequestWriter = field(default_factory=RequestWriter)
+    writer: RequestWriter
     jobs: deque[Job] = field(default_factory=deque)  # sent and not answered, oldest first
-    since: float = 0.0  # when the oldest was begun
+    since: float = 0.0  # start of the oldest job
 
 
 class WorkerPool:
-    """An engine of ``count`` worker processes; a context manager, which ends them.
+    """An engine of ``count`` worker processes; leaving the context ends them.
 
-    A worker has its next request at hand while it is at one, so that it never waits for what the campaign does with an
-    answer. When a worker dies, the request that it was at is tried once more, in a new process; over a second death its
-    future gets a WorkerDeathError. The request at hand goes back unharmed. ``program`` is the Python text that a worker
-    runs; it finds the descriptor of its connection in ``sys.argv[1]``, and reads requests with a RequestReader.
+    A busy worker already has its next request, so that it never waits for the campaign to handle an answer. If a worker
+    dies, a new process tries the current request once more; after a second death the future gets a WorkerDeathError.
+    The next request goes back into the queue. ``program`` is the Python text that a worker runs: it finds the
+    descriptor of its connection in ``sys.argv[1]`` and reads requests with a RequestReader.
     """
 
     def __init__(self, count: int, observer: Observer | None = None, program: str = WORKER_PROGRAM) -> None:
@@ -76,22 +106,22 @@ class WorkerPool:
         self._closing = False
         self._exit = contextlib.ExitStack()
         self._failure: BaseException | None = None
-        self._heard, self._alarm = Pipe(duplex=False)
+        self._wake_receiver, self._wake_sender = Pipe(duplex=False)
         self._thread = threading.Thread(target=self._serve, name="worker pool", daemon=True)
 
     def __enter__(self) -> WorkerPool:
         self._temporary = self._exit.enter_context(held_folder("workers"))
-        # By this thread, which outlives them: the kernel kills a worker with the thread that started it.
+        # This thread starts the workers, because the kernel kills a worker together with the thread that started it.
         self._processes = [self._start() for _ in range(self._count)]
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing = True
-        self._kill()  # first, which frees the thread where it is sending
-        self._alarm.send_bytes(b"!")
+        self._kill()  # frees the pool's thread if it is blocked in a write
+        self._wake_sender.send_bytes(b"!")
         self._thread.join()
-        self._kill()  # and what it started meanwhile
+        self._kill()  # workers that the thread started meanwhile
         for each in self._processes:
             each.connection.close()
         for job in self._unanswered():
@@ -99,17 +129,17 @@ class WorkerPool:
         self._exit.close()
 
     def submit(self, jobs: Iterable[Job]) -> list[Future[Any]]:
-        """The futures of the jobs, in order; refusals of a worker are their exceptions."""
+        """The futures of the jobs, in order; an error of a worker becomes the exception of the future."""
         new = list(jobs)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             self._new += new
-            self._alarm.send_bytes(b"!")
+            self._wake_sender.send_bytes(b"!")
         return [job.future for job in new]
 
     def process_ids(self) -> list[int]:
-        """The ids of the worker processes that are there now."""
+        """The ids of the current worker processes."""
         return [each.process.pid for each in self._processes]
 
     def _kill(self) -> None:
@@ -124,24 +154,24 @@ class WorkerPool:
         return sent + list(self._order.drain()) + new
 
     def _serve(self) -> None:
-        """What the pool's thread does until the pool closes."""
+        """The loop of the pool's thread, until the pool closes."""
         try:
             while not self._closing:
-                self._hand_out()
+                self._send_jobs()
                 busy = {each.connection: worker for worker, each in enumerate(self._processes) if each.jobs}
-                for connection in wait([self._heard, *busy]):
-                    if connection is self._heard:
-                        self._heard.recv_bytes()
+                for connection in wait([self._wake_receiver, *busy]):
+                    if connection is self._wake_receiver:
+                        self._wake_receiver.recv_bytes()
                     elif not self._closing:
                         self._receive(busy[connection])  # type: ignore[index]
-        except BaseException as error:  # an error of ours: the campaign must hear of it, and not wait for ever
+        except BaseException as error:  # an error of the pool itself: the campaign gets it instead of waiting for ever
             with self._lock:
                 self._failure = error
             for job in self._unanswered():
                 if not job.future.done():
                     job.future.set_exception(error)
 
-    def _hand_out(self) -> None:
+    def _send_jobs(self) -> None:
         with self._lock:
             new, self._new = self._new, []
         for job in new:
@@ -155,21 +185,21 @@ class WorkerPool:
 
     def _send(self, worker: int, job: Job) -> None:
         if not job.future.running() and not job.future.set_running_or_notify_cancel():
-            return  # it was cancelled
+            return  # the future was cancelled
         each = self._processes[worker]
-        written = each.writer.write(job.request)
-        if each.jobs and len(written.content) > _SENT_AHEAD_BYTES:
+        content = each.writer.write(job.request)
+        if each.jobs and len(content) > _SENT_AHEAD_BYTES:
             self._order.add(job, first=True)
             return
-        each.writer.sent(written)
+        each.writer.sent()
         each.jobs.append(job)
         if len(each.jobs) == 1:
             self._begin(worker)
-        with contextlib.suppress(OSError):  # a worker that has died is found out where its answers are read
-            each.connection.send_bytes(written.content)
+        with contextlib.suppress(OSError):  # `_receive` notices a dead worker
+            each.connection.send_bytes(content)
 
     def _begin(self, worker: int) -> None:
-        """Notes that a worker is at the oldest of its jobs now, or at none."""
+        """Notes that a worker begins the oldest of its jobs, or is idle."""
         each = self._processes[worker]
         each.since = time.monotonic()
         self._observer(worker, each.jobs[0].request if each.jobs else None)
@@ -179,10 +209,10 @@ class WorkerPool:
         try:
             kind, answer = each.connection.recv()
         except (EOFError, OSError):
-            self._bury(worker)
+            self._replace(worker)
             return
         job = each.jobs.popleft()
-        self._order.took(job, time.monotonic() - each.since)
+        self._order.note_time(job, time.monotonic() - each.since)
         self._attempts.pop(job, None)
         self._begin(worker)
         if kind == "refusal":
@@ -190,8 +220,8 @@ class WorkerPool:
         else:
             job.future.set_result(answer)
 
-    def _bury(self, worker: int) -> None:
-        """Puts a new process in the place of a dead one; the job that it was at is to blame, the next one is not."""
+    def _replace(self, worker: int) -> None:
+        """Replaces a dead worker; its current job counts as the cause, its next job does not."""
         each = self._processes[worker]
         each.process.kill()
         code = each.process.wait()
@@ -200,14 +230,14 @@ class WorkerPool:
             return
         self._processes[worker] = self._start()
         self._order.forget(worker)
-        culprit, *others = each.jobs
+        current, *others = each.jobs
         for job in reversed(others):
             self._order.add(job, first=True)
-        self._attempts[culprit] = self._attempts.get(culprit, 0) + 1
-        if self._attempts[culprit] < _ATTEMPTS:
-            self._order.add(culprit, first=True)
+        self._attempts[current] = self._attempts.get(current, 0) + 1
+        if self._attempts[current] < _ATTEMPTS:
+            self._order.add(current, first=True)
         else:
-            culprit.future.set_exception(WorkerDeathError(f"the worker process died with exit code {code}"))
+            current.future.set_exception(WorkerDeathError(f"the worker process died with exit code {code}"))
         self._begin(worker)
 
     def _start(self) -> _Process:
@@ -216,9 +246,72 @@ class WorkerPool:
         process = subprocess.Popen(
             [sys.executable, "-c", f"{_SAME_MODULES.format(path=sys.path)}{self._program}", str(descriptor)],
             pass_fds=[descriptor],
-            # Whatever a killed worker, its children and their compilers leave behind goes with the pool's folder.
+            # Files of a killed worker, its children and their compilers are deleted with the pool's folder.
             env={**os.environ, **_ENVIRONMENT, "TMPDIR": str(self._temporary)},
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
-        return _Process(ours, process)
+        return _Process(ours, process, RequestWriter())
+
+
+class RequestWriter:
+    """Writes requests for one worker process, which reads them in the order in which they are sent."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, Any] = {}  # by id(), which stays unique while this dict keeps the objects
+        self._written: dict[int, Any] = {}
+
+    def write(self, request: Any) -> bytes:
+        """The request as bytes; if the caller sends them, the caller calls :meth:`sent`."""
+        buffer = io.BytesIO()
+        pickler = _Pickler(buffer, self._sent)
+        pickler.dump(request)
+        self._written = pickler.written
+        return buffer.getvalue()
+
+    def sent(self) -> None:
+        """Notes that the worker gets the bytes of the last :meth:`write`."""
+        self._sent.update(self._written)
+
+
+class RequestReader:
+    """Reads the requests of one RequestWriter, in the order in which they were sent."""
+
+    def __init__(self) -> None:
+        self._received: dict[int, Any] = {}
+
+    def read(self, content: bytes) -> Any:
+        """The request."""
+        return _Unpickler(io.BytesIO(content), self._received).load()
+
+
+class _Pickler(pickle.Pickler):
+    """Replaces a shared object by its number, with its bytes the first time."""
+
+    def __init__(self, file: io.BytesIO, sent: Mapping[int, Any]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._sent = sent
+        self.written: dict[int, Any] = {}
+
+    def persistent_id(self, value: Any) -> tuple[int, bytes | None] | None:
+        if type(value) not in _SHARED:
+            return None
+        number = id(value)
+        if number in self._sent or number in self.written:
+            return number, None
+        self.written[number] = value
+        return number, pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Replaces the number of a shared object by the object."""
+
+    def __init__(self, file: io.BytesIO, received: dict[int, Any]) -> None:
+        super().__init__(file)
+        self._received = received
+
+    def persistent_load(self, identity: tuple[int, bytes | None]) -> Any:
+        number, content = identity
+        if content is not None:
+            self._received[number] = pickle.loads(content)
+        return self._received[number]

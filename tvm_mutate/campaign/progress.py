@@ -1,11 +1,11 @@
-"""Progress of long work: live lines on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of long work: live lines on a terminal, plain lines elsewhere, nothing with ``--quiet``."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter
-from typing import IO, Protocol
+from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,8 +19,8 @@ _REFRESHES = 4  # a second
 _WORDS = ("killed", "survived", "equivalent", "crashed")
 
 
-class Reporter(Protocol):
-    """Is told what a campaign does."""
+class Reporter:
+    """Hears about the progress of a campaign; this class is silent."""
 
     def phase(self, name: str, total: int) -> None:
         """A phase of ``total`` steps begins."""
@@ -29,36 +29,17 @@ class Reporter(Protocol):
         """One step ended; ``result`` is a word to count, such as a verdict, or empty."""
 
     def working(self, worker: int, at: str) -> None:
-        """A worker, by number, is ``at`` something now, or at nothing; told by another thread than the rest."""
+        """The worker with this number works on ``at``, or is idle if empty; called from a thread of the pool."""
 
     def note(self, text: str) -> None:
-        """Something that is worth a line."""
+        """A message for the user."""
 
     def close(self) -> None:
         """The campaign is over."""
 
 
-class QuietReporter:
-    """Says nothing."""
-
-    def phase(self, name: str, total: int) -> None:
-        """Does nothing."""
-
-    def step(self, result: str) -> None:
-        """Does nothing."""
-
-    def working(self, worker: int, at: str) -> None:
-        """Does nothing."""
-
-    def note(self, text: str) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
-
-
 class Phase:
-    """How far a phase is: steps done, results counted, time."""
+    """The steps of a phase that are done, the counts of their results, and the time."""
 
     def __init__(self, name: str, total: int) -> None:
         self.name, self.total, self.done = name, total, 0
@@ -70,51 +51,45 @@ class Phase:
         self.done += 1
         self.counts[result] += 1
 
-    def told(self) -> str:
-        """The figures as text: done of total, results, mutants per second, time taken and time left."""
+    def text(self) -> str:
+        """Steps done of total, counts of results, steps per second, time taken and time left."""
         elapsed = time.monotonic() - self.started
-        told = f"{self.done}/{self.total}{counted(self.counts)}"
+        text = f"{self.done}/{self.total}{counted(self.counts)}"
         if self.done:
             left = elapsed / self.done * (self.total - self.done)
-            told += f", {self.done / max(elapsed, 1e-3):.1f}/s, {elapsed:.0f} s, about {left:.0f} s left"
-        return told
+            text += f", {self.done / max(elapsed, 1e-3):.1f}/s, {elapsed:.0f} s, about {left:.0f} s left"
+        return text
 
 
-class PlainReporter:
-    """Writes a line when a phase begins or ends, and every ten seconds between, to a stream that is no terminal."""
+class PlainReporter(Reporter):
+    """Writes a line to a stream when a phase begins or ends, and every ten seconds in between."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
         self._phase = Phase("", 0)
-        self._said = 0.0
+        self._written_at = 0.0
 
     def phase(self, name: str, total: int) -> None:
         """Writes the name and size of the phase."""
         self._phase = Phase(name, total)
-        self._said = self._phase.started
+        self._written_at = self._phase.started
         self.note(f"{name}: {total} to do")
 
     def step(self, result: str) -> None:
-        """Writes how far the phase is, at most every ten seconds, and when it is over."""
+        """Writes the figures of the phase, at most every ten seconds and at its end."""
         self._phase.step(result)
         now = time.monotonic()
-        if self._phase.done == self._phase.total or now - self._said >= _PLAIN_INTERVAL:
-            self._said = now
-            self.note(f"{self._phase.name}: {self._phase.told()}")
-
-    def working(self, worker: int, at: str) -> None:
-        """Does nothing: that would be a line a mutant."""
+        if self._phase.done == self._phase.total or now - self._written_at >= _PLAIN_INTERVAL:
+            self._written_at = now
+            self.note(f"{self._phase.name}: {self._phase.text()}")
 
     def note(self, text: str) -> None:
         """Writes the line."""
         print(text, file=self._stream, flush=True)
 
-    def close(self) -> None:
-        """Does nothing."""
 
-
-class LiveReporter:
-    """Two live lines on a terminal: how far the campaign is, and what each worker is at."""
+class LiveReporter(Reporter):
+    """Two live lines on a terminal: the figures of the phase, and the work of each worker."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -123,24 +98,24 @@ class LiveReporter:
         self._live = Live(console=console, get_renderable=self._lines, refresh_per_second=_REFRESHES)
 
     def phase(self, name: str, total: int) -> None:
-        """The lines are about this phase from now on; the display begins with the first."""
+        """Shows this phase from now on; the first phase starts the display."""
         self._phase = Phase(name, total)
         self._live.start()
 
     def step(self, result: str) -> None:
-        """Moves the bar on."""
+        """Moves the bar."""
         self._phase.step(result)
 
     def working(self, worker: int, at: str) -> None:
-        """Shows it in the second line."""
-        self._at = {**self._at, worker: at}  # a new one: another thread may be drawing the old one
+        """Shows the work of a worker in the second line."""
+        self._at = {**self._at, worker: at}  # a new dict, because another thread may read the old one
 
     def note(self, text: str) -> None:
-        """Writes the line above the live ones."""
+        """Writes the line above the live lines."""
         self._console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
-        """Leaves the first line as it is."""
+        """Stops the display; the first line stays."""
         self._at = {}
         self._live.stop()
 
@@ -148,7 +123,7 @@ class LiveReporter:
         phase = self._phase
         first = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=max(phase.total, 1), completed=phase.done, width=_BAR_WIDTH)
-        first.add_row(Text(phase.name), bar, Text(phase.told(), no_wrap=True, overflow="ellipsis"))
+        first.add_row(Text(phase.name), bar, Text(phase.text(), no_wrap=True, overflow="ellipsis"))
         if not self._at:
             return first
         width = max(self._console.width // len(self._at) - 2, 12)
@@ -163,7 +138,7 @@ def counted(counts: Counter[str]) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """The text, or its beginning and its end: a mutant's id tells most there."""
+    """The text, or its beginning and its end, which are the most telling parts of a mutant's id."""
     if len(text) <= width:
         return text
     end = (width - 1) // 2
@@ -171,7 +146,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def make_reporter(quiet: bool, console: Console) -> Reporter:
-    """The reporter that fits the console."""
+    """The reporter that suits the console."""
     if quiet:
-        return QuietReporter()
+        return Reporter()
     return LiveReporter(console) if console.is_terminal else PlainReporter(console.file)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tvm_mutate.campaign.record import Baseline
-from tvm_mutate.campaign.subject import Pair, Specification, Subject
+from tvm_mutate.campaign.mutant_rows import Baseline
+from tvm_mutate.campaign.plan import Pair, Specification, Subject
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device
 from tvm_mutate.mutant import Mutant
-from tvm_mutate.results import MutantRow, UndefinedRow
+from tvm_mutate.results import AccessRow, MutantRow, UndefinedRow
 
 if TYPE_CHECKING:
     from tvm_mutate.campaign.worker import Worker
@@ -111,7 +111,7 @@ class MutantRequest(_OneMutantRequest):
 
 @dataclass(frozen=True)
 class MutantAnswer:
-    """The row of a mutant, and its scores ``[inputs, classes]`` if they were asked for and its code differs."""
+    """The row of a mutant, and the scores ``[inputs, classes]`` if the request wants them and the code differs."""
 
     row: MutantRow
     scores: np.ndarray | None = None
@@ -125,4 +125,16 @@ class UndefinedRequest(_OneMutantRequest):
 
     def answer(self, worker: Worker) -> UndefinedRow:
         """The row of the accesses."""
-        return worker.examine(self)
+        examiner = worker.examiner(self.subject, self.device)
+        found = examiner.examine(worker.catalogue.parse(self.mutant), self.seconds)
+        return UndefinedRow(
+            id=self.mutant,
+            model=self.subject.name,
+            target=self.device.target,
+            behaviour=found.behaviour,
+            kernels=tuple(sorted({each.kernel for each in found.accesses})),
+            accesses=tuple(AccessRow(**asdict(each)) for each in found.accesses),
+            indices=found.indices,
+            red_zones=found.red_zones,
+            sanitizer=found.sanitizer,
+        )

@@ -1,29 +1,26 @@
-"""Which mutants a model has on a device: every variant of the operators, at the sites that are asked for."""
+"""The survey: which mutants a model has on a device, and which of them belong to a shard."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from tvm_mutate.campaign.place import Places
-from tvm_mutate.campaign.subject import Specification
+from tvm_mutate.campaign.function_digests import FunctionDigests
+from tvm_mutate.campaign.plan import SAMPLE, Pair, Specification
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, PipelineRule, Sites, Slot, TextRule
 from tvm_mutate.mutant.sampling import sample_sites, sample_together
-from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.passes import Selection, take_effect_together
 from tvm_mutate.pipeline import Stages, pass_names
 
 NO_SITE = "no site"
-SAMPLE = "sample:"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The mutants of one model on one device, by id, and why variants without a mutant have none.
+    """The ids of the mutants of one model on one device, and for each variant without a mutant the reason.
 
-    ``places`` has for each mutant the digest of the unmutated functions that it is for.
+    ``places`` maps each mutant to the digest of the unmutated functions that the mutant changes.
     """
 
     mutants: tuple[str, ...]
@@ -31,46 +28,36 @@ class Survey:
     places: dict[str, str] = field(default_factory=dict)
 
 
-def check_sites(sites: str) -> str:
-    """``sites`` if it is one of ``all``, ``each``, ``first``, ``sample:N``; raises UsageError otherwise."""
-    if sites in ("all", "each", "first") or re.fullmatch(r"sample:[1-9]\d*", sites):
-        return sites
-    raise UsageError(f"--sites {sites!r} is not known; write all, each, first or sample:N with N at least 1")
-
-
-def check_order(order: int, sites: str) -> None:
-    """Raises UsageError for an order that no mutant has, and for one above 1 without a sample to be drawn."""
-    if order < 1:
-        raise UsageError(f"order {order} is no number of mutations; write 1 or more")
-    if order > 1 and not sites.startswith(SAMPLE):
-        raise UsageError(f"order {order} needs a sample: write how many mutants are to be drawn, such as --sample 100")
-
-
-def check_specification(specification: Specification) -> None:
-    """Raises UsageError for what no campaign can do."""
-    check_sites(specification.sites)
-    check_order(specification.order, specification.sites)
-    parse_oracle(specification.oracle)
-    number, count = specification.shard
-    if not 1 <= number <= count:
-        raise UsageError(f"there is no shard {number} of {count}; write k and n with k from 1 to n")
-    if specification.until not in ("", "killed"):
-        raise UsageError(f"until {specification.until!r} is not known; write 'killed' or nothing")
-    if specification.precision is not None and not 0 < specification.precision < 1:
-        raise UsageError(f"precision {specification.precision} is no width of an interval between 0 and 1")
-
-
 def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -> Survey:
-    """The survey of one lowered model; nothing is built, and code generated only for operators on its text.
+    """The survey of one lowered model; builds nothing, and generates code only for operators on generated text.
 
-    Raises UsageError where an id of ``specification.mutants`` names a site or function that is not there.
+    Raises UsageError if an id of ``specification.mutants`` names a function or site that does not exist.
     """
     find = _of_ids if specification.mutants else _of_operators
     mutants, absent = find(stages, specification, catalogue)
-    places = Places(stages, catalogue)
+    functions = FunctionDigests(stages, catalogue)
     ids = tuple(str(mutant) for mutant in mutants)
-    digests = {text: places.digest(mutant) for text, mutant in zip(ids, mutants, strict=True)}
+    digests = {text: functions.digest(mutant) for text, mutant in zip(ids, mutants, strict=True)}
     return Survey(ids, absent, digests)
+
+
+def take_shard(surveys: Mapping[Pair, Survey], shard: tuple[int, int]) -> dict[Pair, Survey]:
+    """The surveys with only the mutants of shard ``k`` of ``n``.
+
+    Shards are disjoint, their sizes differ by at most one mutant, and together they hold all mutants. A mutant is in
+    the same shard on all devices, so that the devices can be compared.
+    """
+    number, count = shard
+    dealt = 0
+    found: dict[Pair, Survey] = {}
+    for subject in dict.fromkeys(pair.subject for pair in surveys):
+        on_devices = {pair: survey for pair, survey in surveys.items() if pair.subject == subject}
+        ids = dict.fromkeys(mutant for survey in on_devices.values() for mutant in survey.mutants)
+        mine = {mutant for position, mutant in enumerate(ids, dealt) if position % count == number - 1}
+        dealt += len(ids)
+        for pair, survey in on_devices.items():
+            found[pair] = replace(survey, mutants=tuple(mutant for mutant in survey.mutants if mutant in mine))
+    return {pair: found[pair] for pair in surveys}
 
 
 def _of_operators(
@@ -111,7 +98,7 @@ def _sample(
 
 
 def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
-    """Every variant of the operators that the specification names, in each slot that it names, at all sites."""
+    """Every variant of the named operators in each of the named slots, at all sites."""
     slots = [Slot(slot) for slot in specification.slots]
     for operator in catalogue.select(specification.operators):
         if operator.category is Category.CANARY:
@@ -122,7 +109,7 @@ def variants(specification: Specification, catalogue: Catalogue) -> Iterator[Mut
 
 
 def pass_variants(stages: Stages, specification: Specification, catalogue: Catalogue) -> Iterator[Mutation]:
-    """Of the operators that are for each pass of the pipelines: every variant for a pass where there is a site."""
+    """The variants of operators that mutate one pass: one for each pass of the pipelines that has a site."""
     names = dict.fromkeys(pass_names(stages.relax_passes) + pass_names(stages.tir_passes))
     for operator in catalogue.select(specification.operators):
         if isinstance(operator.rule, PipelineRule) and operator.rule.each_pass and _is_asked(operator, specification):
@@ -136,18 +123,17 @@ def _is_asked(operator: Operator, specification: Specification) -> bool:
 
 
 def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dict[str, int]:
-    """How many sites the mutation's operator has in each function that it matches, in its slot."""
-    selection = Selection.resolve(mutation, catalogue)
-    return stages.site_counts(selection)
+    """The number of sites of the mutation's operator in each function that the mutation matches."""
+    return stages.site_counts(Selection.resolve(mutation, catalogue))
 
 
 def all_site_counts(stages: Stages, mutations: Sequence[Mutation], catalogue: Catalogue) -> list[dict[str, int]]:
-    """As :func:`site_counts`, for each of the mutations; every function of a slot is walked through once for all."""
+    """As :func:`site_counts` for each of the mutations, with one walk over every function of a slot."""
     return stages.all_site_counts([Selection.resolve(mutation, catalogue) for mutation in mutations])
 
 
 def reason_without_sites(mutation: Mutation, catalogue: Catalogue, kind: str) -> str:
-    """Why a mutation has no site on a kind of target: what its operator looks for, or in which other code."""
+    """Why a mutation has no site on a kind of target: the pattern of its operator, or the code that it needs."""
     operator: Operator = catalogue[mutation.operator]
     if isinstance(operator.rule, TextRule) and kind not in operator.rule.kinds:
         return (
@@ -161,11 +147,11 @@ def _of_ids(stages: Stages, specification: Specification, catalogue: Catalogue) 
     for mutant in mutants:
         for mutation in mutant.mutations:
             counts = site_counts(stages, mutation, catalogue)
-            _check_place(mutation, counts, stages, catalogue)
+            _check_location(mutation, counts, stages, catalogue)
     return mutants, {}
 
 
-def _check_place(mutation: Mutation, counts: dict[str, int], stages: Stages, catalogue: Catalogue) -> None:
+def _check_location(mutation: Mutation, counts: dict[str, int], stages: Stages, catalogue: Catalogue) -> None:
     rule = catalogue[mutation.operator].rule
     if isinstance(rule, TextRule) and stages.target.kind.name not in rule.kinds:
         raise UsageError(f"mutant {mutation}: {reason_without_sites(mutation, catalogue, stages.target.kind.name)}")
@@ -182,6 +168,6 @@ def _single_sites(mutation: Mutation, counts: dict[str, int], first_only: bool) 
 
 
 def _single_passes(mutation: Mutation, counts: dict[str, int], first_only: bool) -> list[Mutation]:
-    """A mutant for each place of the pass in the pipeline, which is that of all functions."""
+    """A mutant for each occurrence of the pass in the pipeline, which all functions share."""
     ordinals = range(1 if first_only else max(counts.values()))
     return [mutation.at(mutation.function, Sites(ordinal, ordinal)) for ordinal in ordinals]

@@ -1,23 +1,22 @@
-"""A worker: a process that holds lowered models and has mutants evaluated in children of its own."""
+"""A worker process: keeps lowered models and evaluates mutants in child processes of its own."""
 
 from __future__ import annotations
 
 import signal
 import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from tvm_mutate.campaign.evaluators import WorkerEvaluators, WorkerSessions
-from tvm_mutate.campaign.recent import Recent
-from tvm_mutate.campaign.record import Baseline, mutant_row
-from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, Request, UndefinedRequest
-from tvm_mutate.campaign.sending import RequestReader
-from tvm_mutate.campaign.subject import Pair, Subject
-from tvm_mutate.campaign.undefined import undefined_row
-from tvm_mutate.device import Device, DeviceLostError, Ending, EndingKind, RemoteTasks, die_with_parent
+from tvm_mutate.campaign.mutant_rows import Baseline, mutant_row
+from tvm_mutate.campaign.plan import Subject
+from tvm_mutate.campaign.pool import RequestReader
+from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, Request
+from tvm_mutate.device import Device, DeviceLostError, Ending, EndingKind, RemoteTasks, demand_for, die_with_parent
 from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import (
     ContentEvaluator,
@@ -40,25 +39,79 @@ from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
 from tvm_mutate.pipeline import Fused, LoweringCache, Stages
-from tvm_mutate.results import EvaluationPath, UndefinedRow
+from tvm_mutate.results import EvaluationPath
 
-_KEPT_LOWERED = 4
-# A worker with nothing to do for so long gives back the devices that it holds.
-_IDLE_SECONDS = 1.0
+_KEPT = 4
+_IDLE_SECONDS = 1.0  # a worker that is idle for longer releases its devices
+Value = TypeVar("Value")
+
+
+class LastUsed(Generic[Value]):
+    """The last few used values by key; a missing value is made."""
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value of a key, made if it is missing."""
+        if key not in self._values:
+            self._values[key] = make()
+            while len(self._values) > self._kept:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def values(self) -> list[Value]:
+        """The kept values."""
+        return list(self._values.values())
+
+
+class Evaluators(LastUsed[Any]):
+    """The last few used evaluators; only the last one holds a child process or a device session."""
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The evaluator of a key; all others release what they hold."""
+        for other, evaluator in self._values.items():
+            if other != key:
+                evaluator.rest()
+        return super().get(key, make)
+
+    def rest(self) -> None:
+        """Makes all evaluators release what they hold."""
+        for evaluator in self._values.values():
+            evaluator.rest()
 
 
 class Worker:
-    """Answers requests about subjects and devices, keeping the last few lowered models."""
+    """Answers requests about subjects and devices; keeps the last few lowered models."""
 
     def __init__(self) -> None:
         self.catalogue = load_catalogue()
         self._lowering_cache = LoweringCache()
         self._remote = RemoteTasks()
-        self._models: Recent[Fused] = Recent(_KEPT_LOWERED)
-        self._contents: WorkerEvaluators[ContentEvaluator] = WorkerEvaluators(_KEPT_LOWERED)
-        self._sessions = WorkerSessions(_KEPT_LOWERED)
-        self._examiners: Recent[Examiner] = Recent(_KEPT_LOWERED)
-        self._stages: Recent[Stages] = Recent(_KEPT_LOWERED)
+        self._models: LastUsed[Fused] = LastUsed()
+        self._stages: LastUsed[Stages] = LastUsed()
+        self._examiners: LastUsed[Examiner] = LastUsed()
+        self._contents, self._sessions = Evaluators(), Evaluators()
+
+    def stages(self, subject: Subject, device: Device) -> Stages:
+        """The lowered model of a subject for a device."""
+        key = (subject.name, device.target)
+        return self._stages.get(key, lambda: Stages(self._fused(subject), parse_target(device.target)))
+
+    def examiner(self, subject: Subject, device: Device) -> Examiner:
+        """The examiner of accesses outside buffers for a subject compiled for the device."""
+
+        def make() -> Examiner:
+            return Examiner(self.stages(subject, device), self._inputs(subject), self.catalogue)
+
+        return self._examiners.get((subject.name, device.target), make)
+
+    def rest(self) -> None:
+        """Releases devices and child processes while the worker is idle."""
+        self._sessions.rest()
+        self._contents.rest()
 
     def build_baseline(self, request: BaselineRequest) -> Baseline:
         """The unmutated build, run twice; raises UntrustedError if the build fails or gives NaN."""
@@ -71,7 +124,7 @@ class Worker:
         labels = top_labels(first)
         right = request.subject.labels
         noise = _largest_difference(first, run.repeated)
-        same_code = True  # kernels that were built again, one by one, gave the same bits
+        same_code = True  # kernels that were built again one by one gave the same bits
         prepared, reason = self._prepared(request, first)
         if prepared is None:
             again = _golden(evaluator.evaluate(None, request.seconds), request)
@@ -79,7 +132,7 @@ class Worker:
             noise = max(noise, _largest_difference(first, again.outputs))
             same_code = again.digest == run.digest
         return Baseline(
-            Pair(request.subject.name, request.device.name),
+            request.pair,
             run.digest,
             str(path),
             tuple(int(label) for label in labels),
@@ -91,35 +144,6 @@ class Worker:
             prepared,
             reason,
         )
-
-    def rest(self) -> None:
-        """Gives back what others may need while there is nothing to do."""
-        self._sessions.rest()
-        self._contents.rest()
-
-    def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | PreparedSession | None, str]:
-        """What evaluation by content needs, or why there is none; fast kernels are not worth a failure."""
-        if not request.golden_bytes:
-            return None, ""
-        stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
-        if not request.device.is_processor:
-            self._sessions.rest()
-            wanted_there = SessionPreparation(
-                Path(request.folder) / f"session-{request.subject.name}-{request.device.name}", request.golden_bytes
-            )
-            found = prepare_session(
-                stages, inputs, outputs, request.device, self.catalogue, wanted_there, request.seconds, self._remote
-            )
-            return (None, found) if isinstance(found, str) else (found, "")
-        path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
-        reason = ""
-        for fast in (True, False) if request.fast_kernels else (False,):
-            wanted = Preparation(path, request.golden_bytes, request.mutants, fast, request.device.toolchain)
-            ending = prepare(stages, inputs, outputs, wanted, request.seconds)
-            if isinstance(ending.value, Prepared):
-                return ending.value, ""
-            reason = ending.value or f"the unmutated model is not run kernel by kernel: {ending.reason}"
-        return None, reason
 
     def judge(self, request: MutantRequest) -> MutantAnswer:
         """The row of a mutant, with its scores if the request asks for them."""
@@ -133,50 +157,66 @@ class Worker:
             row, ending.value.outputs if request.scores and isinstance(ending.value, Evaluation) else None
         )
 
-    def examine(self, request: UndefinedRequest) -> UndefinedRow:
-        """The row of a mutant's accesses outside its buffers."""
-
-        def make() -> Examiner:
-            stages = self.stages(request.subject, request.device)
-            return Examiner(stages, self._inputs(request.subject), self.catalogue)
-
-        examiner = self._examiners.of((request.subject.name, request.device.target), make)
-        return undefined_row(request, examiner.examine(self.catalogue.parse(request.mutant), request.seconds))
+    def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | PreparedSession | None, str]:
+        """The input of evaluation by content, or why there is none; tries without fast kernels after a failure."""
+        if not request.golden_bytes:
+            return None, ""
+        stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
+        if not request.device.is_processor:
+            self._sessions.rest()
+            wanted_session = SessionPreparation(
+                Path(request.folder) / f"session-{request.subject.name}-{request.device.name}", request.golden_bytes
+            )
+            found = prepare_session(
+                stages, inputs, outputs, request.device, self.catalogue, wanted_session, request.seconds, self._remote
+            )
+            return (None, found) if isinstance(found, str) else (found, "")
+        path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"
+        reason = ""
+        for fast in (True, False) if request.fast_kernels else (False,):
+            wanted = Preparation(path, request.golden_bytes, request.mutants, fast, request.device.toolchain)
+            ending = prepare(stages, inputs, outputs, wanted, request.seconds)
+            if isinstance(ending.value, Prepared):
+                return ending.value, ""
+            reason = ending.value or f"the unmutated model is not run kernel by kernel: {ending.reason}"
+        return None, reason
 
     def _evaluate(
         self, mutant: Mutant, request: MutantRequest, stop: StopRule | None
     ) -> tuple[Ending, EvaluationPath, str]:
-        """The ending of the mutant, by content where that can be, else by rebuild and why."""
+        """The ending of the mutant, evaluated by content if possible, else by a rebuild with the reason."""
         baseline, reason = request.baseline, request.baseline.golden_reason
         if baseline.golden is not None:
-            if isinstance(baseline.golden, PreparedSession):
-                there = self._session_evaluator(request, baseline.golden)
-                ending = there.evaluate(mutant, request.seconds, baseline.digest, stop)
-            else:
-                content = self._content_evaluator(request, baseline.golden)
-                ending = content.evaluate(mutant, request.seconds, baseline.digest, stop)
+            evaluator = self._content_evaluator(request.subject, request.device, baseline.golden)
+            ending = evaluator.evaluate(mutant, request.seconds, baseline.digest, stop)
             if not isinstance(ending.value, Unsuitable):
                 return ending, EvaluationPath.CONTENT, ""
             reason = ending.value.reason
         forced = all(self.catalogue[each.operator].category is Category.CANARY for each in mutant.mutations)
-        rebuilding = self._evaluator(request.subject, request.device)
-        self._sessions.make_way(request.device)
-        ending = rebuilding.evaluate(mutant, request.seconds, None if forced else baseline.digest, stop)
+        self._free_server(request.device)
+        rebuild = self._evaluator(request.subject, request.device)
+        ending = rebuild.evaluate(mutant, request.seconds, None if forced else baseline.digest, stop)
         return ending, EvaluationPath.REBUILD, reason
 
-    def _content_evaluator(self, request: MutantRequest, prepared: Prepared) -> ContentEvaluator:
-        def make() -> ContentEvaluator:
-            stages = self.stages(request.subject, request.device)
-            return ContentEvaluator(stages, self._inputs(request.subject), self.catalogue, prepared)
+    def _free_server(self, device: Device) -> None:
+        """Closes the sessions on a remote device, unless the device has a free server for a rebuild."""
+        for evaluator in self._sessions.values():
+            held = evaluator.session
+            if held.is_open and held.device.session == device.session and not demand_for(device).free:
+                held.close()
 
-        return self._contents.of((request.subject.name, request.device.name), make)
+    def _content_evaluator(
+        self, subject: Subject, device: Device, golden: Prepared | PreparedSession
+    ) -> ContentEvaluator | SessionEvaluator:
+        def make() -> ContentEvaluator | SessionEvaluator:
+            stages, inputs = self.stages(subject, device), self._inputs(subject)
+            if isinstance(golden, PreparedSession):
+                return SessionEvaluator(stages, inputs, device, self.catalogue, golden, self._remote)
+            return ContentEvaluator(stages, inputs, self.catalogue, golden)
 
-    def _session_evaluator(self, request: MutantRequest, prepared: PreparedSession) -> SessionEvaluator:
-        def make() -> SessionEvaluator:
-            stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
-            return SessionEvaluator(stages, inputs, request.device, self.catalogue, prepared, self._remote)
-
-        return self._sessions.of((request.subject.name, request.device.name), make)
+        evaluators = self._sessions if isinstance(golden, PreparedSession) else self._contents
+        evaluator: ContentEvaluator | SessionEvaluator = evaluators.get((subject.name, device.name), make)
+        return evaluator
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
         return RebuildEvaluator(
@@ -187,17 +227,12 @@ class Worker:
     def _inputs(subject: Subject) -> np.ndarray:
         return np.load(subject.inputs, mmap_mode="r")
 
-    def stages(self, subject: Subject, device: Device) -> Stages:
-        """The lowered model of a subject for a device."""
-        key = (subject.name, device.target)
-        return self._stages.of(key, lambda: Stages(self._fused(subject), parse_target(device.target)))
-
     def _fused(self, subject: Subject) -> Fused:
         def load() -> Fused:
             model = load_model(subject.reference, shape=dict(subject.shape) or None)
             return Fused(model.module, self._lowering_cache)
 
-        return self._models.of(subject.name, load)
+        return self._models.get(subject.name, load)
 
 
 def _golden(ending: Ending, request: BaselineRequest) -> Evaluation:
@@ -230,7 +265,7 @@ def _largest_difference(first: np.ndarray, second: np.ndarray) -> float:
 
 def main(descriptor: int) -> None:
     """Serves requests from the connection with this file descriptor until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the campaign handles Ctrl-C
     die_with_parent()
     connection = Connection(descriptor)
     worker, reader = Worker(), RequestReader()
@@ -245,10 +280,10 @@ def main(descriptor: int) -> None:
             answer: tuple[str, Any] = ("answer", request.answer(worker))
         except MutateError as error:
             answer = ("refusal", error)
-        except OSError as error:  # a full disk, say: the campaign can go on later
+        except OSError as error:  # such as a full disk: the campaign can resume later
             answer = ("refusal", CampaignInterruptedError(f"a worker cannot go on: {error}"))
-        except Exception as error:  # an error of ours: it ends the campaign with its place, not the worker in silence
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            told = f"{type(error).__name__}: {error} (at {Path(place.filename).name}:{place.lineno}) in a worker"
-            answer = ("refusal", MutateError(told))
+        except Exception as error:  # an internal error ends the campaign with a message that names the line
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            message = f"{type(error).__name__}: {error} (at {Path(line.filename).name}:{line.lineno}) in a worker"
+            answer = ("refusal", MutateError(message))
         connection.send(answer)

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from tvm_mutate.api import run_campaign
-from tvm_mutate.campaign.shard import take_shard
-from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign import Pair, take_shard
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import exit_code_of, publish
 from tvm_mutate.cli.options import (

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import click
 
-from tvm_mutate.campaign import make_reporter
-from tvm_mutate.campaign.runner import LEAST_SECONDS
-from tvm_mutate.campaign.survey import check_sites
+from tvm_mutate.campaign import LEAST_SECONDS, check_sites, make_reporter
 from tvm_mutate.cli.console import exit_code_of, print_results, progress_console
 from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, quiet_option, words
 from tvm_mutate.device import held_folder

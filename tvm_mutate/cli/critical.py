@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from tvm_mutate.api import check_devices
-from tvm_mutate.campaign import Campaign
-from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign import Campaign, prepare_subject
 from tvm_mutate.cli.console import print_results
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,

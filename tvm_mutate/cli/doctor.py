@@ -12,9 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from tvm.target import Target, codegen
 
-from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, make_reporter
-from tvm_mutate.campaign.environment import environment
-from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, make_reporter, prepare_subject
 from tvm_mutate.cli.console import output_console, progress_console
 from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_option
 from tvm_mutate.device import Device, EndingKind, held_folder, parse_device, parse_devices, run_isolated, why_no_session
@@ -25,6 +23,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
 from tvm_mutate.passes import native_operators
 from tvm_mutate.pipeline import Stages, kernels_of
+from tvm_mutate.results import environment
 
 _MODEL = "zoo://alexnet"
 _INPUTS = 4

@@ -12,7 +12,6 @@ import click
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 os.environ.setdefault("TVM_FFI_DISABLE_TORCH_C_DLPACK", "1")
 
-from tvm_mutate.campaign.environment import package_versions
 from tvm_mutate.cli.campaign import list_mutants, run
 from tvm_mutate.cli.command import test_command
 from tvm_mutate.cli.console import run_command
@@ -21,6 +20,7 @@ from tvm_mutate.cli.doctor import doctor
 from tvm_mutate.cli.operators import operators
 from tvm_mutate.cli.part import part
 from tvm_mutate.cli.show import show
+from tvm_mutate.results import package_versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

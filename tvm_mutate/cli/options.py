@@ -11,12 +11,16 @@ from typing import Any
 import click
 
 from tvm_mutate.api import ZOO, ZOO_INPUTS, checked
-from tvm_mutate.campaign import Specification, make_reporter
-from tvm_mutate.campaign.memory import golden_bytes, parse_size
-from tvm_mutate.campaign.runner import LEAST_SECONDS
-from tvm_mutate.campaign.shard import parse_shard
-from tvm_mutate.campaign.survey import check_sites
-from tvm_mutate.campaign.undefined import NAMED
+from tvm_mutate.campaign import (
+    LEAST_SECONDS,
+    NAMED,
+    Specification,
+    check_sites,
+    golden_bytes,
+    make_reporter,
+    parse_shard,
+    parse_size,
+)
 from tvm_mutate.cli.console import progress_console
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError

@@ -9,8 +9,7 @@ import click
 import numpy as np
 from tvm.target import Target
 
-from tvm_mutate.campaign import Specification
-from tvm_mutate.campaign.preparation import prepare_subject
+from tvm_mutate.campaign import Specification, prepare_subject
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.options import (
     Number,

@@ -1,5 +1,6 @@
 """Typed results: the rows of campaigns and suites, their score, their files, and the journal that keeps them."""
 
+from tvm_mutate.results.environment import environment, package_versions
 from tvm_mutate.results.files import (
     find_fault,
     json_lines,
@@ -76,8 +77,10 @@ __all__ = [
     "SurvivalReason",
     "TestOutcome",
     "UndefinedRow",
+    "environment",
     "find_fault",
     "json_lines",
+    "package_versions",
     "read_json",
     "results_schema",
     "score_of",

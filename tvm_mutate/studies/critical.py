@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from tvm_mutate.campaign import MutantRequest, Specification, Study, Survey, Worker, variants
-from tvm_mutate.campaign.survey import SAMPLE
+from tvm_mutate.campaign import SAMPLE, MutantRequest, Specification, Study, Survey, Worker, variants
 from tvm_mutate.device import DeviceLostError
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant import Catalogue, Magnitude, Mutant, Mutation, Operator, Parameter, Sites

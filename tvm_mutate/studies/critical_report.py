@@ -11,8 +11,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from tvm_mutate.campaign.environment import environment
-from tvm_mutate.results import write_whole
+from tvm_mutate.results import environment, write_whole
 from tvm_mutate.studies.critical import CriticalRow
 
 FILE_NAME = "critical.json"

@@ -20,13 +20,12 @@ import msgspec
 
 from tvm_mutate.activation import LoggedBuilds
 from tvm_mutate.autoload import BUILD, KERNEL, MUTANT, RECORD
-from tvm_mutate.campaign.environment import package_versions
-from tvm_mutate.campaign.progress import Reporter
+from tvm_mutate.campaign import Reporter
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.mutant import Catalogue, Slot
 from tvm_mutate.passes import Selection
-from tvm_mutate.results import CommandOutcome, CommandResults, CommandRow, TestOutcome
+from tvm_mutate.results import CommandOutcome, CommandResults, CommandRow, TestOutcome, package_versions
 from tvm_mutate.suite.journal import SuiteJournal, TrialKey
 from tvm_mutate.suite.planning import PlannedMutant, plan_command
 from tvm_mutate.suite.trials import NO_OP, VANISHED

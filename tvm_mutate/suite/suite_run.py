@@ -69,7 +69,7 @@ class SuiteRun:
         judged = self._judged(planned, judge)
         mutants = tuple(self._located(mutation, row) for mutation, row in zip(planned, judged, strict=False))
         # A late import: TVM's parser searches all loaded modules, and tests use the parser.
-        from tvm_mutate.campaign.environment import environment
+        from tvm_mutate.results import environment
 
         return SuiteResults(
             settings=self._settings,

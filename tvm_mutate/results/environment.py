@@ -1,4 +1,4 @@
-"""The environment that a campaign ran in, for its results and for telling campaigns apart."""
+"""The environment of this process: versions of packages, Python, operating system and machine."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from tvm_mutate.results import Environment
+from tvm_mutate.results.rows import Environment
 
 _PACKAGES = ("tvm-mutate", "apache-tvm", "apache-tvm-ffi", "numpy", "onnx")
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of the packages that outcomes depend on."""
+    """The versions of the packages that decide outcomes."""
     return {name: _version(name) for name in _PACKAGES}
 
 
 def environment() -> Environment:
-    """Versions, Python, operating system and machine, of this process."""
+    """The environment of this process, for results."""
     return Environment(
         versions=package_versions(),
         python=platform.python_version(),

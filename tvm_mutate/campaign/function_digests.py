@@ -1,4 +1,4 @@
-"""Digests of the places where mutants act: equal in every process for what is structurally the same."""
+"""Digests of the functions that mutants change: equal in every process for structurally equal functions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tvm_mutate.pipeline import Stages
 _METADATA = re.compile(r"![0-9]+|(?<=\s)#[0-9]+")
 
 
-class Places:
-    """The digests of the unmutated functions of one lowered model; each is calculated once."""
+class FunctionDigests:
+    """The digests of the unmutated functions of one lowered model; each is computed once."""
 
     def __init__(self, stages: Stages, catalogue: Catalogue) -> None:
         self._stages, self._catalogue = stages, catalogue
@@ -32,11 +32,11 @@ class Places:
         self._parts: dict[tuple[Slot, bool, str], bytes] = {}
 
     def digest(self, mutant: Mutant) -> str:
-        """SHA-256 of all functions that the mutant's mutations are for, each as its slot gets it."""
+        """SHA-256 of all functions that the mutations match, each as the slot of the mutation receives it."""
         return hashlib.sha256(b"".join(self._part(mutation) for mutation in mutant.mutations)).hexdigest()
 
     def _part(self, mutation: Mutation) -> bytes:
-        """What a mutation adds; thousands of single sites have the same, so it is kept."""
+        """The contribution of one mutation, cached because thousands of single sites share it."""
         variant = (mutation.operator, mutation.parameters)
         if variant not in self._selections:
             self._selections[variant] = Selection.resolve(mutation, self._catalogue)
@@ -73,22 +73,22 @@ class Places:
 
 
 def code_digest(parts: Sequence[str]) -> str:
-    """SHA-256 of a kernel's generated code, without the numbers of LLVM's metadata: they are a whole module's."""
+    """SHA-256 of a kernel's generated code without LLVM's metadata numbers, which depend on the whole module."""
     return hashlib.sha256(_METADATA.sub("", "\n".join(parts)).encode()).hexdigest()
 
 
 def function_digest(function: tvm.ir.BaseFunc) -> str:
-    """SHA-256 of a function: of its JSON, or of the text and the constants' bytes of one that may hold weights.
+    """SHA-256 of a function: of the JSON of a PrimFunc, else of the text and the bytes of the constants.
 
-    Not TVM's structural hash, which differs from process to process for functions that refer to others; and no JSON of
-    weights, which would be several times their size.
+    TVM's structural hash differs between processes for functions that refer to others. JSON of weights would be several
+    times as large as the weights.
     """
     if isinstance(function, PrimFunc):
         return hashlib.sha256(tvm.ir.save_json(function).encode()).hexdigest()
     content = hashlib.sha256(function.script(show_meta=False).encode())
 
     def add(node: Any) -> None:
-        if isinstance(node, GenericConst) and isinstance(node.value, tvm.runtime.Tensor):  # others are in the text
+        if isinstance(node, GenericConst) and isinstance(node.value, tvm.runtime.Tensor):  # the text has the rest
             array = node.value.numpy()
             content.update(f"{array.dtype}{array.shape}".encode())
             content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

@@ -1,4 +1,4 @@
-"""Records of a campaign: the baseline of a pair, and the row that a mutant's evaluation becomes."""
+"""Baselines, and the row of results that the evaluation of a mutant becomes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import xxhash
 
-from tvm_mutate.campaign.subject import Pair
+from tvm_mutate.campaign.plan import Pair
 from tvm_mutate.device import Ending, EndingKind
 from tvm_mutate.evaluate import COMPILING, RUNNING, Evaluation, Prepared, PreparedSession, Progress
 from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge, latency_difference
-from tvm_mutate.results import EvaluationPath, MutantRow
+from tvm_mutate.results import BaselineRow, EvaluationPath, MutantRow
 
 _FIGURES = (
     "bitwise_equal",
@@ -33,6 +33,7 @@ _FIGURES = (
     "same_label_for_every_input",
     "labels",
 )
+_NOT_APPLIED = "not applied: no site was changed"
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Baseline:
     """The unmutated build of one pair, built and run twice.
 
     ``outputs`` is the path of the golden scores, a ``.npy`` file of shape [inputs, classes]. ``noise_floor`` is the
-    largest absolute difference between two runs: 0.0 on a device that repeats itself bitwise. ``same_code`` says
-    whether the second build had the code of the first, or, kernel by kernel, gave the same bits. ``golden`` is what
-    content-addressed evaluation needs; where there is nothing, ``golden_reason`` says why.
+    largest absolute difference between two runs: 0.0 if the device repeats itself bitwise. ``same_code`` says whether
+    the second build had the same code or, kernel by kernel, gave the same bits. ``golden`` is the input of evaluation
+    by content; if it is None, ``golden_reason`` says why.
     """
 
     pair: Pair
@@ -62,6 +63,22 @@ class Baseline:
         """The time of one build and one run over all inputs."""
         return self.build_seconds + sum(self.run_seconds)
 
+    def row(self) -> BaselineRow:
+        """The row of the unmutated build in the results."""
+        return BaselineRow(
+            model=self.pair.subject,
+            device=self.pair.device,
+            digest=self.digest,
+            labels=self.labels,
+            accuracy=self.accuracy,
+            build_seconds=self.build_seconds,
+            run_seconds=sum(self.run_seconds),
+            noise_floor=self.noise_floor,
+            same_code=self.same_code,
+            golden=None if self.golden is None else self.golden.stored,
+            golden_reason=self.golden_reason,
+        )
+
 
 def mutant_row(
     mutant: Mutant,
@@ -73,39 +90,42 @@ def mutant_row(
     path: EvaluationPath = EvaluationPath.REBUILD,
     path_reason: str = "",
 ) -> MutantRow:
-    """The row of one mutant on one device; ``path_reason`` says why it was rebuilt although kernels should be run."""
-    run: Evaluation | None = ending.value
-    told: Evaluation | Progress | None = run or ending.note
-    applied = told.applied if told else ()
+    """The row of one mutant on one device; ``path_reason`` says why content evaluation gave way to a rebuild."""
+    evaluation: Evaluation | None = ending.value
+    known: Evaluation | Progress | None = evaluation or ending.note
+    applied = known.applied if known else ()
     sites = sum(len(each.sites) for each in applied if each.changed)
-    comparison = _comparison(run, baseline, right_labels, oracle) if run else None
-    found = _judgement(ending, run, baseline, comparison, oracle, bool(sites))
+    comparison = _comparison(evaluation, baseline, right_labels, oracle) if evaluation else None
+    judgement = _judgement(ending, evaluation, baseline, comparison, oracle, bool(sites))
     mapping = comparison.to_mapping() if comparison else {}
     figures: dict[str, Any] = {
         name: tuple(value) if isinstance(value := mapping.get(name), list) else value for name in _FIGURES
     }
-    by_content = run is not None and run.kernel_runs is not None
+    by_content = evaluation is not None and evaluation.kernel_runs is not None
     # The time of a whole run is known only if the whole model ran.
-    seconds = run.run_seconds if run and not by_content else ()
-    outputs = None if run is None else np.load(baseline.outputs) if run.outputs is None else run.outputs
+    seconds = evaluation.run_seconds if evaluation and not by_content else ()
+    outputs = None
+    if evaluation is not None:
+        outputs = np.load(baseline.outputs) if evaluation.outputs is None else evaluation.outputs
+    kernel_seconds = evaluation.kernel_seconds if evaluation else None
     return MutantRow(
         **_identity(mutant, baseline, catalogue),
-        **found,
+        **judgement,
         sites=sites,
         functions=sum(each.changed for each in applied),
         inputs=comparison.inputs if comparison else len(baseline.run_seconds),
-        build_seconds=round(run.build_seconds if run else ending.seconds, 4),
-        run_seconds=round(sum(run.run_seconds), 4) if run else None,
+        build_seconds=round(evaluation.build_seconds if evaluation else ending.seconds, 4),
+        run_seconds=round(sum(evaluation.run_seconds), 4) if evaluation else None,
         evaluation=path,
         evaluation_reason=path_reason,
-        kernel_runs=run.kernel_runs if run else None,
-        kernel_seconds=round(run.kernel_seconds, 4) if run and run.kernel_seconds is not None else None,
-        masked_by=tuple(run.masked_by) if run and by_content else None,
-        undefined=None if told is None or told.undefined is None else tuple(told.undefined),
-        code_digest=(run.digest or None) if run else None,
+        kernel_runs=evaluation.kernel_runs if evaluation else None,
+        kernel_seconds=None if kernel_seconds is None else round(kernel_seconds, 4),
+        masked_by=tuple(evaluation.masked_by) if evaluation and by_content else None,
+        undefined=None if known is None or known.undefined is None else tuple(known.undefined),
+        code_digest=(evaluation.digest or None) if evaluation else None,
         outputs_digest=None if outputs is None else digest_of_outputs(outputs),
-        proof=found["reason"] if found["verdict"] is Verdict.EQUIVALENT else None,
-        # Only the campaign, which knows all mutants, fills these in.
+        proof=judgement["reason"] if judgement["verdict"] is Verdict.EQUIVALENT else None,
+        # Only the campaign, which knows all mutants, fills these fields.
         duplicate_of=None,
         place_digest=None,
         carried=False,
@@ -117,13 +137,13 @@ def mutant_row(
 def lost_row(
     mutant: Mutant, baseline: Baseline, kind: EndingKind, reason: str, oracle: Oracle, catalogue: Catalogue
 ) -> MutantRow:
-    """The row of a mutant of which nothing is known: the worker process itself ``died``, or the device was lost."""
+    """The row of a mutant that was not evaluated, because the worker died or the device was lost."""
     ending = Ending(kind, RUNNING, 0.0, reason=reason)
     return mutant_row(mutant, baseline, ending, None, oracle, catalogue)
 
 
 def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[str, Any]:
-    # A fault of the compiler makes the mutant one, whatever else it has: it must not get into another category's score.
+    # One compiler fault makes the whole mutant a compiler fault, which must not count in the score of other categories.
     chosen = min(mutant.mutations, key=lambda each: catalogue[each.operator].category is not Category.COMPILER_PASSES)
     operator = catalogue[chosen.operator]
     return {
@@ -136,18 +156,20 @@ def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[
     }
 
 
-def _comparison(run: Evaluation, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle) -> Comparison:
-    """The comparison of a run with golden, over the inputs that ran; the same code has golden's outputs."""
+def _comparison(
+    evaluation: Evaluation, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle
+) -> Comparison:
+    """The comparison with the golden scores of the inputs that ran; a mutant with the same code has golden scores."""
     golden = np.load(baseline.outputs)
-    if run.outputs is None:
+    if evaluation.outputs is None:
         return compare(golden, golden, right_labels, [oracle])
-    golden = golden[: len(run.outputs)]
+    golden = golden[: len(evaluation.outputs)]
     right = None if right_labels is None else right_labels[: len(golden)]
-    return compare(golden, _above_the_noise(golden, run.outputs, baseline.noise_floor), right, [oracle])
+    return compare(golden, _without_noise(golden, evaluation.outputs, baseline.noise_floor), right, [oracle])
 
 
-def _above_the_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> np.ndarray:
-    """The outputs, with rows that are within the device's own noise replaced by the golden ones."""
+def _without_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> np.ndarray:
+    """The outputs, in which golden rows replace the rows that differ by the noise of the device only."""
     if floor == 0.0:
         return outputs
     with np.errstate(invalid="ignore"):
@@ -157,24 +179,23 @@ def _above_the_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> n
 
 def _judgement(
     ending: Ending,
-    run: Evaluation | None,
+    evaluation: Evaluation | None,
     baseline: Baseline,
     comparison: Comparison | None,
     oracle: Oracle,
     applied: bool,
 ) -> dict[str, Any]:
     outcome = _outcome(ending)
-    code_differs = run.digest != baseline.digest if run else None
-    known = run is not None or ending.note is not None  # not where the worker itself died
-    if known and not applied and ending.stage != COMPILING:  # while compiling, more may yet be applied
-        return {"outcome": outcome, "verdict": None, "rung": None, "reason": "not applied: no site was changed"}
+    known = evaluation is not None or ending.note is not None  # nothing is known if the worker itself died
+    if known and not applied and ending.stage != COMPILING:  # a compilation may apply more sites later
+        return {"outcome": outcome, "verdict": None, "rung": None, "reason": _NOT_APPLIED}
     judgement = judge(
         outcome,
         applied=True,
-        code_differs=code_differs,
-        proof=run.proof if run else None,
-        reached=run.reached if run else None,
-        infected=run.infected if run else None,
+        code_differs=evaluation.digest != baseline.digest if evaluation else None,
+        proof=evaluation.proof if evaluation else None,
+        reached=evaluation.reached if evaluation else None,
+        infected=evaluation.infected if evaluation else None,
         comparison=comparison,
         oracle=oracle,
     )
@@ -188,7 +209,7 @@ def digest_of_outputs(outputs: np.ndarray) -> str:
 
 
 def _outcome(ending: Ending) -> Outcome:
-    """A compiler that raises or dies is a compile error: the mutant never came to life."""
+    """The outcome of an evaluation; a compiler that raises or dies is a compile error."""
     if ending.kind == EndingKind.FINISHED:
         return Outcome.COMPLETED
     if ending.kind == EndingKind.LOST:
@@ -201,10 +222,9 @@ def _outcome(ending: Ending) -> Outcome:
 
 
 def mark_duplicates(rows: Iterable[MutantRow]) -> list[MutantRow]:
-    """The rows with ``duplicate_of`` set: the first row of the model and device with the same code, if it is another.
+    """The rows, in which ``duplicate_of`` names the first row with the same code on the same model and device.
 
-    The order of the rows alone decides which row is first. Only evaluation by content tells code apart well enough:
-    a rebuilt model names its kernels by their place.
+    Only rows evaluated by content are compared: a rebuilt model names its kernels by their position.
     """
     first: dict[tuple[str, str, str], str] = {}
     marked = []
