@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 import tvm
 import tvm_ffi
+from mutated_kernels import CATALOGUE, parsed, selection
 from tvm import tirx
 from tvm.ir import prim
 
 from tvm_mutate.mutant import Slot, TirRule
-from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import Selection, Site, apply_mutations, count_sites, find_sites
+from tvm_mutate.passes import Site, apply_mutations, count_sites, find_sites
 from tvm_mutate.pipeline import lower_kernels
 
-CATALOGUE = builtin_catalogue()
 TIR_MUTANTS = [
     pytest.param(str(each.mutation(variant, slot)).removesuffix("@*#*"), slot, id=f"{each.mutation(variant)}-{slot}")
     for each in CATALOGUE.values()
@@ -55,17 +54,9 @@ def main(A: T.Buffer((64,), "float32"), B: T.Buffer((64,), "float32")):
 """
 
 
-def parsed(script: str) -> tvm.IRModule:
-    return tvm.IRModule({"main": tvm.script.from_source(script)})
-
-
 def stage(slot: Slot) -> tvm.IRModule:
     module = parsed(KERNEL)
     return module if slot is Slot.KERNEL else lower_kernels(module, tvm.target.Target("llvm"), slot)
-
-
-def selection(mutant: str) -> Selection:
-    return Selection.resolve(CATALOGUE.parse(mutant).mutations[0], CATALOGUE)
 
 
 def sites_in(statement: str, mutant: str) -> list[Site]:
