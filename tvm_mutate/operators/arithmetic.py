@@ -10,7 +10,7 @@ from tvm.ir import Call, Op, TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import replacing, replacing_others
+from tvm_mutate.operators.parameters import replacement
 from tvm_mutate.operators.tir_nodes import (
     NARROW_TYPES,
     another_constant,
@@ -21,40 +21,12 @@ from tvm_mutate.operators.tir_nodes import (
 )
 
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul, "divide": prim.Div}
-# Kernels contain sums, products and the expressions of batch normalisations; other replacements overflow at once.
-_ARITHMETIC_PAIRS = (("add", "subtract"), ("multiply", "add"), ("subtract", "add"), ("divide", "multiply"))
 _CHANGES: dict[str, Callable[[float], float]] = {
     "increment": lambda value: value + 1,
     "decrement": lambda value: value - 1,
     "negate": lambda value: -value,
     "zero": lambda _value: 0.0,
 }
-_FUNCTION_PAIRS = (
-    ("exp", "exp2"),
-    ("sqrt", "rsqrt"),
-    ("rsqrt", "sqrt"),
-    ("sigmoid", "tanh"),
-    ("tanh", "sigmoid"),
-    ("erf", "tanh"),
-)
-_MORE_FUNCTION_PAIRS = (
-    ("exp2", "exp"),
-    ("exp", "exp10"),
-    ("erf", "sigmoid"),
-    ("log", "log2"),
-    ("log2", "log"),
-    ("log", "log1p"),
-    ("log1p", "log"),
-    ("floor", "ceil"),
-    ("ceil", "floor"),
-    ("round", "trunc"),
-    ("trunc", "round"),
-    ("sin", "cos"),
-    ("cos", "sin"),
-)
-_REPLACED, _REPLACING = (
-    tuple(dict.fromkeys(names)) for names in zip(*_FUNCTION_PAIRS, *_MORE_FUNCTION_PAIRS, strict=True)
-)
 _BASES = {"exp2": 2.0, "exp10": 10.0}  # not every code generator knows the functions; all know powers
 _EXTREMA = {"max": (prim.Max, prim.Min), "min": (prim.Min, prim.Max)}
 _TRUNCATED = {prim.FloorDiv: prim.Div, prim.FloorMod: prim.Mod}
@@ -130,12 +102,8 @@ OPERATORS = (
         description="replaces a floating-point addition, subtraction, multiplication or division in a kernel by "
         "another of these",
         rule=TirRule(tuple(_ARITHMETIC.values()), _replace),
-        parameters=(
-            Parameter("from", "the operation that is replaced", choices=tuple(_ARITHMETIC)),
-            Parameter("to", "the operation that takes its place", choices=tuple(_ARITHMETIC)),
-        ),
-        variants=replacing(_ARITHMETIC_PAIRS),
-        more_variants=replacing_others(_ARITHMETIC, _ARITHMETIC_PAIRS),
+        # Kernels contain sums, products and the expressions of batch normalisations; other results overflow at once.
+        **replacement("operation", "add>subtract multiply>add subtract>add divide>multiply", _ARITHMETIC),
         examples=kernel_examples("""
             dot | from=add to=subtract
             B[vi] = B[vi] + A[vi, vk] * W[vk]
@@ -204,12 +172,12 @@ OPERATORS = (
         description="replaces a mathematical function in a kernel by a function that is easily mistaken for it, such "
         "as exp by exp2 or sqrt by rsqrt",
         rule=TirRule((Call,), _replace_function),
-        parameters=(
-            Parameter("from", "the function that is replaced", choices=_REPLACED),
-            Parameter("to", "the function that takes its place", choices=_REPLACING),
+        **replacement(
+            "function",
+            "exp>exp2 sqrt>rsqrt rsqrt>sqrt sigmoid>tanh tanh>sigmoid erf>tanh",
+            more="exp2>exp exp>exp10 erf>sigmoid log>log2 log2>log log>log1p log1p>log floor>ceil ceil>floor "
+            "round>trunc trunc>round sin>cos cos>sin",
         ),
-        variants=replacing(_FUNCTION_PAIRS),
-        more_variants=replacing(_MORE_FUNCTION_PAIRS),
         examples=kernel_examples("""
             map | from=exp to=exp2
             B[i] = T.exp(A[i]) / T.sqrt(A[0])

@@ -9,7 +9,7 @@ from tvm.ir import TensorLoad
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.tir_nodes import block_with, constant_like, literal, nothing, substituted
+from tvm_mutate.operators.tir_nodes import constant_like, literal, node_with, nothing, substituted
 
 _ANYWHERE = ("", "global")
 
@@ -17,7 +17,7 @@ _ANYWHERE = ("", "global")
 def with_allocation(block: Any, before: Any, after: Any) -> Any:
     """The block with another buffer in the place of one that it allocates."""
     allocated = [after if each.same_as(before) else each for each in block.alloc_buffers]
-    return substituted(block_with(block, alloc_buffers=allocated), {before: after})
+    return substituted(node_with(block, alloc_buffers=allocated), {before: after})
 
 
 def buffer_like(buffer: Any, shape: Any = None, scope: str | None = None) -> Any:
@@ -71,7 +71,7 @@ def _elements(buffer: Any) -> int:
 def _drop_copy(block: Any, _parameters: Parameters) -> Any | None:
     store = block.body
     copies = isinstance(store, tirx.BufferStore) and isinstance(store.value, TensorLoad) and block.init is None
-    return block_with(block, body=nothing()) if copies else None
+    return node_with(block, body=nothing()) if copies else None
 
 
 def _padded(buffers: str, first: str) -> str:

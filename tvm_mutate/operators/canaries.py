@@ -12,7 +12,7 @@ from tvm.s_tir import SBlockRealize
 
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
-from tvm_mutate.operators.tir_nodes import is_thread, literal, loop_with, substituted
+from tvm_mutate.operators.tir_nodes import is_thread, literal, node_with, substituted
 
 _SPATIAL = 0
 
@@ -62,7 +62,7 @@ def _with_reversed_grid(loop: tirx.For) -> Any:
     if not is_grid or extent is None or extent < 2 or not _is_order_free(loop):
         return None
     reversed_index = Sub(IntImm(loop.extent.ty, int(extent) - 1), loop.loop_var)
-    return loop_with(loop, body=substituted(loop.body, {loop.loop_var: reversed_index}))
+    return node_with(loop, body=substituted(loop.body, {loop.loop_var: reversed_index}))
 
 
 def _is_order_free(grid: tirx.For) -> bool:

@@ -10,7 +10,7 @@ from tvm.target import codegen
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import replacing
+from tvm_mutate.operators.parameters import replacement
 from tvm_mutate.operators.tir_nodes import constant_like, element_type, literal
 
 _INTRINSIC, _EXTERN = "tirx.call_llvm_pure_intrin", "tirx.call_pure_extern"
@@ -18,18 +18,6 @@ _PREFIX, _SUFFIX = "llvm.", "f"
 _MULTIPLY_ADD = "fmuladd"
 _ROUNDINGS = ("nearbyint", "rint", "round", "trunc", "floor", "ceil")
 _TIES_TO_EVEN = ("nearbyint", "rint")
-_FUNCTIONS = (("exp", "exp2"), ("sqrt", "fabs"), ("log", "log2"), ("sin", "cos"))
-_OTHER_FUNCTIONS = (
-    ("exp2", "exp"),
-    ("log2", "log"),
-    ("log", "log10"),
-    ("log10", "log"),
-    ("cos", "sin"),
-    ("fabs", "sqrt"),
-    ("tanh", "sin"),
-    ("erf", "tanh"),
-)
-_REPLACED, _REPLACEMENTS = (tuple(dict.fromkeys(names)) for names in zip(*_FUNCTIONS, *_OTHER_FUNCTIONS, strict=True))
 
 
 def _function(call: Any) -> str:
@@ -135,12 +123,11 @@ OPERATORS = (
         "Shen et al. 2021; TVM's intrin_rule_llvm.cc and intrin_rule_cuda.cc)",
         description="calls another mathematical function of LLVM or of a library than the intended function",
         rule=TirRule((Call,), _replace_function),
-        parameters=(
-            Parameter("from", "the function that is meant", choices=_REPLACED),
-            Parameter("to", "the function that is called", choices=_REPLACEMENTS),
+        **replacement(
+            "function",
+            "exp>exp2 sqrt>fabs log>log2 sin>cos",
+            more="exp2>exp log2>log log>log10 log10>log cos>sin fabs>sqrt tanh>sin erf>tanh",
         ),
-        variants=replacing(_FUNCTIONS),
-        more_variants=replacing(_OTHER_FUNCTIONS),
         examples=_examples("""
             map | from=exp to=exp2
             B[i] = T.call_llvm_pure_intrin("float32", "llvm.exp", A[i]) + A[0]

@@ -18,8 +18,8 @@ from tvm.s_tir import SBlockRealize
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacing, replacing_others
-from tvm_mutate.operators.tir_nodes import another_constant, constant_like, element_type, literal, nothing
+from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacement
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, element_type, literal, node_with, nothing
 
 _COMPARISONS: dict[str, Any] = {
     "lt": prim.LT,
@@ -35,9 +35,6 @@ _GUARDS = (tirx.IfThenElse, SBlockRealize)
 _BRANCHES = (*_GUARDS, prim.Select, Call)
 _IF_THEN_ELSE = "prim.if_then_else"
 _RUN_TIME = ("tirx.TVMBackend", "tirx.isnullptr")
-_PAPER_PAIRS = (("lt", "le"), ("lt", "gt"), ("gt", "lt"), ("gt", "ge"))
-# TVM writes most guards with <=, which the paper's pairs omit.
-_DEFAULT_PAIRS = (*_PAPER_PAIRS, ("le", "lt"), ("le", "gt"))
 
 
 def _checks_the_run_time(condition: Any) -> bool:
@@ -170,11 +167,9 @@ def _condition(node: Any) -> Any | None:
 
 
 def _with_condition(node: Any, condition: Any) -> Any:
-    if isinstance(node, SBlockRealize):
-        return SBlockRealize(node.iter_values, condition, node.block)
     if isinstance(node, Call):
         return Call(node.op, [condition, *node.args[1:]], node.attrs, node.ty_args, ret_ty=node.ty)
-    return type(node)(condition, *_sides(node))
+    return node_with(node, **{"predicate" if isinstance(node, SBlockRealize) else "condition": condition})
 
 
 def _sides(node: Any) -> tuple[Any, Any]:
@@ -232,12 +227,8 @@ OPERATORS = (
         paper=True,
         description="replaces a comparison by another one; max(a, b) counts as a > b and min(a, b) as a < b",
         rule=TirRule(_COMPARING, _swap_compare),
-        parameters=(
-            Parameter("from", "the comparison that is replaced", choices=tuple(_COMPARISONS)),
-            Parameter("to", "the comparison that takes its place", choices=tuple(_COMPARISONS)),
-        ),
-        variants=replacing(_DEFAULT_PAIRS),
-        more_variants=replacing_others(tuple(_COMPARISONS), _DEFAULT_PAIRS),
+        # The paper's pairs and <=, with which TVM writes most guards.
+        **replacement("comparison", "lt>le lt>gt gt>lt gt>ge le>lt le>gt", _COMPARISONS),
         examples=kernel_examples("""
             map | from=lt to=le
             if i < 8: B[i] = A[i]

@@ -13,7 +13,7 @@ from tvm.s_tir import SBlock
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.buffers import buffer_like, with_allocation
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.tir_nodes import another_constant, constant_like, is_thread, literal, loop_with, nothing
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, is_thread, literal, node_with, nothing
 
 _BARRIERS = ("tirx.tvm_storage_sync", "tirx.cuda.cta_sync")
 _SHARED = ("shared", "shared.dyn")
@@ -80,7 +80,7 @@ def _other_half(loop: Any, _parameters: Parameters) -> Any | None:
         return prim.FloorMod(node.a + prim.const(1, node.a.ty.dtype), node.b)
 
     body = tvm_ffi.structural_mutate(loop.body, [(TensorLoad, on_load)])
-    return None if body.same_as(loop.body) else loop_with(loop, body=body)
+    return None if body.same_as(loop.body) else node_with(loop, body=body)
 
 
 def _mentions(expression: Any, variable: Any) -> bool:

@@ -17,7 +17,7 @@ from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import STEPS
+from tvm_mutate.operators.parameters import STEPS, replacement
 from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal
 
 # A set of exact types: TVM's own checks of instances take several times as long.
@@ -26,7 +26,6 @@ _ARITHMETIC = frozenset(
 )
 # A product replaces no other operation, since a product may overflow.
 _REPLACED: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul}
-_REPLACEMENTS = ("add", "subtract")
 _SCALES = (prim.Mul, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 _NARROW_TYPES = ("int8", "int16")
 
@@ -237,16 +236,7 @@ OPERATORS = (
         description="replaces the outermost addition, subtraction or multiplication in the index of a load, and "
         "limits the index to the buffer",
         rule=TirRule((TensorLoad,), _replace_arithmetic),
-        parameters=(
-            Parameter("from", "the operation that is replaced", choices=tuple(_REPLACED)),
-            Parameter("to", "the operation that takes its place", choices=_REPLACEMENTS),
-        ),
-        variants=(
-            {"from": "add", "to": "subtract"},
-            {"from": "multiply", "to": "add"},
-            {"from": "subtract", "to": "add"},
-        ),
-        more_variants=({"from": "multiply", "to": "subtract"},),
+        **replacement("operation", "add>subtract multiply>add subtract>add", more="multiply>subtract"),
         examples=_examples("""
             strided | from=add to=subtract
             B[i, j] = A[i, j * 2 + 1]

@@ -12,7 +12,7 @@ from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.examples import graph_examples
-from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacing, replacing_others
+from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacement
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
@@ -33,7 +33,6 @@ _WITH_AXIS = {
 }
 _WINDOWED = (CONV2D, "relax.nn.max_pool2d", "relax.nn.avg_pool2d")
 _REDUCTIONS = ("mean", "max", "sum", "min")
-_REDUCTION_PAIRS = (("mean", "max"), ("mean", "sum"))
 _AFFINE = (BATCH_NORM, "relax.nn.layer_norm", "relax.nn.group_norm", "relax.nn.instance_norm")
 _EXCHANGED = {"statistics": (3, 4), "affine": (1, 2)}  # the exchanged arguments
 _PARTS = {"scale": ("scale", 1, 1.0), "centre": ("center", 2, 0.0)}  # attribute, argument, value without effect
@@ -355,12 +354,7 @@ OPERATORS = (
         description="replaces a mean, maximum, sum or minimum over axes by another of these, for example global "
         "average pooling by global maximum pooling",
         rule=GraphRule(tuple(f"relax.{name}" for name in _REDUCTIONS), _replace_reduction),
-        parameters=(
-            Parameter("from", "the reduction that is replaced", choices=_REDUCTIONS),
-            Parameter("to", "the reduction that takes its place", choices=_REDUCTIONS),
-        ),
-        variants=replacing(_REDUCTION_PAIRS),
-        more_variants=replacing_others(_REDUCTIONS, _REDUCTION_PAIRS),
+        **replacement("reduction", "mean>max mean>sum", _REDUCTIONS),
         examples=graph_examples("""
             x: (1, 2, 8, 8) -> (1, 2, 1, 1) | from=mean to=max
             R.mean(x, axis=[2, 3], keepdims=True)

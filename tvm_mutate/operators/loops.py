@@ -18,12 +18,11 @@ from tvm_mutate.operators.tir_nodes import (
     REDUCTION,
     SPATIAL,
     accumulated,
-    block_with,
     constant_like,
     is_thread,
     iterator_extent,
     literal,
-    loop_with,
+    node_with,
     storing,
     substituted,
 )
@@ -52,7 +51,7 @@ def _start(loop: Any, parameters: Parameters) -> Any | None:
     if shorter is None or loop.kind != tirx.ForKind.PARALLEL:
         return shorter
     # Code generators accept parallel loops only from zero: the first iterations become empty instead.
-    return loop_with(loop, body=tirx.IfThenElse(prim.GE(loop.loop_var, shorter.min), loop.body, None))
+    return node_with(loop, body=tirx.IfThenElse(prim.GE(loop.loop_var, shorter.min), loop.body, None))
 
 
 def _with_range(loop: Any, later: int, longer: int) -> Any | None:
@@ -61,7 +60,7 @@ def _with_range(loop: Any, later: int, longer: int) -> Any | None:
     if extent is None or extent < 2 or extent + longer < 1 or longer == 0:
         return None
     start = loop.min + constant_like(loop.min, later)
-    return loop_with(loop, min=start, extent=constant_like(loop.extent, extent + longer))
+    return node_with(loop, min=start, extent=constant_like(loop.extent, extent + longer))
 
 
 def _reduction_extent(block: Any, parameters: Parameters) -> Any | None:
@@ -97,12 +96,12 @@ def _only_where(condition: Any, block: Any) -> Any:
     store, start = block.body, block.init
     term = accumulated(store, (prim.Add, prim.Mul, prim.Max, prim.Min)) if _is_store(store) else None
     if term is None or not _is_store(start) or literal(start.value) is None:
-        return block_with(block, body=tirx.IfThenElse(condition, store, None))
+        return node_with(block, body=tirx.IfThenElse(condition, store, None))
     operands = [
         tirx.if_then_else(condition, term, start.value) if each.same_as(term) else each
         for each in (store.value.a, store.value.b)
     ]
-    return block_with(block, body=storing(store, type(store.value)(*operands)))
+    return node_with(block, body=storing(store, type(store.value)(*operands)))
 
 
 def _is_store(statement: Any) -> bool:
@@ -113,7 +112,7 @@ def _step(loop: Any, parameters: Parameters) -> Any | None:
     by, extent = int(parameters["by"]), literal(loop.extent)
     if by < 2 or extent is None or extent < 2 or is_thread(loop) or loop.step is not None:
         return None
-    return loop_with(loop, step=constant_like(loop.extent, by))
+    return node_with(loop, step=constant_like(loop.extent, by))
 
 
 def _swap(block: Any, _parameters: Parameters) -> Any | None:
@@ -126,7 +125,7 @@ def _swap(block: Any, _parameters: Parameters) -> Any | None:
             exchanged = {outer.var: inner.var, inner.var: outer.var}
             value = substituted(store.value, exchanged, kept=store.buffer)
             if not tvm_ffi.structural_equal(value, store.value):
-                return block_with(block, body=storing(store, value))
+                return node_with(block, body=storing(store, value))
     return None
 
 
@@ -139,7 +138,7 @@ def _kind(loop: Any, parameters: Parameters) -> Any | None:
         return None  # code generators refuse nested parallel loops, and nested unrolled loops would multiply
     if after == tirx.ForKind.UNROLLED and extent > _UNROLLED_AT_MOST:
         return None
-    return loop_with(loop, kind=after)
+    return node_with(loop, kind=after)
 
 
 def _has_loops(body: Any) -> bool:
@@ -150,9 +149,7 @@ def _has_loops(body: Any) -> bool:
 
 def _drop_annotations(node: Any, _parameters: Parameters) -> Any | None:
     kept = {key: value for key, value in node.annotations.items() if key in _FOR_TUNERS}
-    if len(kept) == len(node.annotations):
-        return None
-    return block_with(node, annotations=kept) if isinstance(node, SBlock) else loop_with(node, annotations=kept)
+    return None if len(kept) == len(node.annotations) else node_with(node, annotations=kept)
 
 
 _paper = partial(Operator, slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN), category=Category.KERNEL_STORES, paper=True)

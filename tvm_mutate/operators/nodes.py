@@ -11,7 +11,7 @@ from tvm import relax
 
 from tvm_mutate.mutant import Category, FunctionRule, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.examples import graph_examples
-from tvm_mutate.operators.parameters import replacing, replacing_others
+from tvm_mutate.operators.parameters import replacement
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
@@ -34,7 +34,6 @@ _OPS = (CONV2D, MATMUL, BATCH_NORM)
 _UNARY = ("exp", "round", "abs", "negative", "sigmoid", "tanh")
 _ARITHMETIC = ("add", "subtract", "multiply", "divide")
 # The pair of the paper comes first; image networks add residuals and biases, and hardly use the other three.
-_DEFAULT_PAIRS = (("add", "subtract"), ("add", "multiply"), ("add", "divide"))
 _REPLACED = {"relu": ("relax.nn.relu",), "clip": ("relax.clip", "relax.nn.relu6")}
 _ACTIVATIONS = {
     "sigmoid": relax.op.sigmoid,
@@ -164,12 +163,7 @@ OPERATORS = (
         "2021)",
         description="replaces an elementwise addition, subtraction, multiplication or division by another of these",
         rule=GraphRule(tuple(f"relax.{name}" for name in _ARITHMETIC), _replace_arithmetic),
-        parameters=(
-            Parameter("from", "the node that is replaced", choices=_ARITHMETIC),
-            Parameter("to", "the node that takes its place", choices=_ARITHMETIC),
-        ),
-        variants=replacing(_DEFAULT_PAIRS),
-        more_variants=replacing_others(_ARITHMETIC, _DEFAULT_PAIRS),
+        **replacement("node", "add>subtract add>multiply add>divide", _ARITHMETIC),
         examples=graph_examples("""
             x: (2, 3), y: (3,) -> (2, 3) | from=add to=subtract sites=1
             R.add(x, R.add(x, y))
@@ -198,11 +192,7 @@ OPERATORS = (
         name="graph.replace-pooling",
         description="replaces maximum pooling by average pooling or the reverse, with the same window",
         rule=GraphRule(("relax.nn.max_pool2d", "relax.nn.avg_pool2d"), _replace_pooling),
-        parameters=(
-            Parameter("from", "the pooling that is replaced", choices=("max", "avg")),
-            Parameter("to", "the pooling that takes its place", choices=("max", "avg")),
-        ),
-        variants=({"from": "max", "to": "avg"}, {"from": "avg", "to": "max"}),
+        **replacement("pooling", "max>avg avg>max", ("max", "avg")),
         examples=graph_examples("""
             x: (1, 2, 8, 8) -> (1, 2, 4, 4) | from=max to=avg
             R.nn.max_pool2d(x, pool_size=[3, 3], strides=[2, 2], padding=[1, 1, 1, 1])

@@ -1,10 +1,11 @@
-"""What the parameters of several families share: the sizes of faults, and variants that replace one name by another."""
+"""Parameters that several families share: the sizes of faults, and the names that an operator replaces."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from typing import Any
 
-from tvm_mutate.mutant import Magnitude
+from tvm_mutate.mutant import Magnitude, Parameter
 
 # Of shifts of indices, extents and starts.
 STEPS = Magnitude(1, 1024)
@@ -12,14 +13,25 @@ STEPS = Magnitude(1, 1024)
 AMOUNTS = Magnitude(1e-6, 1e6, logarithmic=True)
 FACTORS = Magnitude(1e-6, 1e6, logarithmic=True, factor=True)
 
-Variant = dict[str, str]
+
+def replacement(noun: str, pairs: str, names: Iterable[str] = (), more: str = "") -> dict[str, Any]:
+    """The parameters ``from`` and ``to`` of an operator that replaces one name by another, and their variants.
+
+    ``pairs`` are the default variants, as in ``add>subtract multiply>add``. The other variants are the pairs of
+    ``more``, or all other pairs of ``names``.
+    """
+    names, default = tuple(names), _pairs(pairs)
+    others = _pairs(more) or [(a, b) for a in names for b in names if a != b and (a, b) not in default]
+    before, after = (tuple(dict.fromkeys(side)) for side in zip(*default, *others, strict=True))
+    return {
+        "parameters": (
+            Parameter("from", f"the {noun} that is replaced", choices=names or before),
+            Parameter("to", f"the {noun} that takes its place", choices=names or after),
+        ),
+        "variants": tuple({"from": a, "to": b} for a, b in default),
+        "more_variants": tuple({"from": a, "to": b} for a, b in others),
+    }
 
 
-def replacing(pairs: Iterable[tuple[str, str]]) -> tuple[Variant, ...]:
-    """The variants that replace the first of each pair by the second."""
-    return tuple({"from": before, "to": after} for before, after in pairs)
-
-
-def replacing_others(names: Collection[str], chosen: Collection[tuple[str, str]]) -> tuple[Variant, ...]:
-    """The variants for all pairs of different names that are not among the chosen ones."""
-    return replacing((a, b) for a in names for b in names if a != b and (a, b) not in chosen)
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(before, after) for before, _, after in (pair.partition(">") for pair in text.split())]

@@ -20,12 +20,12 @@ from tvm_mutate.operators.tir_nodes import (
     NARROW_TYPES,
     accumulated,
     another_constant,
-    block_with,
     cast_through,
     constant_like,
     converted,
     element_type,
     literal,
+    node_with,
     nothing,
     storing,
 )
@@ -104,7 +104,7 @@ def _initialisation(block: Any) -> Any | None:
 def _drop_initialisation(block: Any, _parameters: Parameters) -> Any | None:
     if _initialisation(block) is None:
         return None
-    return block_with(block, body=nothing()) if block.init is None else block_with(block, init=None)
+    return node_with(block, body=nothing()) if block.init is None else node_with(block, init=None)
 
 
 def _initial_value(block: Any, parameters: Parameters) -> Any | None:
@@ -114,7 +114,7 @@ def _initial_value(block: Any, parameters: Parameters) -> Any | None:
     changed = storing(store, another_constant(store.value, _number(str(parameters["to"]), element_type(store.value))))
     if changed is None:
         return None
-    return block_with(block, body=changed) if block.init is None else block_with(block, init=changed)
+    return node_with(block, body=changed) if block.init is None else node_with(block, init=changed)
 
 
 def _number(name: str, dtype: Any) -> int | float:

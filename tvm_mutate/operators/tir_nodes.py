@@ -9,20 +9,8 @@ import numpy as np
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad, TensorRegion, Var, prim
-from tvm.s_tir import SBlock
 
 SPATIAL, REDUCTION = 0, 2
-_FIELDS = (
-    "iter_vars",
-    "reads",
-    "writes",
-    "name_hint",
-    "body",
-    "init",
-    "alloc_buffers",
-    "match_buffers",
-    "annotations",
-)
 NARROW_TYPES = ("float16", "int32", "int16", "int8")
 _SAFE = 2**15  # no type overflows below it
 _NUMPY_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
@@ -82,15 +70,10 @@ def storing(store: Any, value: Any | None) -> Any | None:
     return None if value is None else tirx.BufferStore(store.buffer, value, store.indices)
 
 
-def block_with(block: Any, **changed: Any) -> Any:
-    """The block with some of its fields changed. What it declares to read and write stays as it is."""
-    return SBlock(**{name: getattr(block, name) for name in _FIELDS} | changed)
-
-
-def loop_with(loop: Any, **changed: Any) -> Any:
-    """The loop with some of its fields changed."""
-    names = ("loop_var", "min", "extent", "kind", "body", "thread_binding", "annotations", "step")
-    return tirx.For(**{name: getattr(loop, name) for name in names} | changed)
+def node_with(node: Any, **changed: Any) -> Any:
+    """The node with some of its fields changed; a block still declares the same reads and writes."""
+    fields = type(node).__tvm_ffi_type_info__.fields
+    return type(node)(**{field.name: getattr(node, field.name) for field in fields} | changed)
 
 
 def is_thread(loop: Any) -> bool:
