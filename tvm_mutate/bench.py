@@ -28,7 +28,7 @@ from tvm_mutate.cli.options import (
 )
 from tvm_mutate.device import held_folder, parse_devices
 from tvm_mutate.errors import UsageError, suggestion
-from tvm_mutate.model import REAL_MODELS, RealSource, real_model_path
+from tvm_mutate.model import REAL_MODELS, real_model_path
 from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.results import write_json
 
@@ -102,7 +102,7 @@ def _subject(name: str, folder: Path, options: dict[str, Any]) -> Subject:
     images, limit, labels = options["images"] or ZOO_INPUTS, options["inputs"], options["labels"]
     if options["real"] is None:
         return prepare_subject(f"zoo://{name}", images, folder, limit=limit, labels=labels)
-    path = real_model_path(name, RealSource(directory=options["real"]))
+    path = real_model_path(name, options["real"])
     recipe = REAL_MODELS[name].recipe
     return prepare_subject(str(path), images, folder, limit=limit, labels=labels, recipe=recipe)
 

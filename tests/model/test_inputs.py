@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Preprocessing, load_inputs, load_model, random_inputs
+from tvm_mutate.model import Preprocessing, load_inputs, load_model
 
 
 def picture(path: Path, value: int = 0, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Path:
@@ -48,8 +48,9 @@ def test_a_folder_of_images_is_read_in_the_order_of_names(tmp_path, classifier):
 
 
 def test_the_bytes_cannot_be_changed_behind_the_digest(classifier):
+    inputs = load_inputs("zoo://digits", replace(classifier, preprocessing=Preprocessing(fit="resize")), limit=1)
     with pytest.raises(ValueError, match="read-only"):
-        random_inputs(classifier, 1, 0).data[0] = 0
+        inputs.data[0] = 0
 
 
 @pytest.mark.parametrize("column", ["class_index", "label_index", "label"])
@@ -246,17 +247,6 @@ def test_the_digits_of_the_zoo_come_with_labels():
     assert inputs.data.shape == (5, 3, 32, 32)
     assert inputs.labels is not None and set(inputs.labels.tolist()) <= set(range(10))
     assert load_inputs("zoo://digits", model, limit=5).digest == inputs.digest
-
-
-def test_random_inputs_are_the_same_for_the_same_seed(classifier):
-    first, again, other = (random_inputs(classifier, 4, seed) for seed in (1, 1, 2))
-    assert first.digest == again.digest != other.digest
-    assert first.data.shape == (4, 3, 8, 8) and first.data.min() >= 0 and first.data.max() <= 1
-    assert first.names[3] == "random-1-3" and first.labels is None
-    flat = replace(classifier, input_shape=(1, 16))
-    assert random_inputs(flat, 2, 1).data.shape == (2, 16)
-    with pytest.raises(UsageError, match="give 1 or more"):
-        random_inputs(classifier, 0, 1)
 
 
 @pytest.mark.real_data

@@ -20,8 +20,7 @@ import pytest
 
 from tests.model.model_files import tiny_model
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import REAL_MODELS, RealSource, load_model, real_model_path, real_models
-from tvm_mutate.model import download as downloads
+from tvm_mutate.model import REAL_MODELS, load_model, real_model_path, real_models
 
 CONTENT = tiny_model().SerializeToString()
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -68,11 +67,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch, small_resnet: None) -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
+            monkeypatch.setenv("TVM_MUTATE_MODEL_URL", running.url + "/")
             yield running
         finally:
             running.shutdown()
@@ -94,9 +94,9 @@ def cached(tmp_path) -> Path:
     return tmp_path / "cache" / "models" / FILE
 
 
-def refused(source: RealSource, name: str = "resnet") -> str:
+def refused(directory: Path | None = None) -> str:
     with pytest.raises(UsageError) as raised:
-        real_model_path(name, source)
+        real_model_path("resnet", directory)
     message = str(raised.value)
     assert "\n" not in message
     return message
@@ -107,31 +107,29 @@ def left_behind(cached: Path) -> list[str]:
 
 
 def test_a_model_is_downloaded_once_and_loaded_with_its_recipe(server, cached):
-    source = RealSource(url=server.url)
-    model = load_model("real://resnet", real=source)
+    model = load_model("real://resnet")
     assert (model.name, model.source, model.digest) == ("resnet152-v2-7", "real://resnet", DIGEST)
     assert model.preprocessing == REAL_MODELS["resnet"].preprocessing
-    assert real_model_path("resnet", source) == cached
+    assert real_model_path("resnet") == cached
     assert server.requests == 1
     assert left_behind(cached) == [FILE]
 
 
-def test_the_url_can_come_from_the_environment_and_the_size_may_be_unknown(server, cached, monkeypatch):
-    monkeypatch.setenv("TVM_MUTATE_MODEL_URL", server.url + "/")
+def test_the_size_of_a_download_may_be_unknown(server):
     server.behaviour = "unsized"
-    assert real_model_path("resnet", RealSource()).read_bytes() == CONTENT
+    assert real_model_path("resnet").read_bytes() == CONTENT
 
 
 def test_a_corrupted_file_in_the_cache_is_downloaded_again(server, cached):
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT[:-1])
-    assert real_model_path("resnet", RealSource(url=server.url)).read_bytes() == CONTENT
+    assert real_model_path("resnet").read_bytes() == CONTENT
     assert server.requests == 1
 
 
 def test_a_wrong_digest_is_told_with_both_and_nothing_is_kept(server, cached):
     server.content = CONTENT + b"x"
-    message = refused(RealSource(url=server.url))
+    message = refused()
     assert DIGEST in message and hashlib.sha256(server.content).hexdigest() in message
     assert left_behind(cached) == []
 
@@ -146,7 +144,7 @@ def test_a_wrong_digest_is_told_with_both_and_nothing_is_kept(server, cached):
 )
 def test_a_server_that_fails_is_told_in_one_sentence(server, cached, behaviour, expected):
     server.behaviour = behaviour
-    message = refused(RealSource(url=server.url))
+    message = refused()
     assert message.startswith(f"{server.url}/{FILE}: ")
     assert expected in message
     assert left_behind(cached) == []
@@ -155,15 +153,17 @@ def test_a_server_that_fails_is_told_in_one_sentence(server, cached, behaviour, 
 def test_a_server_that_says_nothing_more_is_given_up(server, cached):
     server.behaviour = "hanging"
     with pytest.raises(UsageError, match="the connection broke"):
-        downloads.download(f"{server.url}/{FILE}", cached, DIGEST, timeout=0.2)
+        real_models.download(f"{server.url}/{FILE}", cached, DIGEST, timeout=0.2)
     assert left_behind(cached) == []
 
 
-def test_a_server_that_is_not_there_is_named():
+def test_a_server_that_is_not_there_is_named(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert "cannot be reached" in refused(RealSource(url=f"http://127.0.0.1:{port}"))
-    assert "is no URL" in refused(RealSource(url="somewhere"))
+    monkeypatch.setenv("TVM_MUTATE_MODEL_URL", f"http://127.0.0.1:{port}")
+    assert "cannot be reached" in refused()
+    monkeypatch.setenv("TVM_MUTATE_MODEL_URL", "somewhere")
+    assert "is no URL" in refused()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is always full")
@@ -172,15 +172,15 @@ def test_a_full_disk_is_told_and_nothing_is_kept(server, cached, monkeypatch):
         os.close(descriptor)
         return open("/dev/full", mode, buffering=buffering)  # noqa: PTH123
 
-    monkeypatch.setattr(downloads.os, "fdopen", always_full)
-    message = refused(RealSource(url=server.url))
+    monkeypatch.setattr(real_models.os, "fdopen", always_full)
+    message = refused()
     assert message.startswith(f"{cached}: cannot be written, the disk is full")
     assert left_behind(cached) == []
 
 
 def test_a_file_beyond_the_limit_of_file_sizes_is_told_and_nothing_is_kept(server, cached):
     with file_size_limit(len(CONTENT) // 2):
-        message = refused(RealSource(url=server.url))
+        message = refused()
     assert "the file is too large" in message
     assert left_behind(cached) == []
 
@@ -197,9 +197,10 @@ def file_size_limit(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_cache_that_cannot_be_made_is_named(server, tmp_path):
+def test_a_cache_that_cannot_be_made_is_named(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    message = refused(RealSource(url=server.url, cache=tmp_path / "file"))
+    monkeypatch.setenv("TVM_MUTATE_CACHE", str(tmp_path / "file"))
+    message = refused()
     assert f"{tmp_path / 'file' / 'models' / FILE}: cannot be written" in message
     assert server.requests == 0
 
@@ -208,24 +209,24 @@ def test_a_folder_of_the_user_is_searched_by_name_and_by_digest(tmp_path):
     folder = tmp_path / "mine"
     (folder / "resnet").mkdir(parents=True)
     (folder / "other.onnx").write_bytes(b"other")
-    message = refused(RealSource(directory=folder))
+    message = refused(folder)
     assert f"holds no {FILE}" in message and "1 .onnx files looked at" in message
     (folder / "resnet" / "renamed.onnx").write_bytes(CONTENT)
-    assert real_model_path("resnet", RealSource(directory=folder)).name == "renamed.onnx"
+    assert real_model_path("resnet", folder).name == "renamed.onnx"
     (folder / FILE).write_bytes(CONTENT)
-    assert real_model_path("resnet", RealSource(directory=folder)) == folder / FILE
+    assert real_model_path("resnet", folder) == folder / FILE
 
 
 def test_a_file_of_the_right_name_and_another_content_is_told_with_both_digests(tmp_path):
     (tmp_path / FILE).write_bytes(b"other")
-    message = refused(RealSource(directory=tmp_path))
+    message = refused(tmp_path)
     assert DIGEST in message and hashlib.sha256(b"other").hexdigest() in message
-    assert "is no folder" in refused(RealSource(directory=tmp_path / "absent"))
+    assert "is no folder" in refused(tmp_path / "absent")
 
 
 def test_without_the_hub_s_client_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    message = refused(RealSource())
+    message = refused()
     assert "pip install 'tvm-mutate[hub]'" in message and "--real" in message
 
 
@@ -253,7 +254,7 @@ class Hub(SimpleNamespace):
 def test_the_hub_is_asked_where_no_url_is_given(monkeypatch, cached):
     hub = Hub(CONTENT)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    assert real_model_path("resnet", RealSource(quiet=True)).read_bytes() == CONTENT
+    assert real_model_path("resnet").read_bytes() == CONTENT
     assert hub.asked == [("onnxmodelzoo/resnet152-v2-7", FILE, True)]
     assert not hub.disabled
     assert left_behind(cached) == [FILE]
@@ -273,7 +274,7 @@ def test_the_hub_is_asked_where_no_url_is_given(monkeypatch, cached):
 )
 def test_what_fails_at_the_hub_is_told_and_nothing_is_kept(monkeypatch, cached, content, expected):
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(content))
-    assert expected in refused(RealSource())
+    assert expected in refused()
     assert left_behind(cached) == []
 
 

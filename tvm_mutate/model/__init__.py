@@ -1,11 +1,10 @@
 """Models and their inputs: loaded from files, Python or the zoos, before anything is compiled."""
 
 from tvm_mutate.model.images import preprocess
-from tvm_mutate.model.inputs import Inputs, load_inputs, random_inputs
-from tvm_mutate.model.load import load_model
-from tvm_mutate.model.model import Model, model_from_module
+from tvm_mutate.model.inputs import Inputs, load_inputs
+from tvm_mutate.model.model import Model, load_model, model_from_module
 from tvm_mutate.model.preprocessing import RECIPES, Preprocessing, parse_preprocessing
-from tvm_mutate.model.real_models import REAL_MODELS, RealModel, RealSource, real_model_path
+from tvm_mutate.model.real_models import REAL_MODELS, real_model_path
 
 __all__ = [
     "REAL_MODELS",
@@ -13,13 +12,10 @@ __all__ = [
     "Inputs",
     "Model",
     "Preprocessing",
-    "RealModel",
-    "RealSource",
     "load_inputs",
     "load_model",
     "model_from_module",
     "parse_preprocessing",
     "preprocess",
-    "random_inputs",
     "real_model_path",
 ]

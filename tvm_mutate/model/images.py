@@ -17,10 +17,10 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def preprocess(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """Images as a model takes them: ``(pixel * scale - mean) / std`` in float32, every step rounded to float32.
+    """Pixels as values of a model's input: ``(pixel * scale - mean) / std``, every step rounded to float32.
 
-    ``images`` is uint8 [N, H, W, 3] in RGB; the result is float32 [N, 3, H, W] or [N, H, W, 3] after the recipe's
-    layout. ``resize``, ``crop`` and ``fit`` are ``fit_image``'s business. Raises UsageError for other arrays.
+    ``images`` is uint8 [N, H, W, 3] in RGB; the result is float32 [N, 3, H, W] or [N, H, W, 3], as the recipe's layout
+    says. ``fit_image`` resizes and crops. Raises UsageError for other arrays.
     """
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise UsageError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, H, W, 3]")
@@ -34,8 +34,8 @@ def preprocess(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 def read_image(path: Path, preprocessing: Preprocessing, size: tuple[int, int]) -> np.ndarray:
     """The image in a file as uint8 [H, W, 3], RGB, after resize and crop; ``size`` is the model's (H, W).
 
-    Grey images and images with transparency are converted to RGB. Raises UsageError, naming the file, if it is
-    no image, is broken, or is of another size where the recipe's fit is strict.
+    Grey and transparent images are converted to RGB. Raises UsageError, naming the file, if it is no image, is broken,
+    or has another size and the recipe's fit is strict.
     """
     try:
         with Image.open(path) as opened:
@@ -50,9 +50,9 @@ def read_image(path: Path, preprocessing: Preprocessing, size: tuple[int, int]) 
 
 
 def fit_image(image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int], name: str) -> np.ndarray:
-    """An RGB image as uint8 [H, W, 3] of the model's ``size`` (H, W), by the recipe's resize, crop and fit.
+    """An RGB image as uint8 [H, W, 3] of the model's ``size`` (H, W), after the recipe's resize, crop and fit.
 
-    Raises UsageError, naming the image by ``name``, if it is of another size and the recipe's fit is strict.
+    Raises UsageError, with ``name``, if the image has another size and the recipe's fit is strict.
     """
     width, height = image.size
     if preprocessing.resize is not None and min(image.size) != preprocessing.resize:
@@ -81,7 +81,7 @@ _LABEL_COLUMNS = ("class_index", "label_index", "label")
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files in order, a name for each, and a class index for each or None."""
+    """Image files in order, with a name for each, and a class index for each or None."""
 
     files: tuple[Path, ...]
     names: tuple[str, ...]
@@ -96,9 +96,10 @@ def list_images(
 ) -> Listing:
     """The images of ``folder``: the rows of ``labels`` (or of its ``labels.csv``), else its files, sorted.
 
-    Without a csv file they lie in the folder itself or in its subfolder ``images``, unlabelled; or in one folder a
-    class, whose names are class indices, or class names, or count in sorted order. ``classes`` is how many classes
-    the model has. Raises UsageError, naming folder, file or row, if there are no images or labels do not match.
+    Without a csv file, images in the folder or in its subfolder ``images`` have no labels. Images in one folder for
+    each class have the folder's name as label: a class index, a class name, or else its number in sorted order.
+    ``classes`` is the model's number of classes. Raises UsageError, naming folder, file or row, if there are no images
+    or a label does not match.
     """
     listing = labels if labels is not None else folder / "labels.csv"
     if labels is not None and not labels.is_file():
@@ -174,7 +175,7 @@ def _from_class_folders(
     elif classes is None or classes == len(names):
         indices = list(range(len(names)))
     else:
-        # Counting a part of the classes would give wrong labels without a word.
+        # Numbering the folders of only some classes would give wrong labels in silence.
         raise UsageError(
             f"{folder}: has {len(names)} folders of images, but the model has {classes} classes; "
             "name the folders by class index, or add a labels.csv"

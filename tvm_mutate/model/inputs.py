@@ -1,4 +1,4 @@
-"""The inputs of a model: float32 arrays with names and labels, from images, arrays, the zoo, or a seed."""
+"""The inputs of a model: float32 arrays with names and labels, from images, arrays or the zoo."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LABEL_KEYS = ("labels", "y")
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Inputs as they are in a file, with the integer labels [N] beside them or None."""
+    """The arrays of a file: inputs [N, ...], and integer labels [N] or None."""
 
     data: np.ndarray
     labels: np.ndarray | None
@@ -33,7 +33,7 @@ class Arrays:
 def read_arrays(path: Path) -> Arrays:
     """The arrays of an ``.npy`` file, or of an ``.npz`` file under images, data or x, with labels or y.
 
-    Raises UsageError, naming the file, if it is of another kind, broken, or empty, or lacks those names.
+    Raises UsageError, naming the file, if it has another format, is broken or empty, or lacks those names.
     """
     loaded = _loaded(path, _DATA_KEYS + _LABEL_KEYS)
     if isinstance(loaded, np.ndarray):
@@ -100,10 +100,10 @@ ZOO_DIGITS = "zoo://digits"
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Inputs for a model: ``data`` is float32 [N, *shape of one input without its batch].
+    """Inputs of a model: ``data`` is float32 [N, *shape of one input without its batch].
 
-    ``data[i : i + 1]`` is what the model takes. ``names`` has one name an input, ``labels`` one class index an
-    input (int64 [N]) or is None. ``digest`` is the SHA-256, in hex, of the bytes of ``data``.
+    The model takes ``data[i : i + 1]``. ``names`` has a name for each input, ``labels`` a class index for each (int64
+    [N]) or is None. ``digest`` is the SHA-256, in hex, of the bytes of ``data``.
     """
 
     data: np.ndarray
@@ -118,14 +118,15 @@ class Inputs:
 def load_inputs(
     path: str | Path, model: Model, *, limit: int | None = None, labels: str | Path | None = None
 ) -> Inputs:
-    """The inputs at ``path``, made ready for ``model``.
+    """The inputs at ``path``, preprocessed for ``model``.
 
-    ``path`` is a folder of images (with ``labels.csv``, or with a folder per class, or unlabelled), an ``.npz`` or
-    ``.npy`` file (uint8 [N, H, W, 3] images, or float arrays of the model's own shape taken as they are), or
-    ``zoo://digits``. ``limit`` takes so many, evenly spread. ``labels`` names another ``labels.csv``, or an
-    ``.npy`` of labels for arrays. The bytes depend on files and recipe alone.
+    ``path`` is a folder of images (with ``labels.csv``, with a folder for each class, or without labels), an ``.npz``
+    or ``.npy`` file (images, uint8 [N, H, W, 3], or float arrays of the model's shape, which stay as they are), or
+    ``zoo://digits``. At most ``limit`` inputs are taken, evenly spread. ``labels`` names another ``labels.csv``, or an
+    ``.npy`` of labels for arrays. The bytes depend only on the files and the recipe.
 
-    Raises UsageError, naming path, image or row, for whatever is missing, broken or does not fit the model.
+    Raises UsageError, naming path, image or row, for a missing or broken file and for inputs that the model cannot
+    take.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}; give 1 or more")
@@ -142,23 +143,6 @@ def load_inputs(
     if labels is not None:
         arrays = Arrays(arrays.data, read_label_array(Path(labels), len(arrays.data)))
     return _from_arrays(str(location), arrays, model, limit)
-
-
-def random_inputs(model: Model, count: int, seed: int) -> Inputs:
-    """Synthetic inputs, for models without images: they exercise the code, but no accuracy follows from them.
-
-    Random pixels through the model's recipe where it takes colour images of the recipe's layout, else values of
-    the standard normal distribution. The same seed gives the same bytes. Raises UsageError for ``count`` below 1.
-    """
-    if count < 1:
-        raise UsageError(f"{count} random inputs were asked for; give 1 or more")
-    generator = np.random.default_rng(seed)
-    if layout_of(model.input_shape) == model.preprocessing.layout:
-        pixels = generator.integers(0, 256, (count, *_size(model, "random"), 3), dtype=np.uint8)
-        data = preprocess(pixels, model.preprocessing)
-    else:
-        data = generator.standard_normal((count, *model.input_shape[1:]), dtype=np.float32)
-    return _made(data, tuple(f"random-{seed}-{index}" for index in range(count)), None)
 
 
 def _from_listing(folder: Path, listing: Listing, model: Model, limit: int | None) -> Inputs:
@@ -208,7 +192,7 @@ def _spread(count: int, limit: int | None) -> list[int]:
 
 
 def _stacked(count: int, model: Model, image: Callable[[int], np.ndarray]) -> np.ndarray:
-    # One image at a time: pixels and float32 of a whole data set need not fit into memory twice.
+    # One image at a time: memory holds the float32 values of the data set, but not its pixels as well.
     data = np.empty((count, *model.input_shape[1:]), np.float32)
     for index in range(count):
         data[index] = preprocess(image(index)[None], model.preprocessing)[0]
@@ -216,7 +200,7 @@ def _stacked(count: int, model: Model, image: Callable[[int], np.ndarray]) -> np
 
 
 def _size(model: Model, source: str) -> tuple[int, int]:
-    """The (height, width) that the model takes; raises UsageError if it does not take images of the recipe's layout."""
+    """The (height, width) of the model's images; raises UsageError if it takes no images of the recipe's layout."""
     shape, layout = model.input_shape, layout_of(model.input_shape)
     if layout is None:
         raise UsageError(

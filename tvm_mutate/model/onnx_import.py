@@ -1,4 +1,4 @@
-"""Reads an ONNX file and imports it into Relax: its input, its names and its clip operators."""
+"""Reads an ONNX file and imports it into Relax, with valid names and whole clip operators."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from tvm_mutate.errors import UsageError, suggestion
 
-# Before opset 7 operators broadcast by attributes that TVM's importer ignores: the result would be wrong, not refused.
+# Before opset 7 operators broadcast by attributes, which TVM's importer ignores: the result would be wrong.
 OLDEST_OPSET = 7
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A model as read from disk; ``digest`` is the SHA-256 of the file, and of its external weights after it."""
+    """A model on disk; ``digest`` is the SHA-256 of the file followed by its external weights."""
 
     path: Path
     model: onnx.ModelProto
@@ -39,10 +39,10 @@ class OnnxFile:
 
 
 def read_onnx(path: Path) -> OnnxFile:
-    """The ONNX model in a file, with its external weights in it and its local functions inlined.
+    """The ONNX model in a file, with external weights loaded and local functions inlined.
 
-    Raises UsageError, naming the file, if it is missing, is truncated or no ONNX file, needs another version of
-    ONNX, lacks its external weights, or has operators of a foreign domain.
+    Raises UsageError, naming the file, if it is missing, truncated or no ONNX file, needs another version of ONNX,
+    lacks its external weights, or has operators of a foreign domain.
     """
     content = _content(path)
     model = _parsed(path, content)
@@ -52,7 +52,7 @@ def read_onnx(path: Path) -> OnnxFile:
         digest.update(weights.read_bytes())
     try:
         external_data_helper.load_external_data_for_model(model, str(path.parent))
-    except Exception as error:  # what it raises differs between versions of onnx
+    except Exception as error:  # the type differs between versions of onnx
         raise UsageError(f"{path}: its external weights cannot be read ({_first_line(error)})") from None
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -82,7 +82,7 @@ def _parsed(path: Path, content: bytes) -> onnx.ModelProto:
         model = onnx.load_model_from_string(content)
     except Exception:  # protobuf's own error class has no type stubs
         raise UsageError(f"{path}: is truncated or not an ONNX file; export or download it again") from None
-    if not model.graph.node:  # protobuf accepts many a garbage file as a message of unknown fields
+    if not model.graph.node:  # protobuf reads many broken files as messages of unknown fields
         raise UsageError(f"{path}: holds no ONNX graph with nodes; it is truncated, empty, or not an ONNX file")
     return model
 
@@ -108,7 +108,7 @@ def _check_versions(path: Path, model: onnx.ModelProto) -> None:
 
 
 def _check_domains(path: Path, model: onnx.ModelProto) -> None:
-    # TVM's importer looks at the operator's name only and would take a foreign "Add" for ONNX's own.
+    # TVM's importer ignores the domain: it would read a foreign "Add" as ONNX's own.
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in _DOMAINS})
     if foreign:
         raise UsageError(
@@ -117,7 +117,7 @@ def _check_domains(path: Path, model: onnx.ModelProto) -> None:
 
 
 def _external_files(path: Path, model: onnx.ModelProto) -> Iterator[Path]:
-    """The files of the external weights, in order of first use; raises UsageError where one is missing or short."""
+    """The files of the external weights, in order of first use; raises UsageError if one is missing or too short."""
     seen: dict[Path, int] = {}
     for tensor in model.graph.initializer:
         if not external_data_helper.uses_external_data(tensor):
@@ -148,10 +148,10 @@ _RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
 def clean_names(names: Iterable[str]) -> dict[str, str]:
-    """New names for names, injectively: each an ASCII identifier that no C dialect reserves.
+    """A distinct new name for each name: an ASCII identifier that no C dialect reserves.
 
-    A name that is one already stays as it is. Others get ``_`` for each character that is not allowed, and a
-    number where that would collide. The empty name is ONNX's word for "absent" and is left out.
+    A valid name stays as it is. In others each forbidden character becomes ``_``, and a number is added if the new name
+    is taken. The empty name, which means "absent" in ONNX, is left out.
     """
     distinct = [name for name in dict.fromkeys(names) if name]
     renamed = {name: name for name in distinct if _IDENTIFIER.fullmatch(name) and name not in _RESERVED}
@@ -164,10 +164,7 @@ def clean_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def with_clean_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
-    """A copy of the model with clean names, and the new name of each value and of each node.
-
-    Values are inputs, outputs, initialisers and everything between them, those of subgraphs included.
-    """
+    """A copy of the model with clean names, and the new names of its values and of its nodes, in subgraphs as well."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graphs = list(_graphs(copy.graph))
@@ -223,7 +220,7 @@ _IMAGE_CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class OnnxInput:
-    """The one input of a model: its name in the file, its static shape with batch 1, its ONNX element type."""
+    """The only input of a model: its name in the file, its static shape with batch 1, its ONNX element type."""
 
     name: str
     shape: tuple[int, ...]
@@ -231,11 +228,11 @@ class OnnxInput:
 
 
 def pick_input(path: Path, model: onnx.ModelProto, shape: Mapping[str, Sequence[int]] | None = None) -> OnnxInput:
-    """The model's input, with every dimension known: the batch becomes 1, others come from ``shape``.
+    """The model's input with all dimensions: a symbolic batch becomes 1, other symbols come from ``shape``.
 
-    ``shape`` maps the input's name, as in the file or cleaned, to all its dimensions. Raises UsageError, naming
-    file and input, if there is not exactly one input, if it is neither float nor of an image's shape, if a
-    dimension is not known, or if ``shape`` contradicts the model.
+    ``shape`` maps the input's name, as in the file or cleaned, to all its dimensions. Raises UsageError, naming file
+    and input, if there is not exactly one input, if it is neither float nor an image, if a dimension is unknown, or if
+    ``shape`` contradicts the model.
     """
     value = _only_input(path, model)
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.elem_type:
@@ -276,7 +273,7 @@ def _only_input(path: Path, model: onnx.ModelProto) -> onnx.ValueInfoProto:
 
 
 def _declared(value: onnx.ValueInfoProto) -> tuple[int | str, ...] | None:
-    """Each dimension as a number or, where symbolic, a name; None for an unknown rank."""
+    """Each dimension as a number, or as a name if it is symbolic; None for an unknown rank."""
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return None
@@ -337,10 +334,10 @@ def _is_image(shape: tuple[int, ...]) -> bool:
 
 
 def restore_clips(module: tvm.IRModule) -> tvm.IRModule:
-    """The module with every clip that the importer took apart put together again; others are left as they are.
+    """The module with a clip operator for each minimum of a maximum with constant bounds that the importer made.
 
     TVM imports ONNX's Clip with constant bounds as call_tir(minimum, call_tir(maximum, x, low), high), with a check of
-    each bound for NaN (python/tvm/relax/frontend/onnx). A ReLU6 would then be no layer that a graph operator can find.
+    each bound for NaN (python/tvm/relax/frontend/onnx). Graph operators do not find a ReLU6 in that form.
     """
     restorer = _ClipRestorer(module)
     for variable, function in module.functions.items():
@@ -366,7 +363,7 @@ class _ClipRestorer(relax.PyExprMutator):
         return relax.op.clip(outer[0], outer[1], inner[1])
 
     def _bounded(self, call: Any, kernel: str) -> tuple[Any, float] | None:
-        """The data and the bound of a call_tir of TOPI's minimum or maximum with a constant bound."""
+        """The data and the constant bound of a call_tir of TOPI's minimum or maximum."""
         if not isinstance(call, relax.Call) or call.op.name != "relax.call_tir":
             return None
         if call.args[0].name_hint.rstrip("0123456789") != kernel:
@@ -376,7 +373,7 @@ class _ClipRestorer(relax.PyExprMutator):
         return (data, value) if isinstance(data, relax.Var) and value is not None else None
 
     def _constant(self, bound: Any) -> float | None:
-        """A bound's value, seen through where(isnan(c), inf, c)."""
+        """The value of a bound, which may be inside where(isnan(c), inf, c)."""
         if isinstance(bound, relax.Var):
             guard = self.lookup_binding(bound)
             if not isinstance(guard, relax.Call) or guard.op.name != "relax.where":
@@ -394,8 +391,8 @@ _REFUSED = "The following operators are not supported for frontend ONNX: "
 def import_onnx(path: Path, model: onnx.ModelProto, picked: OnnxInput) -> tvm.IRModule:
     """The model as a Relax module with weights as constants; its ``main`` takes one float32 tensor.
 
-    An input of another element type is cast to it by the module's first operator. Raises UsageError, naming the
-    file and the operators or the node, where TVM cannot import it.
+    The module's first operator casts float32 to the element type of the input. Raises UsageError, naming the file and
+    the operators or the node, if TVM cannot import the model.
     """
     clean, values, nodes = with_clean_names(model)
     name = values[picked.name]
@@ -403,7 +400,7 @@ def import_onnx(path: Path, model: onnx.ModelProto, picked: OnnxInput) -> tvm.IR
         _cast_input(clean, name, picked.elem_type)
     original = {new: old for old, new in nodes.items()}
     try:
-        # The importer prints the operator it fails on, and warns of whatever onnx's checker dislikes.
+        # The importer prints the operator that fails, and repeats the warnings of onnx's checker.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return restore_clips(from_onnx(clean, shape_dict={name: list(picked.shape)}))
@@ -431,7 +428,7 @@ def _reason(path: Path, model: onnx.ModelProto, error: Exception, original: Mapp
 
 
 def _failing_node(traceback: TracebackType | None) -> onnx.NodeProto | None:
-    """The node that the importer was at, found in its frames because its errors do not name it."""
+    """The node that the importer was reading: its errors do not name the node, but its frames hold it."""
     found = None
     while traceback is not None:
         candidate = traceback.tb_frame.f_locals.get("node")

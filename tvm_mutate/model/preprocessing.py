@@ -1,4 +1,4 @@
-"""How pixels become the input of a model: preprocessing recipes, by name, from files, or guessed."""
+"""Preprocessing recipes, from pixels to the input of a model: by name, from files, or guessed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PerChannel = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to an image before a model sees it: resize, crop, then ``(pixel * scale - mean) / std``.
+    """The preprocessing of an image: resize, crop, then ``(pixel * scale - mean) / std``.
 
-    ``resize`` is the length in pixels that the shorter side gets (None: untouched), ``crop`` the side of the
-    square cut from the centre (None: no cut). Pixels are 0 to 255; ``mean`` and ``std`` are per channel in
-    ``channel_order``, in the unit of ``pixel * scale``. ``fit`` says what happens to an image that is not of the
-    model's size after that: an error, or a resize without regard to its proportions. ``guessed`` marks a recipe
-    that nobody gave and that was chosen from the input's shape.
+    ``resize`` is the new length of the shorter side in pixels (None: no resize), ``crop`` the side of the square that
+    is cut from the centre (None: no crop). Pixels are 0 to 255. ``mean`` and ``std`` are per channel in
+    ``channel_order``, in the unit of ``pixel * scale``. An image that then has not the model's size is an error with
+    ``fit`` ``strict``, and stretched with ``resize``. ``guessed`` marks a recipe that was chosen from the input's
+    shape.
 
     Raises UsageError for values that cannot be used.
     """
@@ -62,12 +62,12 @@ class Preprocessing:
                 raise UsageError(f"preprocessing: {name} is {value!r}; give {hint}")
 
     def to_mapping(self) -> dict[str, Any]:
-        """The recipe as a JSON-ready mapping, all keys present; ``from_mapping`` makes an equal recipe of it."""
+        """The recipe as values that JSON can hold, with all keys; ``from_mapping`` reads it."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, where: str = "preprocessing") -> Preprocessing:
-        """The recipe that a mapping describes; keys left out take their defaults.
+        """The recipe of a mapping; missing keys have their defaults.
 
         ``mean`` and ``std`` are three numbers, or one for all channels. Raises UsageError, naming ``where``, for
         an unknown key or a value that cannot be used.
@@ -116,9 +116,9 @@ RECIPES: Mapping[str, Preprocessing] = MappingProxyType(
 
 
 def parse_preprocessing(text: str) -> Preprocessing:
-    """The recipe that the user names: one of ``RECIPES``, or the path of a .toml or .json file with its keys.
+    """The recipe of a name in ``RECIPES``, or of a .toml or .json file with its keys.
 
-    Raises UsageError for a name that is not known and a file that cannot be read.
+    Raises UsageError for an unknown name and a file that cannot be read.
     """
     if Path(text).suffix.lower() in (".toml", ".json"):
         return read_recipe(Path(text))
@@ -130,7 +130,7 @@ def parse_preprocessing(text: str) -> Preprocessing:
 def read_recipe(path: Path, layout: Layout | None = None) -> Preprocessing:
     """The recipe in a .toml or .json file: the keys of Preprocessing, and ``recipe`` for a named one to start from.
 
-    ``layout`` is taken where the file names none. Raises UsageError, naming the file, if it cannot be used.
+    ``layout`` is the default of a file without one. Raises UsageError, naming the file, if it cannot be used.
     """
     mapping = read_document(path)
     if not isinstance(mapping, dict):
@@ -145,7 +145,7 @@ def read_recipe(path: Path, layout: Layout | None = None) -> Preprocessing:
 
 
 def read_document(path: Path) -> Any:
-    """What a .toml or .json file holds. Raises UsageError, naming the file, if it cannot be read."""
+    """The content of a .toml or .json file. Raises UsageError, naming the file, if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix.lower() == ".json" else _toml().loads(text)
@@ -159,7 +159,7 @@ def read_document(path: Path) -> Any:
 def guess_preprocessing(shape: tuple[int, ...]) -> Preprocessing:
     """The usual recipe for an input of this shape, marked as guessed; images of other sizes are resized.
 
-    32 x 32 colour images get ``cifar10``, larger ones ``imagenet``, smaller ones ``unit``; what is no image gets
+    Colour images of 32 x 32 get ``cifar10``, larger ones ``imagenet``, smaller ones ``unit``; other inputs get
     ``none``.
     """
     layout = layout_of(shape)
@@ -177,7 +177,7 @@ def guess_preprocessing(shape: tuple[int, ...]) -> Preprocessing:
 
 
 def layout_of(shape: tuple[int, ...]) -> Layout | None:
-    """The layout of an input of colour images, or None if the shape is not that of a batch of them."""
+    """The layout of a batch of colour images with this shape; None for another shape."""
     if len(shape) != 4:
         return None
     return "NCHW" if shape[1] == 3 else "NHWC" if shape[3] == 3 else None
@@ -188,11 +188,10 @@ def _toml() -> Any:
 
 
 def find_preprocessing(model_path: Path, shape: tuple[int, ...]) -> Preprocessing | None:
-    """The recipe for the model file at ``model_path``, with input of ``shape``, or None if there is none.
+    """The recipe in the files beside a model file whose input has this shape; None if there is none.
 
-    Looked for in this order: ``<stem>.toml`` and ``<stem>.json`` beside the model; the model's entry in a
-    ``models.json`` in its folder, then in the parent folder. Raises UsageError, naming the file, where such a
-    file cannot be used.
+    The first of these holds: ``<stem>.toml``, ``<stem>.json``; the model's entry in ``models.json`` of its folder, then
+    of the parent folder. Raises UsageError, naming the file, for a file that cannot be used.
     """
     for suffix in (".toml", ".json"):
         beside = model_path.with_suffix(suffix)
@@ -210,7 +209,7 @@ def find_preprocessing(model_path: Path, shape: tuple[int, ...]) -> Preprocessin
 def _entry(listing: Path, model_path: Path) -> dict[str, Any] | None:
     entries = read_document(listing)
     if not isinstance(entries, list):
-        return None  # some other tool's file of that name
+        return None  # the file of another tool
     for entry in entries:
         file = entry.get("file") if isinstance(entry, dict) else None
         if isinstance(file, str) and (listing.parent / file).resolve() == model_path:
@@ -219,7 +218,7 @@ def _entry(listing: Path, model_path: Path) -> dict[str, Any] | None:
 
 
 def _of_entry(entry: dict[str, Any], shape: tuple[int, ...], where: str) -> Preprocessing | None:
-    # Entries describe the whole model (name, data set, shape), so keys of other things are no mistakes here.
+    # An entry describes the whole model (name, data set, shape): its other keys are no mistakes.
     keys = {each.name for each in fields(Preprocessing)}
     recipe = {key: value for key, value in entry.items() if key in keys}
     if not recipe:

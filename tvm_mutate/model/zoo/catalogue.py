@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from importlib.resources import files
@@ -26,10 +27,8 @@ ZOO_NAMES: tuple[str, ...] = (
 def zoo_model_path(name: str) -> Path:
     """The path of a model's ONNX file; one of ``ZOO_NAMES``.
 
-    The model takes ``input`` float32 [1, 3, 32, 32], made as ``zoo_preprocessing`` says, and
-    returns ``output`` float32 [1, 10], the logits of the digits 0 to 9.
-
-    Raises UsageError for a name that is not in the zoo.
+    The model takes ``input`` float32 [1, 3, 32, 32], preprocessed as ``zoo_preprocessing`` says, and returns ``output``
+    float32 [1, 10], the logits of the digits 0 to 9. Raises UsageError for an unknown name.
     """
     if name not in ZOO_NAMES:
         raise UsageError(f"the zoo has no model {name!r}{suggestion(name, ZOO_NAMES)}")
@@ -48,13 +47,12 @@ def zoo_images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def zoo_preprocessing() -> dict[str, Any]:
-    """How an image of ``zoo_images`` becomes a model's input: ``x = (pixel * scale - mean) / std``.
+    """The preprocessing of ``zoo_images``: ``x = (pixel * scale - mean) / std``.
 
-    Keys: ``scale`` (float), ``mean`` and ``std`` (three floats each, one per channel), ``size``
-    ([height, width]), ``layout`` ("NCHW"), ``dtype`` ("float32"), ``input`` (the input's name)
-    and ``formula``. The dictionary is a copy of its own for every caller.
+    Keys: ``scale`` (float), ``mean`` and ``std`` (three floats each, one per channel), ``size`` ([height, width]),
+    ``layout`` ("NCHW"), ``dtype`` ("float32"), ``input`` (the input's name) and ``formula``.
     """
-    return json.loads(json.dumps(_catalogue()["preprocessing"]))
+    return copy.deepcopy(_catalogue()["preprocessing"])
 
 
 @functools.cache
@@ -63,5 +61,5 @@ def _catalogue() -> dict[str, Any]:
 
 
 def _file(name: str) -> Path:
-    # The package is always installed as plain files, never run from inside a zip archive.
+    # The package is always installed as plain files.
     return Path(str(files("tvm_mutate.model.zoo").joinpath(name)))
