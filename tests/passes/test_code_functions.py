@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tvm_mutate.mutant import Category, Example, Mutation, Operator, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.operators.llvm_code import llvm_kernel
-from tvm_mutate.operators.source_code import source_kernel
+from tvm_mutate.operators.examples import generated_kernel
 from tvm_mutate.passes import Selection, apply_to_code, find_code_sites, kernel_parts
 
 KINDS = ("llvm", "c", "cuda", "opencl")
@@ -34,7 +33,7 @@ def selection(sites: str, operator: Operator = NUMBER, **parameters: str) -> Sel
 @given(numbers=st.lists(st.integers(0, 9), max_size=12), first=st.integers(0, 12), extent=st.integers(0, 12))
 def test_exactly_the_selected_sites_are_rewritten_and_counted_in_the_order_of_the_text(numbers, first, extent):
     lines = [f"x {number} y" for number in numbers]
-    text = source_kernel("c", *lines) + "\n// 3 of no kernel\n"
+    text = generated_kernel("c", *lines) + "\n// 3 of no kernel\n"
     sites = [place for place, number in enumerate(numbers) if number not in (7, 8)]
     chosen = sites[first : first + extent + 1]
     mutated, (report,) = apply_to_code(text, "c", [selection(f"{first}-{first + extent}")])
@@ -42,7 +41,7 @@ def test_exactly_the_selected_sites_are_rewritten_and_counted_in_the_order_of_th
         f"x <{number}> y" if place in chosen else line
         for place, (number, line) in enumerate(zip(numbers, lines, strict=True))
     ]
-    assert mutated == source_kernel("c", *expected) + "\n// 3 of no kernel\n"
+    assert mutated == generated_kernel("c", *expected) + "\n// 3 of no kernel\n"
     assert (report.function, report.found, report.changed) == ("main", len(sites), bool(chosen))
     assert report.sites == tuple(range(first, first + len(chosen)))
     assert [site.ordinal for site in find_code_sites(text, "c", selection("*"))] == list(range(len(sites)))
@@ -50,7 +49,7 @@ def test_exactly_the_selected_sites_are_rewritten_and_counted_in_the_order_of_th
 
 @pytest.mark.parametrize(("kind", "name"), [("c", "main"), ("cuda", "main_kernel"), ("opencl", "main_kernel")])
 def test_a_kernel_is_its_definition_and_not_its_declaration(kind: str, name: str):
-    text = source_kernel(kind, "a = 1;")
+    text = generated_kernel(kind, "a = 1;")
     declared = text.splitlines()[1].replace(" {", ";") + text
     assert kernel_parts(declared, kind) == {name: (text.strip(),)}
 
@@ -58,7 +57,7 @@ def test_a_kernel_is_its_definition_and_not_its_declaration(kind: str, name: str
 def test_a_kernel_of_llvm_is_what_computes_with_what_only_it_calls_in_any_order():
     helper = "define internal void @lambda.3(ptr %A) {\n  ret void\n}\n"
     shared = "define weak float @__extendhfsf2(half %a) {\n  ret float 0.0\n}\n"
-    computes = llvm_kernel("call void @lambda.3(ptr %A)", "%0 = call float @__extendhfsf2(half 0xH0000)")
+    computes = generated_kernel("llvm", "call void @lambda.3(ptr %A)", "%0 = call float @__extendhfsf2(half 0xH0000)")
     for text in (computes + helper + shared, helper + shared + computes):
         (parts,) = kernel_parts(text, "llvm").values()
         assert sorted(part.split("@")[1].split("(")[0] for part in parts) == ["lambda.3", "main_compute_"]
@@ -73,7 +72,7 @@ def test_a_kernel_into_whose_entry_llvm_has_put_what_computes_begins_behind_its_
 
 
 def test_code_of_an_unknown_kind_has_no_kernels():
-    assert kernel_parts(source_kernel("cuda", "a = 1;"), "metal") == {}
+    assert kernel_parts(generated_kernel("cuda", "a = 1;"), "metal") == {}
 
 
 TERMS = st.recursive(
@@ -91,7 +90,7 @@ TERMS = st.recursive(
 @given(a=TERMS, b=TERMS, c=TERMS, product_first=st.booleans())
 def test_a_multiply_add_is_found_by_its_brackets_whatever_stands_in_them(a: str, b: str, c: str, product_first: bool):
     terms = [f"({a} * {b})", c] if product_first else [c, f"({a} * {b})"]
-    text = source_kernel(
+    text = generated_kernel(
         "cuda", "float sum[1];", f"sum[0] = ({terms[0]} + {terms[1]});", f"int at = ({terms[0]} + {terms[1]});"
     )
     operator = builtin_catalogue()["code.multiply-add"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tvm
@@ -11,6 +12,7 @@ from tvm.ir.prim import Div, FloorDiv, FloorMod, IntImm, Mod, Sub
 from tvm.s_tir import SBlockRealize
 
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
+from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
 from tvm_mutate.operators.tir_nodes import is_thread, literal, node_with, substituted
 
@@ -131,109 +133,71 @@ def _with_no_op(store: tirx.BufferStore, _parameters: Parameters) -> Any:
     return tirx.SeqStmt([tirx.Evaluate(IntImm("int32", 1)), store])
 
 
+_MODULE = """
+@I.ir_module
+class Module:
+    @R.function
+    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
+        with R.dataflow():
+            gv = R.exp(x)
+            {}
+"""
+_GRID = """
+    A: (64,), B: (64,)
+    for x in T.thread_binding(4, thread="blockIdx.x"):
+        for t in T.thread_binding(16, thread="threadIdx.x"):
+            with T.sblock("double"):
+                ...
+                B[v_i] = A[v_i] * T.float32(2)
+"""
+_LOOP = """
+    A: (16, 16), B: (16, 16)
+    for i, j in T.grid(1, 16):
+        with T.sblock("double"):
+            ...
+            B[v_i, v_j] = A[v_i, v_j] * T.float32(2)
+"""
+_operator = partial(Operator, category=Category.CANARY)
+
 OPERATORS = (
-    Operator(
+    _operator(
         name="canary.negate-output",
         slots=(Slot.GRAPH,),
-        category=Category.CANARY,
         description="negates every floating-point output of the model: must be killed",
         rule=FunctionRule(_negate_output),
         examples=(
             Example(
-                before="""
-@I.ir_module
-class Module:
-    @R.function
-    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
-        with R.dataflow():
-            gv: R.Tensor((2, 3), "float32") = R.exp(x)
-            R.output(gv)
-        return gv
-""",
-                after="""
-@I.ir_module
-class Module:
-    @R.function
-    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
-        with R.dataflow():
-            gv: R.Tensor((2, 3), "float32") = R.exp(x)
-            gv1: R.Tensor((2, 3), "float32") = R.negative(gv)
-            R.output(gv, gv1)
-        return gv1
-""",
+                _MODULE.format("R.output(gv)\n        return gv"),
+                _MODULE.format("gv1 = R.negative(gv)\n            R.output(gv, gv1)\n        return gv1"),
             ),
         ),
     ),
-    Operator(
+    _operator(
         name="canary.reverse-loop",
         slots=(Slot.KERNEL,),
-        category=Category.CANARY,
         description="runs a spatial loop backwards, on a GPU the grid: other code, the same values, must survive",
         rule=TirRule((SBlockRealize, tirx.For), _reverse_loop),
-        examples=(
-            Example(
-                before="""
-@T.prim_func(s_tir=True)
-def main(A: T.Buffer((1, 16), "float32"), B: T.Buffer((1, 16), "float32")):
-    for i, j in T.grid(1, 16):
-        with T.sblock("double"):
+        examples=kernel_examples(
+            """
+            loop
             v_i, v_j = T.axis.remap("SS", [i, j])
-            B[v_i, v_j] = A[v_i, v_j] * T.float32(2)
-""",
-                after="""
-@T.prim_func(s_tir=True)
-def main(A: T.Buffer((1, 16), "float32"), B: T.Buffer((1, 16), "float32")):
-    for i, j in T.grid(1, 16):
-        with T.sblock("double"):
-            v_i = T.axis.spatial(1, i)
-            v_j = T.axis.spatial(16, 15 - j)
-            B[v_i, v_j] = A[v_i, v_j] * T.float32(2)
-""",
-            ),
-            Example(
-                before="""
-@T.prim_func(s_tir=True)
-def main(A: T.Buffer((64,), "float32"), B: T.Buffer((64,), "float32")):
-    for x in T.thread_binding(4, thread="blockIdx.x"):
-        for t in T.thread_binding(16, thread="threadIdx.x"):
-            with T.sblock("double"):
-                v_i = T.axis.spatial(64, x * 16 + t)
-                B[v_i] = A[v_i] * T.float32(2)
-""",
-                after="""
-@T.prim_func(s_tir=True)
-def main(A: T.Buffer((64,), "float32"), B: T.Buffer((64,), "float32")):
-    for x in T.thread_binding(4, thread="blockIdx.x"):
-        for t in T.thread_binding(16, thread="threadIdx.x"):
-            with T.sblock("double"):
-                v_i = T.axis.spatial(64, (3 - x) * 16 + t)
-                B[v_i] = A[v_i] * T.float32(2)
-""",
-            ),
+            v_i = T.axis.spatial(1, i); v_j = T.axis.spatial(16, 15 - j)
+            grid
+            v_i = T.axis.spatial(64, x * 16 + t)
+            v_i = T.axis.spatial(64, (3 - x) * 16 + t)
+            """,
+            {"loop": _LOOP, "grid": _GRID},
         ),
     ),
-    Operator(
+    _operator(
         name="canary.no-op",
         slots=(Slot.LOWERED,),
-        category=Category.CANARY,
         description="puts a statement without effect before a store: must survive in every kernel",
         rule=TirRule((tirx.BufferStore,), _with_no_op),
-        examples=(
-            Example(
-                before="""
-@T.prim_func
-def main(A: T.Buffer((16,), "float32")):
-    for i in range(16):
-        A[i] = T.float32(1)
-""",
-                after="""
-@T.prim_func
-def main(A: T.Buffer((16,), "float32")):
-    for i in range(16):
-        T.evaluate(1)
-        A[i] = T.float32(1)
-""",
-            ),
-        ),
+        examples=kernel_examples("""
+            map
+            B[i] = A[i]
+            T.evaluate(1); B[i] = A[i]
+        """),
     ),
 )

@@ -9,7 +9,8 @@ from typing import Any
 import tvm
 from tvm import relax, s_tir, tirx
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, PipelineRule, Slot, Value
+from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, PipelineRule, Slot
+from tvm_mutate.operators.examples import pass_examples
 
 _Passes = Sequence[Any]
 _PASS = Parameter("pass", "the pass's name, as pass instruments see it")
@@ -76,12 +77,6 @@ _OPTIONS: dict[tuple[str, str], Mapping[str, Any] | Callable[[], Any]] = {
 }
 
 
-def _example(before: str, after: str, sites: str = "*", **parameters: Value) -> Example:
-    """An example on lists of passes, whose names spaces separate; the default pass is ``A``."""
-    before, after = (names.replace(" ", "\n") + "\n" for names in (before, after))
-    return Example(before, after, {"pass": "A", **parameters}, sites)
-
-
 _operator = partial(
     Operator, slots=(Slot.PIPELINE,), category=Category.COMPILER_PASSES, by_default=False, parameters=(_PASS,)
 )
@@ -95,15 +90,17 @@ OPERATORS = (
         "nGraph)",
         rule=_rule(lambda passes, _parameters: passes[1:]),
         variants=(),
-        examples=(
-            _example(
-                "tirx.FlattenBuffer tirx.VectorizeLoop tirx.UnrollLoop",
-                "tirx.FlattenBuffer tirx.UnrollLoop",
-                **{"pass": "tirx.VectorizeLoop"},
-            ),
-            _example("A B A A", "A B A", "1"),
-            _example("A B A A", "B"),
-        ),
+        examples=pass_examples("""
+            passes | pass=tirx.VectorizeLoop
+            tirx.FlattenBuffer tirx.VectorizeLoop tirx.UnrollLoop
+            tirx.FlattenBuffer tirx.UnrollLoop
+            passes | pass=A sites=1
+            A B A A
+            A B A
+            passes | pass=A
+            A B A A
+            B
+        """),
     ),
     _operator(
         name="pipeline.repeat-pass",
@@ -112,14 +109,14 @@ OPERATORS = (
         "such bugs of TVM by mutating sequences of passes together with the IR)",
         rule=_rule(lambda passes, _parameters: [passes[0], *passes]),
         variants=(),
-        examples=(
-            _example(
-                "tirx.FlattenBuffer tirx.VectorizeLoop tirx.UnrollLoop",
-                "tirx.FlattenBuffer tirx.VectorizeLoop tirx.VectorizeLoop tirx.UnrollLoop",
-                **{"pass": "tirx.VectorizeLoop"},
-            ),
-            _example("A B A", "A A B A A"),
-        ),
+        examples=pass_examples("""
+            passes | pass=tirx.VectorizeLoop
+            tirx.FlattenBuffer tirx.VectorizeLoop tirx.UnrollLoop
+            tirx.FlattenBuffer tirx.VectorizeLoop tirx.VectorizeLoop tirx.UnrollLoop
+            passes | pass=A
+            A B A
+            A A B A A
+        """),
     ),
     _operator(
         name="pipeline.swap-passes",
@@ -128,14 +125,14 @@ OPERATORS = (
         "orders of passes reveal)",
         rule=_rule(_swap),
         variants=(),
-        examples=(
-            _example(
-                "tirx.FlattenBuffer tirx.VectorizeLoop tirx.UnrollLoop",
-                "tirx.VectorizeLoop tirx.FlattenBuffer tirx.UnrollLoop",
-                **{"pass": "tirx.FlattenBuffer"},
-            ),
-            _example("A B A C A", "B A C A A"),
-        ),
+        examples=pass_examples("""
+            passes | pass=tirx.FlattenBuffer
+            tirx.FlattenBuffer tirx.VectorizeLoop tirx.UnrollLoop
+            tirx.VectorizeLoop tirx.FlattenBuffer tirx.UnrollLoop
+            passes | pass=A
+            A B A C A
+            B A C A A
+        """),
     ),
     _operator(
         name="pipeline.wrong-option",
@@ -148,12 +145,10 @@ OPERATORS = (
             Parameter("to", "the option or configuration", choices=tuple(dict.fromkeys(to for _, to in _OPTIONS))),
         ),
         variants=tuple({"pass": name, "to": to} for name, to in _OPTIONS),
-        examples=(
-            _example(
-                "tirx.NarrowDataType tirx.VectorizeLoop",
-                "tirx.NarrowDataType(16-bit) tirx.VectorizeLoop",
-                **{"pass": "tirx.NarrowDataType", "to": "16-bit"},
-            ),
-        ),
+        examples=pass_examples("""
+            passes | pass=tirx.NarrowDataType to=16-bit
+            tirx.NarrowDataType tirx.VectorizeLoop
+            tirx.NarrowDataType(16-bit) tirx.VectorizeLoop
+        """),
     ),
 )

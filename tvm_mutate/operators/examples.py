@@ -146,6 +146,26 @@ _KERNELS = {
     """,
 }
 
+_LLVM = """
+define dllexport i32 @__tvm_ffi_main(ptr %args) {{
+entry:
+  %A = load ptr, ptr %args, align 8
+  tail call fastcc void @main_compute_(ptr %A, i32 0, float 0.0, <4 x float> zeroinitializer)
+  ret i32 0
+}}
+
+define internal fastcc void @main_compute_(ptr %A, i32 %n, float %x, <4 x float> %v) {{
+entry:
+{lines}
+  ret void
+}}
+"""
+_SOURCES = {
+    "c": "TVM_DLL int32_t __tvm_ffi_main(void* self_handle, void* args, int32_t num_args, void* result)",
+    "cuda": 'extern "C" __global__ void __launch_bounds__(64) main_kernel(float* A, float* B)',
+    "opencl": "__kernel void main_kernel(__global float* restrict A, __global float* restrict B)",
+}
+
 
 def graph_examples(text: str) -> tuple[Example, ...]:
     """Examples on float32 tensors, three lines each: the signature, the code before and the code after.
@@ -182,6 +202,38 @@ def kernel_examples(text: str, own_templates: Mapping[str, str] | None = None) -
     return _examples(text, script)
 
 
+def code_examples(text: str) -> tuple[Example, ...]:
+    """Examples in generated code, three lines each: the kind of target, the code before and the code after.
+
+    Parameters and sites follow the kind, as in ``llvm | to=64 sites=1``. Semicolons separate statements or
+    instructions; declarations of LLVM functions come last.
+    """
+
+    def script(kind: str, lines: list[str]) -> str:
+        if kind in _SOURCES:
+            return generated_kernel(kind, *(f"{line};" for line in lines))
+        declared = [line for line in lines if line.startswith("declare ")]
+        return generated_kernel(kind, *lines[: len(lines) - len(declared)]) + "".join(
+            f"\n{each}\n" for each in declared
+        )
+
+    return _examples(text, script)
+
+
+def generated_kernel(kind: str, *lines: str) -> str:
+    """Generated code of a kernel ``main`` for a target of kind ``llvm``, ``c``, ``cuda`` or ``opencl``.
+
+    The instructions of LLVM IR may use the pointer ``%A``, the integer ``%n``, the float ``%x`` and the vector ``%v``.
+    """
+    body = "\n".join(f"  {line}" for line in lines)
+    return _LLVM.format(lines=body) if kind == "llvm" else f"\n{_SOURCES[kind]} {{\n{body}\n}}\n"
+
+
+def pass_examples(text: str) -> tuple[Example, ...]:
+    """Examples on lists of passes, three lines each: ``passes | pass=NAME``, the names before and the names after."""
+    return _examples(text, lambda _head, names: "".join(f"{name}\n" for name in names[0].split()))
+
+
 def _examples(text: str, script: Callable[[str, list[str]], str]) -> tuple[Example, ...]:
     lines = [" ".join(line.split()) for line in text.strip().splitlines()]
     triples = zip(lines[::3], lines[1::3], lines[2::3], strict=True)
@@ -193,7 +245,8 @@ def _example(script: Callable[[str, list[str]], str], head: str, before: str, af
     parameters = dict(setting.split("=") for setting in settings.split())
     sites = parameters.pop("sites", "*")
     values = {key: _value(value) for key, value in parameters.items()}
-    return Example(script(name, before.split("; ")), script(name, after.split("; ")), values, sites)
+    kind = name if name in ("llvm", *_SOURCES) else ""
+    return Example(script(name, before.split("; ")), script(name, after.split("; ")), values, sites, kind)
 
 
 def _value(text: str) -> Value:

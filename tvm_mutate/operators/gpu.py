@@ -11,7 +11,7 @@ from tvm.ir import Call, Op, TensorLoad, prim
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
-from tvm_mutate.operators.buffers import buffer_like, with_allocation
+from tvm_mutate.operators.buffers import reallocated
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.tir_nodes import another_constant, constant_like, is_thread, literal, node_with, nothing
 
@@ -60,7 +60,7 @@ def _change_scope(block: Any, parameters: Parameters) -> Any | None:
     shared = [each for each in block.alloc_buffers if each.ty.storage_scope in _SHARED]
     if not 0 <= number < len(shared):
         return None
-    return with_allocation(block, shared[number], buffer_like(shared[number], scope="local"))
+    return reallocated(block, shared[number], scope="local")
 
 
 def _other_half(loop: Any, _parameters: Parameters) -> Any | None:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TextRule, Value
+from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TextRule
+from tvm_mutate.operators.examples import code_examples
 
 _FAST_MATH_FLAGS = ("fast", "reassoc", "contract", "arcp", "nnan", "ninf", "nsz", "afn")
 _ANY_FAST_MATH = "|".join(_FAST_MATH_FLAGS)
@@ -60,32 +61,6 @@ _EXTRACT = re.compile(
 _SELECT = re.compile(
     rf"^(?P<head>  \S+ = select [^,\n]+, ){_TYPE} (?P<first>.+?), (?P=type) (?P<second>.+?){_REMARKS}", re.MULTILINE
 )
-_KERNEL = """
-define dllexport i32 @__tvm_ffi_main(ptr %args) {{
-entry:
-  %A = load ptr, ptr %args, align 8
-  tail call fastcc void @main_compute_(ptr %A)
-  ret i32 0
-}}
-
-define internal fastcc void @main_compute_(ptr %A) {{
-entry:
-{body}
-  ret void
-}}
-"""
-
-
-def llvm_kernel(*lines: str) -> str:
-    """LLVM IR of a kernel ``main`` with these instructions on the pointer ``%A``."""
-    return _KERNEL.format(body="\n".join(f"  {line}" for line in lines))
-
-
-def _example(text: str, sites: str = "*", declaration: str = "", **parameters: Value) -> Example:
-    """An example from the lines of a kernel; ``-`` marks lines before the mutation, ``+`` lines after it."""
-    lines = [" ".join(line.split()) for line in text.strip().splitlines()]
-    before, after = ([line.lstrip("+- ") for line in lines if line[0] != other] for other in "+-")
-    return Example(llvm_kernel(*before), llvm_kernel(*after) + declaration, parameters, sites, "llvm")
 
 
 def _fast_math(match: re.Match[str], parameters: Parameters) -> str | None:
@@ -166,25 +141,14 @@ OPERATORS = (
         parameters=(Parameter("flag", "the fast-math flag", "fast", choices=_FAST_MATH_FLAGS),),
         variants=({"flag": "fast"}, {"flag": "contract"}, {"flag": "arcp"}, {"flag": "nnan"}),
         more_variants=({"flag": "reassoc"}, {"flag": "ninf"}, {"flag": "nsz"}, {"flag": "afn"}),
-        examples=(
-            _example(
-                """
-                %0 = load float, ptr %A, align 4
-                - %1 = fmul float %0, %0
-                + %1 = fmul fast float %0, %0
-                %2 = fadd float %1, %0
-                """,
-                sites="0",
-            ),
-            _example(
-                """
-                %0 = load <4 x float>, ptr %A, align 4
-                - %1 = fcmp nsz ogt <4 x float> %0, zeroinitializer
-                + %1 = fcmp nnan nsz ogt <4 x float> %0, zeroinitializer
-                """,
-                flag="nnan",
-            ),
-        ),
+        examples=code_examples("""
+            llvm | sites=0
+            %0 = fmul float %x, %x; %1 = fadd float %0, %x
+            %0 = fmul fast float %x, %x; %1 = fadd float %0, %x
+            llvm | flag=nnan
+            %0 = fcmp nsz ogt <4 x float> %v, zeroinitializer
+            %0 = fcmp nnan nsz ogt <4 x float> %v, zeroinitializer
+        """),
     ),
     _operator(
         name="code.integer-flag",
@@ -196,26 +160,14 @@ OPERATORS = (
         parameters=(Parameter("flag", "the promise", choices=tuple(_FLAGGED)),),
         variants=({"flag": "nsw"}, {"flag": "exact"}, {"flag": "disjoint"}),
         more_variants=({"flag": "nuw"}, {"flag": "nneg"}, {"flag": "samesign"}, {"flag": "inbounds"}),
-        examples=(
-            _example(
-                """
-                %0 = load i32, ptr %A, align 4
-                - %1 = add nuw i32 %0, 1
-                + %1 = add nsw nuw i32 %0, 1
-                %2 = lshr i32 %1, 2
-                """,
-                flag="nsw",
-            ),
-            _example(
-                """
-                %0 = load i32, ptr %A, align 4
-                - %1 = lshr i32 %0, 2
-                + %1 = lshr exact i32 %0, 2
-                %2 = or i32 %1, 1
-                """,
-                flag="exact",
-            ),
-        ),
+        examples=code_examples("""
+            llvm | flag=nsw
+            %0 = add nuw i32 %n, 1; %1 = lshr i32 %0, 2
+            %0 = add nsw nuw i32 %n, 1; %1 = lshr i32 %0, 2
+            llvm | flag=exact
+            %0 = lshr i32 %n, 2; %1 = or i32 %0, 1
+            %0 = lshr exact i32 %n, 2; %1 = or i32 %0, 1
+        """),
         undefined_behaviour=True,
     ),
     _operator(
@@ -227,13 +179,11 @@ OPERATORS = (
         parameters=(Parameter("to", "the alignment in bytes, a power of two", 64),),
         variants=({"to": 64},),
         more_variants=({"to": 16},),
-        examples=(
-            _example("""
-                - %0 = load <4 x float>, ptr %A, align 4
-                + %0 = load <4 x float>, ptr %A, align 64
-                store <4 x float> %0, ptr %A, align 64, !tbaa !1
-            """),
-        ),
+        examples=code_examples("""
+            llvm
+            %0 = load <4 x float>, ptr %A, align 4; store <4 x float> %0, ptr %A, align 64, !tbaa !1
+            %0 = load <4 x float>, ptr %A, align 64; store <4 x float> %0, ptr %A, align 64, !tbaa !1
+        """),
         undefined_behaviour=True,
     ),
     _operator(
@@ -244,30 +194,17 @@ OPERATORS = (
         rule=_rule(_MULTIPLY_ADD, _multiply_add),
         parameters=(Parameter("to", "how the multiply-add is computed", choices=("fused", "separate")),),
         variants=({"to": "fused"}, {"to": "separate"}),
-        examples=(
-            _example(
-                """
-                %0 = load float, ptr %A, align 4
-                - %1 = tail call float @llvm.fmuladd.f32(float %0, float 2.000000e+00, float %0)
-                + %product.1 = fmul float %0, 2.000000e+00
-                + %fenced.1 = tail call float @llvm.arithmetic.fence.f32(float %product.1)
-                + %1 = fadd float %fenced.1, %0
-                """,
-                declaration="\ndeclare float @llvm.arithmetic.fence.f32(float)\n",
-                to="separate",
-            ),
-            _example(
-                """
-                %0 = load <4 x float>, ptr %A, align 4
-                - %1 = tail call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %0, \
-                    <4 x float> splat (float 2.0), <4 x float> %0)
-                + %1 = tail call <4 x float> @llvm.fma.v4f32(<4 x float> %0, \
-                    <4 x float> splat (float 2.0), <4 x float> %0)
-                """,
-                declaration="\ndeclare <4 x float> @llvm.fma.v4f32(<4 x float>, <4 x float>, <4 x float>)\n",
-                to="fused",
-            ),
-        ),
+        examples=code_examples("""
+            llvm | to=separate
+            %0 = tail call float @llvm.fmuladd.f32(float %x, float 2.000000e+00, float %x)
+            %product.0 = fmul float %x, 2.000000e+00; \
+            %fenced.0 = tail call float @llvm.arithmetic.fence.f32(float %product.0); %0 = fadd float %fenced.0, %x; \
+            declare float @llvm.arithmetic.fence.f32(float)
+            llvm | to=fused
+            %0 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v, <4 x float> splat (float 2.0), <4 x float> %v)
+            %0 = tail call <4 x float> @llvm.fma.v4f32(<4 x float> %v, <4 x float> splat (float 2.0), <4 x float> %v); \
+            declare <4 x float> @llvm.fma.v4f32(<4 x float>, <4 x float>, <4 x float>)
+        """),
     ),
     _operator(
         name="code.nan-order",
@@ -275,15 +212,11 @@ OPERATORS = (
         "Shen et al. 2021)",
         description="makes a floating-point comparison that is false for NaN true for NaN, and the reverse",
         rule=_rule(_FLOAT_COMPARISON, _nan_order),
-        examples=(
-            _example("""
-                %0 = load float, ptr %A, align 4
-                - %1 = fcmp ogt float %0, 0.000000e+00
-                - %2 = fcmp nsz ule float %0, 1.000000e+00
-                + %1 = fcmp ugt float %0, 0.000000e+00
-                + %2 = fcmp nsz ole float %0, 1.000000e+00
-            """),
-        ),
+        examples=code_examples("""
+            llvm
+            %0 = fcmp ogt float %x, 0.000000e+00; %1 = fcmp nsz ule float %x, 1.000000e+00
+            %0 = fcmp ugt float %x, 0.000000e+00; %1 = fcmp nsz ole float %x, 1.000000e+00
+        """),
     ),
     _operator(
         name="code.signedness",
@@ -291,17 +224,11 @@ OPERATORS = (
         "conversion, Shen et al. 2021)",
         description="takes the signed integers of one instruction as unsigned, and the reverse",
         rule=_rule(_SIGNED, _other_sign),
-        examples=(
-            _example("""
-                %0 = load i32, ptr %A, align 4
-                - %1 = zext nneg i32 %0 to i64
-                - %2 = icmp samesign ult i64 %1, 7
-                - %3 = ashr i32 %0, 1
-                + %1 = sext i32 %0 to i64
-                + %2 = icmp slt i64 %1, 7
-                + %3 = lshr i32 %0, 1
-            """),
-        ),
+        examples=code_examples("""
+            llvm
+            %0 = zext nneg i32 %n to i64; %1 = icmp samesign ult i64 %0, 7; %2 = ashr i32 %n, 1
+            %0 = sext i32 %n to i64; %1 = icmp slt i64 %0, 7; %2 = lshr i32 %n, 1
+        """),
         undefined_behaviour=True,
     ),
     _operator(
@@ -309,28 +236,22 @@ OPERATORS = (
         fault="a shuffle of a vector with two of its lanes exchanged (incorrect index, Shen et al. 2021)",
         description="exchanges the first two neighbouring lanes that differ in the mask of a vector shuffle",
         rule=_rule(_SHUFFLE, _swap_lanes),
-        examples=(
-            _example("""
-                %0 = load <4 x float>, ptr %A, align 4
-                - %1 = shufflevector <4 x float> %0, <4 x float> poison, <4 x i32> <i32 0, i32 0, i32 2, i32 poison>
-                + %1 = shufflevector <4 x float> %0, <4 x float> poison, <4 x i32> <i32 0, i32 2, i32 0, i32 poison>
-            """),
-        ),
+        examples=code_examples("""
+            llvm
+            %0 = shufflevector <4 x float> %v, <4 x float> poison, <4 x i32> <i32 0, i32 0, i32 2, i32 poison>
+            %0 = shufflevector <4 x float> %v, <4 x float> poison, <4 x i32> <i32 0, i32 2, i32 0, i32 poison>
+        """),
     ),
     _operator(
         name="code.wrong-lane",
         fault="an element taken from the wrong lane of a vector (incorrect index, Shen et al. 2021)",
         description="takes an element of a vector from the next lane; the first lane follows the last one",
         rule=_rule(_EXTRACT, _next_lane),
-        examples=(
-            _example("""
-                %0 = load <4 x float>, ptr %A, align 4
-                - %1 = extractelement <4 x float> %0, i64 0
-                - %2 = extractelement <4 x float> %0, i64 3
-                + %1 = extractelement <4 x float> %0, i64 1
-                + %2 = extractelement <4 x float> %0, i64 0
-            """),
-        ),
+        examples=code_examples("""
+            llvm
+            %0 = extractelement <4 x float> %v, i64 0; %1 = extractelement <4 x float> %v, i64 3
+            %0 = extractelement <4 x float> %v, i64 1; %1 = extractelement <4 x float> %v, i64 0
+        """),
         undefined_behaviour=True,  # the other lane may be uninitialised
     ),
     _operator(
@@ -338,14 +259,11 @@ OPERATORS = (
         fault="a conditional move with its condition inverted (incorrect code logic, Shen et al. 2021)",
         description="exchanges the two values of a select instruction, which may be addresses of padding",
         rule=_rule(_SELECT, _swap_select),
-        examples=(
-            _example("""
-                %0 = load float, ptr %A, align 4
-                %1 = fcmp ogt float %0, 0.000000e+00
-                - %2 = select i1 %1, float %0, float 0.000000e+00
-                + %2 = select i1 %1, float 0.000000e+00, float %0
-            """),
-        ),
+        examples=code_examples("""
+            llvm
+            %0 = fcmp ogt float %x, 0.000000e+00; %1 = select i1 %0, float %x, float 0.000000e+00
+            %0 = fcmp ogt float %x, 0.000000e+00; %1 = select i1 %0, float 0.000000e+00, float %x
+        """),
         undefined_behaviour=True,
     ),
 )

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from tvm_mutate.mutant import Category, Example, Operator, Parameter, Parameters, Slot, TextRule, Value
+from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TextRule
+from tvm_mutate.operators.examples import code_examples
 
 _BARRIER = re.compile(r"(?:__syncthreads\(\)|barrier\(CLK_LOCAL_MEM_FENCE\))(?=;)")
 _FAST = re.compile(r"(?<![\w.])(?P<name>expf|exp10f|logf|log2f|log10f|sinf|cosf|tanf|powf)(?=\()")
@@ -30,22 +31,6 @@ _MULTIPLY_ADDS = {
     "fused": {"TVM_DLL": "fmaf({a}, {b}, {c})", "extern": "fmaf({a}, {b}, {c})", "__kernel": "fma({a}, {b}, {c})"},
     "separate": {"extern": "__fadd_rn({c}, __fmul_rn({a}, {b}))"},
 }
-_HEADS = {
-    "c": "TVM_DLL int32_t __tvm_ffi_main(void* self_handle, void* args, int32_t num_args, void* result)",
-    "cuda": 'extern "C" __global__ void __launch_bounds__(64) main_kernel(float* A, float* B)',
-    "opencl": "__kernel void main_kernel(__global float* restrict A, __global float* restrict B)",
-}
-
-
-def source_kernel(kind: str, *lines: str) -> str:
-    """The generated source of a kernel with these lines, for a target of kind ``c``, ``cuda`` or ``opencl``."""
-    body = "\n".join(f"  {line}" for line in lines)
-    return f"\n{_HEADS[kind]} {{\n{body}\n}}\n"
-
-
-def _example(kind: str, before: str, after: str, *around: str, **parameters: Value) -> Example:
-    """An example whose last line changes; the lines ``around`` stand above it."""
-    return Example(source_kernel(kind, *around, before), source_kernel(kind, *around, after), parameters, kind=kind)
 
 
 def _multiply_add(match: re.Match[str], parameters: Parameters) -> str | None:
@@ -113,21 +98,17 @@ OPERATORS = (
         parameters=(Parameter("to", "how they are computed", choices=tuple(_MULTIPLY_ADDS)),),
         variants=({"to": "fused"},),
         more_variants=({"to": "separate"},),
-        examples=tuple(
-            _example(
-                kind,
-                "sum[0] = (sum[0] + (A[(i + (j * 4))] * B[i]));",
-                f"sum[0] = {after};",
-                "float sum[1];",
-                "int place = (i + (j * 4));",
-                to=to,
-            )
-            for kind, to, after in (
-                ("c", "fused", "fmaf(A[(i + (j * 4))], B[i], sum[0])"),
-                ("cuda", "separate", "__fadd_rn(sum[0], __fmul_rn(A[(i + (j * 4))], B[i]))"),
-                ("opencl", "fused", "fma(A[(i + (j * 4))], B[i], sum[0])"),
-            )
-        ),
+        examples=code_examples("""
+            c | to=fused
+            float sum[1]; int at = (i + (j * 4)); sum[0] = (sum[0] + (A[(i + (j * 4))] * B[i]))
+            float sum[1]; int at = (i + (j * 4)); sum[0] = fmaf(A[(i + (j * 4))], B[i], sum[0])
+            cuda | to=separate
+            float sum[1]; int at = (i + (j * 4)); sum[0] = (sum[0] + (A[(i + (j * 4))] * B[i]))
+            float sum[1]; int at = (i + (j * 4)); sum[0] = __fadd_rn(sum[0], __fmul_rn(A[(i + (j * 4))], B[i]))
+            opencl | to=fused
+            float sum[1]; int at = (i + (j * 4)); sum[0] = (sum[0] + (A[(i + (j * 4))] * B[i]))
+            float sum[1]; int at = (i + (j * 4)); sum[0] = fma(A[(i + (j * 4))], B[i], sum[0])
+        """),
     ),
     _operator(
         name="code.drop-barrier",
@@ -135,10 +116,14 @@ OPERATORS = (
         "Shen et al. 2021)",
         description="removes a barrier between the threads of a block from the source",
         rule=TextRule(("cuda", "opencl"), _BARRIER, lambda _match, _parameters: "/* no barrier */"),
-        examples=(
-            _example("cuda", "__syncthreads();", "/* no barrier */;"),
-            _example("opencl", "barrier(CLK_LOCAL_MEM_FENCE);", "/* no barrier */;"),
-        ),
+        examples=code_examples("""
+            cuda
+            __syncthreads()
+            /* no barrier */
+            opencl
+            barrier(CLK_LOCAL_MEM_FENCE)
+            /* no barrier */
+        """),
         undefined_behaviour=True,
     ),
     _operator(
@@ -147,7 +132,11 @@ OPERATORS = (
         "default (incorrect configuration, Shen et al. 2021)",
         description="calls the fast and less accurate version of a mathematical function, such as __expf for expf",
         rule=TextRule(("cuda",), _FAST, lambda match, _parameters: f"__{match['name']}"),
-        examples=(_example("cuda", "B[0] = (expf(A[0]) + __logf(A[1]));", "B[0] = (__expf(A[0]) + __logf(A[1]));"),),
+        examples=code_examples("""
+            cuda
+            B[0] = (expf(A[0]) + __logf(A[1]))
+            B[0] = (__expf(A[0]) + __logf(A[1]))
+        """),
     ),
     _operator(
         name="code.native-function",
@@ -155,7 +144,11 @@ OPERATORS = (
         "Shen et al. 2021)",
         description="calls the native version of a mathematical function, whose accuracy OpenCL does not define",
         rule=TextRule(("opencl",), _NATIVE, lambda match, _parameters: f"native_{match['name']}"),
-        examples=(_example("opencl", "B[0] = (exp(A[0]) / A[1]);", "B[0] = (native_exp(A[0]) / A[1]);"),),
+        examples=code_examples("""
+            opencl
+            B[0] = (exp(A[0]) / A[1])
+            B[0] = (native_exp(A[0]) / A[1])
+        """),
     ),
     _operator(
         name="code.wrong-component",
@@ -165,10 +158,14 @@ OPERATORS = (
         rule=TextRule(
             ("cuda", "opencl"), _COMPONENT, lambda match, _parameters: f".{_OTHER_COMPONENT[match['component']]}"
         ),
-        examples=(
-            _example("cuda", "v.x = (w.x*B[((int)threadIdx.x)]);", "v.y = (w.y*B[((int)threadIdx.x)]);"),
-            _example("opencl", "v.s2 = w.s3;", "v.s3 = w.s2;"),
-        ),
+        examples=code_examples("""
+            cuda
+            v.x = (w.x*B[((int)threadIdx.x)])
+            v.y = (w.y*B[((int)threadIdx.x)])
+            opencl
+            v.s2 = w.s3
+            v.s3 = w.s2
+        """),
         undefined_behaviour=True,  # the other component may be uninitialised
     ),
     _operator(
@@ -180,14 +177,13 @@ OPERATORS = (
         parameters=(Parameter("digits", "how many digits after the point", 3),),
         variants=({"digits": 3},),
         more_variants=({"digits": 1}, {"digits": 6}),
-        examples=(
-            _example("c", "B[0] = (A[0] * 1.234567e+00f);", "B[0] = (A[0] * 1.235e+00f);"),
-            _example(
-                "cuda",
-                "B[0] = (A[0] * 0x1.99999ap-4f/*1.000000e-01*/) + 0x1.5555560p-2f/*3.333333e-01*/;",
-                "B[0] = (A[0] * 0x1.99999ap-4f/*1.000000e-01*/) + 3.3e-01f;",
-                digits=1,
-            ),
-        ),
+        examples=code_examples("""
+            c
+            B[0] = (A[0] * 1.234567e+00f)
+            B[0] = (A[0] * 1.235e+00f)
+            cuda | digits=1
+            B[0] = (A[0] * 0x1.99999ap-4f/*1.000000e-01*/) + 0x1.5555560p-2f/*3.333333e-01*/
+            B[0] = (A[0] * 0x1.99999ap-4f/*1.000000e-01*/) + 3.3e-01f
+        """),
     ),
 )
