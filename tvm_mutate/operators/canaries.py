@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import relax, tirx
 from tvm.ir.prim import Div, FloorDiv, FloorMod, IntImm, Mod, Sub
 from tvm.s_tir import SBlockRealize
@@ -14,7 +13,7 @@ from tvm.s_tir import SBlockRealize
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
-from tvm_mutate.operators.tir_nodes import is_thread, literal, node_with, substituted
+from tvm_mutate.operators.tir_nodes import is_thread, literal, node_with, mentions, nodes_within, substituted
 
 _SPATIAL = 0
 
@@ -73,31 +72,19 @@ def _is_order_free(grid: tirx.For) -> bool:
     TVM 0.27 does not recognise a reduction across threads (LowerCrossThreadReduction) when a spatial index of its block
     is reversed: it generates code without the reduction, which reads memory that was never written.
     """
-    blocks: list[Any] = []
-    threads: list[Any] = []
-    callbacks: list[Any] = [((SBlockRealize,), blocks.append), ((tirx.For,), threads.append)]
-    tvm_ffi.structural_walk(grid.body, callbacks)
-    indices = [loop.loop_var for loop in threads if is_thread(loop)]
-    for block in blocks:
+    indices = [loop.loop_var for loop in nodes_within(grid.body, tirx.For) if is_thread(loop)]
+    for block in nodes_within(grid.body, SBlockRealize):
         for variable, value in zip(block.block.iter_vars, block.iter_values, strict=True):
-            across_threads = variable.iter_type != _SPATIAL and any(_uses(value, index) for index in indices)
+            across_threads = variable.iter_type != _SPATIAL and any(mentions(value, index) for index in indices)
             if across_threads or value.same_as(grid.loop_var):
                 return False
     return True
 
 
-def _uses(value: Any, variable: Any) -> bool:
-    found: list[Any] = []
-    tvm_ffi.structural_walk(value, [((tirx.Var,), found.append)])
-    return any(each.same_as(variable) for each in found)
-
-
 def _with_reversed_loop(realize: SBlockRealize) -> Any:
     values = list(realize.iter_values)
-    plain = all(isinstance(value, (tirx.Var, IntImm)) for value in values)
-    if not plain or not (isinstance(realize.predicate, IntImm) and int(realize.predicate) == 1):
-        return None
-    if _divides(realize.block) or not _is_global(realize.block):
+    plain = all(isinstance(value, (tirx.Var, IntImm)) for value in values) and literal(realize.predicate) == 1
+    if not plain or _divides(realize.block) or not _is_global(realize.block):
         return None
     for index, variable in enumerate(realize.block.iter_vars):
         if _is_reversible(variable, values[index]):
@@ -111,9 +98,7 @@ def _divides(block: Any) -> bool:
 
     TVM 0.27 compiles a division of a reversed index into code that reads uninitialised memory.
     """
-    found: list[Any] = []
-    tvm_ffi.structural_walk(block, [((FloorDiv, FloorMod, Div, Mod), found.append)])
-    return bool(found)
+    return bool(nodes_within(block, FloorDiv, FloorMod, Div, Mod))
 
 
 def _is_global(block: Any) -> bool:
@@ -122,10 +107,8 @@ def _is_global(block: Any) -> bool:
 
 
 def _is_reversible(variable: Any, value: Any) -> bool:
-    low, extent = variable.dom.min, variable.dom.extent
-    if variable.iter_type != _SPATIAL or not isinstance(value, tirx.Var):
-        return False
-    return isinstance(low, IntImm) and isinstance(extent, IntImm) and int(low) == 0 and int(extent) > 1
+    is_spatial_loop = variable.iter_type == _SPATIAL and isinstance(value, tirx.Var)
+    return is_spatial_loop and literal(variable.dom.min) == 0 and (literal(variable.dom.extent) or 0) > 1
 
 
 def _with_no_op(store: tirx.BufferStore, _parameters: Parameters) -> Any:

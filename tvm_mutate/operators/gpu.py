@@ -13,7 +13,15 @@ from tvm.s_tir import SBlock
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.buffers import reallocated
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.tir_nodes import another_constant, constant_like, is_thread, literal, node_with, nothing
+from tvm_mutate.operators.tir_nodes import (
+    another_constant,
+    constant_like,
+    is_thread,
+    literal,
+    node_with,
+    mentions,
+    nothing,
+)
 
 _BARRIERS = ("tirx.tvm_storage_sync", "tirx.cuda.cta_sync")
 _SHARED = ("shared", "shared.dyn")
@@ -75,18 +83,12 @@ def _other_half(loop: Any, _parameters: Parameters) -> Any | None:
         return load if same else tirx.BufferLoad(load.source, indices)
 
     def flipped(node: Any) -> Any:
-        if literal(node.b) != 2 or not _mentions(node.a, loop.loop_var):
+        if literal(node.b) != 2 or not mentions(node.a, loop.loop_var):
             return node
         return prim.FloorMod(node.a + prim.const(1, node.a.ty.dtype), node.b)
 
     body = tvm_ffi.structural_mutate(loop.body, [(TensorLoad, on_load)])
     return None if body.same_as(loop.body) else node_with(loop, body=body)
-
-
-def _mentions(expression: Any, variable: Any) -> bool:
-    found: list[Any] = []
-    tvm_ffi.structural_walk(expression, [((tirx.Var,), found.append)])
-    return any(each.same_as(variable) for each in found)
 
 
 def _shuffle(call: Any, parameters: Parameters) -> Any | None:

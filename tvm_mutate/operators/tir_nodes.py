@@ -106,6 +106,18 @@ def iterator_extent(iterator: Any) -> int:
     return 0 if extent is None else int(extent)
 
 
+def nodes_within(node: Any, *types: type) -> list[Any]:
+    """The nodes of these types in a statement or expression."""
+    found: list[Any] = []
+    tvm_ffi.structural_walk(node, [(types, found.append)])
+    return found
+
+
+def mentions(expression: Any, variable: Any) -> bool:
+    """Whether a variable occurs in an expression."""
+    return any(each.same_as(variable) for each in nodes_within(expression, tirx.Var))
+
+
 def substituted(node: Any, replacements: dict[Any, Any], kept: Any = None) -> Any:
     """The node with variables replaced, but not in loads from the buffer ``kept``, nor in declared regions of it."""
 
