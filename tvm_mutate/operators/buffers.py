@@ -12,7 +12,7 @@ from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.tir_nodes import node_with, constant_like, literal, nothing, substituted
+from tvm_mutate.operators.tir_nodes import constant_like, literal, node_with, nothing, substituted
 
 _ANYWHERE = ("", "global")
 

@@ -13,7 +13,7 @@ from tvm.s_tir import SBlockRealize
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
-from tvm_mutate.operators.tir_nodes import is_thread, literal, node_with, mentions, nodes_within, substituted
+from tvm_mutate.operators.tir_nodes import is_thread, literal, mentions, node_with, nodes_within, substituted
 
 _SPATIAL = 0
 

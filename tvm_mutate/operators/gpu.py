@@ -18,8 +18,8 @@ from tvm_mutate.operators.tir_nodes import (
     constant_like,
     is_thread,
     literal,
-    node_with,
     mentions,
+    node_with,
     nothing,
 )
 
