@@ -33,8 +33,8 @@ def no_child_outlives_its_test(both: Both) -> Iterator[None]:
 
 def child(both: Both) -> int | None:
     """The process of the child that lasts, if there is one."""
-    lasting = both.content._shared_child._child
-    return None if lasting is None else lasting._process
+    shared = both.content._shared_child._child
+    return None if shared is None else shared.process
 
 
 def told(run: Evaluation) -> Evaluation:

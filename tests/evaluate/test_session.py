@@ -12,7 +12,7 @@ import pytest
 from tvm_mutate import evaluate
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.device import Ending, Remote, parse_device
+from tvm_mutate.device import Ending, RemoteSession, parse_device
 from tvm_mutate.evaluate import (
     ContentEvaluator,
     Evaluation,
@@ -175,7 +175,7 @@ def test_only_the_changed_kernel_is_compiled_and_sent_and_what_is_before_it_does
 
     write = noted(evaluate.session.write_library, lambda functions, *_: f"compiled {' '.join(functions)}")
     monkeypatch.setattr(evaluate.session, "write_library", write)
-    monkeypatch.setattr(Remote, "load", noted(Remote.load, lambda _remote, path: f"sent {path.suffix}"))
+    monkeypatch.setattr(RemoteSession, "load", noted(RemoteSession.load, lambda _session, path: f"sent {path.suffix}"))
     run = remote.run(LAST)
     assert log.read_text().split("\n") == ["compiled matmul", "sent .so", "sent .so", "sent .so", ""]
     assert (run.reached, run.infected, run.kernel_runs, run.undefined) == (True, True, IMAGES, ())

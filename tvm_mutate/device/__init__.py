@@ -1,32 +1,33 @@
-"""Devices, and isolation of what runs on them."""
+"""Devices, sessions on devices, and tasks in child processes."""
 
-from tvm_mutate.device.device import LOCAL, Device
-from tvm_mutate.device.isolation import Children, Ending, EndingKind, Stage, die_with_parent, run_isolated
-from tvm_mutate.device.lasting import Answer, LastingChild
-from tvm_mutate.device.local import Local, Place
-from tvm_mutate.device.memory import machine_memory, mutant_headroom
-from tvm_mutate.device.parsing import parse_device, parse_devices, read_devices
-from tvm_mutate.device.persistence import CONNECTING, RemoteTasks, why_no_session
-from tvm_mutate.device.remote import Demand, DeviceLostError, Remote, demand_for, why_absent
-from tvm_mutate.device.session import LastingSession
+from tvm_mutate.device.device import LOCAL, Device, parse_device, parse_devices, read_devices
+from tvm_mutate.device.isolation import (
+    Children,
+    Ending,
+    EndingKind,
+    PersistentChild,
+    Stage,
+    die_with_parent,
+    machine_memory,
+    mutant_headroom,
+    run_isolated,
+)
+from tvm_mutate.device.session import DeviceLostError, RemoteSession, Session, demand_for, why_absent
+from tvm_mutate.device.tasks import PersistentSession, RemoteTasks, why_no_session
 from tvm_mutate.device.temporary import held_folder
 
 __all__ = [
-    "CONNECTING",
     "LOCAL",
-    "Answer",
     "Children",
-    "Demand",
     "Device",
     "DeviceLostError",
     "Ending",
     "EndingKind",
-    "LastingChild",
-    "LastingSession",
-    "Local",
-    "Place",
-    "Remote",
+    "PersistentChild",
+    "PersistentSession",
+    "RemoteSession",
     "RemoteTasks",
+    "Session",
     "Stage",
     "demand_for",
     "die_with_parent",

@@ -1,10 +1,11 @@
-"""Runs one task in a forked child, so that nothing it does can harm the process that asked for it."""
+"""Tasks in forked child processes with limits of time and memory; a task cannot harm the process that runs it."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import enum
+import functools
 import gc
 import math
 import os
@@ -24,16 +25,19 @@ from typing import Any, NoReturn
 import psutil
 
 Stage = Callable[..., None]
+Answer = Callable[[Stage, Any], Any]
+# A child that gets too little processor time may take longer, at most this many times its limit.
+PATIENCE = 5.0
+# A child that keeps sending signs of life is killed after this many times its limit.
+ENDURANCE = 10.0
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
-# A child that others keep from the processor gets as much longer, at most this many times its limit.
-PATIENCE = 5.0
-# A child that goes on giving signs of life ends all the same, after this many times its limit.
-ENDURANCE = 10.0
-# To hear of each input costs the parent about a millisecond.
+# Receiving one message costs the parent about a millisecond.
 _SIGN_SECONDS = 0.1
 _ADDED_BY_TVM = "\nError in pass: "
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_LEAST_HEADROOM_BYTES = 2 << 30
 
 
 class EndingKind(str, enum.Enum):
@@ -71,17 +75,16 @@ class Ending:
 def run_isolated(
     task: Callable[[Stage], Any], seconds: float, headroom_bytes: int | None = None, patience: float = PATIENCE
 ) -> Ending:
-    """The ending of ``task`` run in a forked child with a limit of time.
+    """The ending of ``task`` run in a forked child.
 
-    The limit is one of processor time, as long as the child has had it within five (or ``patience``) times as many
-    seconds of wall-clock time: what else runs on the machine decides no verdict, and what only waits ends, too. It
-    begins anew whenever the task says that it enters a stage, ten times at most: what is slow but gets on is no endless
-    loop.
-    With ``headroom_bytes`` its address space is limited, too: to so many bytes more than it inherits, of which
-    mapped files are a part. Beyond them memory is refused to the task, instead of being taken from everybody else.
-    The task is given a function ``stage(name, note=None)`` to say which stage it enters. Its value has to be
-    picklable. The child leads a process group of its own, which is killed as a whole: compilers that it started
-    end with it. The caller must not have started TVM's thread pool (TVM_NUM_THREADS=1).
+    ``seconds`` limits the processor time, and ``patience`` times as many seconds the wall-clock time: other load on the
+    machine decides no verdict, and a task that only waits ends as well. The limit starts again whenever the task enters
+    a stage, ten times at most: a slow task that makes progress is no endless loop. ``headroom_bytes`` limits how much
+    the address space may grow, mapped files included.
+
+    The task gets a function ``stage(name, note=None)`` to say which stage it enters; its value must be picklable. The
+    child leads a process group that is killed as a whole, with every compiler that the child started. The caller must
+    not have started TVM's thread pool (TVM_NUM_THREADS=1).
     """
     children = Children()
     try:
@@ -91,13 +94,13 @@ def run_isolated(
 
 
 class Children:
-    """Runs tasks as :func:`run_isolated` does, one after another; takes leave of a child while the next one works.
+    """Runs tasks like :func:`run_isolated`, one after another; each child exits while the next one works.
 
-    A child has a good part of its parent's memory to give back when it ends, which takes about 10 ms.
+    An exiting child returns its memory to the system, which takes about 10 ms.
     """
 
     def __init__(self) -> None:
-        self._leaving: int | None = None
+        self._exiting: int | None = None
 
     def run(
         self,
@@ -106,34 +109,207 @@ class Children:
         headroom_bytes: int | None = None,
         patience: float = PATIENCE,
     ) -> Ending:
-        """The ending of a task; its child is killed, but may be there for a moment yet."""
-        receiver, sender = Pipe(duplex=False)
+        """The ending of a task; its child is killed, but may not have exited yet."""
+
+        def serve(connection: Connection) -> None:
+            gc.disable()  # the child does not live long enough for a collection to pay
+            answer(task, connection)
+
         started = time.monotonic()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with tempfile.TemporaryFile() as output:
-            child = os.fork()
-            if child == 0:
-                receiver.close()
-                gc.disable()  # a child does not live long enough to gain by it
-                be_child(lambda: answer(task, sender), output.fileno(), headroom_bytes)
-            sender.close()
-            self.close()
-            self._leaving = child
-            try:
-                ending = watch(child, receiver, TimeLimit(child, seconds, started, patience), output.fileno())
-            finally:
-                kill_group(child)
-                receiver.close()
+        child = _Child(serve, headroom_bytes)
+        self.close()
+        self._exiting = child.process
+        try:
+            ending = child.watch(_TimeLimit(child.process, seconds, started, patience))
+        finally:
+            child.kill()
         if ending.kind == EndingKind.DIED:
-            self._leaving = None  # it has been waited for, and its number may be another's
+            self._exiting = None  # already waited for: the process id may be reused
         return ending
 
     def close(self) -> None:
-        """Waits until the last child is gone."""
-        if self._leaving is not None:
-            wait_for(self._leaving)
-            self._leaving = None
+        """Waits until the last child has exited."""
+        if self._exiting is not None:
+            _wait_for(self._exiting)
+            self._exiting = None
+
+
+class PersistentChild:
+    """A child that answers one request after another; it is forked at the first request and again after its death.
+
+    ``make`` is called in the child at the first request and gives the function that answers requests. Requests and
+    values must be picklable. The limits are those of :func:`run_isolated`, for each request; ``headroom_bytes`` counts
+    from the start of the child. A child that keeps more than ``most_kept_bytes`` of memory after a request is replaced.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Stage], Answer],
+        headroom_bytes: int | None = None,
+        patience: float = PATIENCE,
+        most_kept_bytes: int | None = None,
+    ) -> None:
+        self._make, self._headroom, self._patience = make, headroom_bytes, patience
+        self._most_kept = most_kept_bytes
+        self._child: _Child | None = None
+        self._inherited_bytes = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a child that has answered a request is running."""
+        return self._child is not None
+
+    def ask(self, request: Any, seconds: float) -> Ending:
+        """The ending of a request; the child goes on only if the request finished or raised."""
+        for _ in range(2):
+            is_new = self._child is None
+            if self._child is None:
+                self._child = _Child(functools.partial(_serve, self._make), self._headroom)
+                self._inherited_bytes = _own_bytes(self._child.process)
+            ending = self._ask(self._child, request, seconds)
+            if ending.kind in (EndingKind.FINISHED, EndingKind.RAISED):
+                kept = _own_bytes(self._child.process) - self._inherited_bytes if self._most_kept is not None else 0
+                if self._most_kept is not None and kept > self._most_kept:
+                    self.close()
+                return ending
+            self.close()
+            if is_new or ending.stage != "start":
+                break
+            # Another process killed the idle child: the request is asked again.
+        return ending
+
+    def _ask(self, child: _Child, request: Any, seconds: float) -> Ending:
+        # Child and parent share the position in the file: all that follows is output of this request.
+        child.output.truncate(0)
+        child.output.seek(0)
+        used = _processor_seconds(child.process)
+        used = 0.0 if math.isinf(used) else used
+        limit = _TimeLimit(child.process, seconds, time.monotonic(), self._patience, used)
+        with contextlib.suppress(OSError):  # the child is dead, which watching the child finds
+            child.connection.send(request)
+        return child.watch(limit)
+
+    def close(self) -> None:
+        """Kills the child and waits until it has exited."""
+        if self._child is not None:
+            self._child.kill()
+            _wait_for(self._child.process)
+            self._child = None
+
+
+class _Child:
+    """A forked process that runs ``serve(connection)``, with its end of the connection and a file for its output."""
+
+    def __init__(self, serve: Callable[[Connection], None], headroom_bytes: int | None) -> None:
+        self.connection, theirs = Pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = os.fork()
+        if self.process == 0:
+            self.connection.close()
+            _be_child(lambda: serve(theirs), self.output.fileno(), headroom_bytes)
+        theirs.close()
+
+    def watch(self, limit: _TimeLimit) -> Ending:
+        """The ending of the task that the child works on; the child still runs if the task finished or raised."""
+        stage, note = "start", None
+        started = limit.since
+
+        def ending(kind: EndingKind, value: Any = None, reason: str = "") -> Ending:
+            return Ending(kind, stage, time.monotonic() - started, value, reason, note)
+
+        while True:
+            if not limit.hears(self.connection):
+                return ending(EndingKind.TIMED_OUT, reason="no end within the time limit")
+            try:
+                kind, value = self.connection.recv()
+            except (EOFError, OSError):
+                break
+            if kind == "stage":
+                limit.restart()
+                stage, new_note = value
+                note = note if new_note is None else new_note
+            elif kind == EndingKind.RAISED:
+                return ending(kind, reason=value)
+            else:
+                return ending(kind, value=value)
+        _, status = os.waitpid(self.process, 0)
+        return ending(EndingKind.DIED, reason=self._death(status))
+
+    def kill(self) -> None:
+        """Kills the child and every process that the child started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process, signal.SIGKILL)  # the child may not lead a group yet
+        self.connection.close()
+        self.output.close()
+
+    def _death(self, status: int) -> str:
+        if not os.WIFSIGNALED(status):
+            return f"the process ended with exit code {os.waitstatus_to_exitcode(status)}"
+        name = signal.Signals(os.WTERMSIG(status)).name
+        os.lseek(self.output.fileno(), 0, os.SEEK_SET)
+        lines = os.read(self.output.fileno(), _OUTPUT_TAIL).decode(errors="replace").strip().splitlines()
+        return f"{name}: {lines[-1][:200]}" if lines else name
+
+
+def answer(task: Callable[[Stage], Any], sender: Connection) -> None:
+    """Runs a task in a child; sends its stages, then its value or exception, to the parent."""
+    last_stage, last_sent = "", 0.0
+
+    def stage(name: str, note: Any = None) -> None:
+        nonlocal last_stage, last_sent
+        now = time.monotonic()
+        if note is None and name == last_stage and now - last_sent < _SIGN_SECONDS:
+            return
+        last_stage, last_sent = name, now
+        sender.send(("stage", (name, note)))
+
+    try:
+        sender.send((EndingKind.FINISHED, task(stage)))
+    except BaseException as error:
+        traceback.print_exc()
+        sender.send((EndingKind.RAISED, _one_line(error)))
+
+
+def _serve(make: Callable[[Stage], Answer], connection: Connection) -> None:
+    """Answers requests with the function that ``make`` gives at the first of them."""
+    made: list[Answer] = []
+
+    def answered(stage: Stage, request: Any) -> Any:
+        if not made:
+            made.append(make(stage))
+        return made[0](stage, request)
+
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            return
+        answer(functools.partial(answered, request=request), connection)
+
+
+def _be_child(work: Callable[[], object], output: int, headroom_bytes: int | None) -> NoReturn:
+    """Does the work of a forked child in a new process group, and exits; writes go to the file ``output``."""
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        die_with_parent()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):  # if memory runs out, Linux kills this process first
+            Path("/proc/self/oom_score_adj").write_text("1000")
+        if headroom_bytes is not None:
+            _limit_memory(headroom_bytes)
+        for number in _FATAL_SIGNALS:  # TVM's handlers would print a backtrace, which takes time
+            signal.signal(number, signal.SIG_DFL)
+        work()
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def die_with_parent() -> None:
@@ -142,100 +318,20 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def be_child(work: Callable[[], object], output: int, headroom: int | None) -> NoReturn:
-    """Does the work of a forked child, in a process group of its own, and ends it.
-
-    What it writes goes to the file ``output``; its address space is limited to ``headroom`` bytes more than now.
-    """
-    code = 1
-    try:
-        os.setpgid(0, 0)
-        die_with_parent()
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _be_first_to_go()
-        if headroom is not None:
-            _limit_memory(headroom)
-        for number in _FATAL_SIGNALS:  # TVM's own handlers would print a backtrace and take their time
-            signal.signal(number, signal.SIG_DFL)
-        work()
-        code = 0
-    finally:
-        os._exit(code)
-
-
-def answer(task: Callable[[Stage], Any], sender: Connection) -> None:
-    """Runs a task in a child, and tells its parent the stages that it enters, and its value or what it raised."""
-    try:
-        sender.send((EndingKind.FINISHED, task(_Signs(sender).give)))
-    except BaseException as error:
-        traceback.print_exc()
-        sender.send((EndingKind.RAISED, _one_line(error)))
-
-
-class _Signs:
-    """The signs of life of a child; of those that only say that it is still there, no more than do any good."""
-
-    def __init__(self, sender: Connection) -> None:
-        self._sender = sender
-        self._stage, self._given = "", 0.0
-
-    def give(self, stage: str, note: Any = None) -> None:
-        """Says that the child enters a stage, or that it gets on there."""
-        now = time.monotonic()
-        if note is None and stage == self._stage and now - self._given < _SIGN_SECONDS:
-            return
-        self._stage, self._given = stage, now
-        self._sender.send(("stage", (stage, note)))
-
-
-def _be_first_to_go() -> None:
-    """Asks the kernel to kill this process before any other when memory runs out all the same (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _limit_memory(headroom: int) -> None:
-    """Limits the address space to so many bytes more than now; where nothing tells its size, nothing is done."""
+def _limit_memory(headroom_bytes: int) -> None:
+    """Limits the address space to its present size and the headroom; does nothing if the size is unknown."""
     with contextlib.suppress(OSError):
         present = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = present + headroom if hard == resource.RLIM_INFINITY else min(present + headroom, hard)
+        limit = present + headroom_bytes
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def watch(child: int, receiver: Connection, limit: TimeLimit, output: int) -> Ending:
-    """The ending of the task that a child is at; the child is still there if it finished or raised."""
-    stage, note = "start", None
-    started = limit.since
+class _TimeLimit:
+    """The time limit of a child, which has ``seconds`` from one sign of life to the next.
 
-    def ending(kind: EndingKind, value: Any = None, reason: str = "") -> Ending:
-        return Ending(kind, stage, time.monotonic() - started, value, reason, note)
-
-    while True:
-        if not limit.hears(receiver):
-            return ending(EndingKind.TIMED_OUT, reason="no end within the time limit")
-        try:
-            kind, value = receiver.recv()
-        except (EOFError, OSError):
-            break
-        if kind == "stage":
-            limit.begin_anew()
-            stage, told = value
-            note = note if told is None else told
-        elif kind == EndingKind.RAISED:
-            return ending(kind, reason=value)
-        else:
-            return ending(kind, value=value)
-    _, status = os.waitpid(child, 0)
-    return ending(EndingKind.DIED, reason=_death(status, output))
-
-
-class TimeLimit:
-    """The limit of a child's time, of which it has ``seconds`` from one sign of life to the next.
-
-    ``used`` is the processor time that it had before.
+    ``used`` is the processor time that the child used before.
     """
 
     def __init__(self, child: int, seconds: float, started: float, patience: float, used: float = 0.0) -> None:
@@ -243,36 +339,35 @@ class TimeLimit:
         self.since, self._used = started, used
         self._most = used + ENDURANCE * seconds
 
-    def begin_anew(self) -> None:
-        """Takes note of a sign of life."""
-        used = processor_seconds(self._child)
+    def restart(self) -> None:
+        """Starts the limit again, after a sign of life."""
+        used = _processor_seconds(self._child)
         self.since, self._used = time.monotonic(), self._used if math.isinf(used) else used
 
     def hears(self, receiver: Connection) -> bool:
-        """Whether the child says anything, or ends, before it has used up its time."""
+        """Whether the child sends a message, or ends, within its time."""
         if self._used > self._most:
             return False
         deadline = self.since + self._seconds
         while (left := deadline - time.monotonic()) > 0:
             if receiver.poll(left):
                 return True
-            used = processor_seconds(self._child)
-            allowed = self._used + self._seconds - used
+            allowed = self._used + self._seconds - _processor_seconds(self._child)
             deadline = min(time.monotonic() + allowed, self.since + self._patience * self._seconds)
         return receiver.poll(0)
 
 
-def processor_seconds(child: int) -> float:
-    """The processor time of a child and of those that it waited for; infinite for one that is gone."""
+def _processor_seconds(child: int) -> float:
+    """The processor time of a child and of the processes that it waited for; infinite if the child is gone."""
     try:
         times = psutil.Process(child).cpu_times()
     except psutil.Error:
-        return float("inf")
+        return math.inf
     return float(sum(getattr(times, name, 0.0) for name in ("user", "system", "children_user", "children_system")))
 
 
-def own_bytes(child: int) -> int:
-    """The memory of a child, mapped files apart where the system tells them apart (Linux); 0 for one that is gone."""
+def _own_bytes(child: int) -> int:
+    """The memory of a child, on Linux without mapped files; 0 if the child is gone."""
     try:
         memory = psutil.Process(child).memory_info()
     except psutil.Error:
@@ -280,31 +375,26 @@ def own_bytes(child: int) -> int:
     return int(memory.rss - getattr(memory, "shared", 0))
 
 
-def _death(status: int, output: int) -> str:
-    if not os.WIFSIGNALED(status):
-        return f"the process ended with exit code {os.waitstatus_to_exitcode(status)}"
-    name = signal.Signals(os.WTERMSIG(status)).name
-    os.lseek(output, 0, os.SEEK_SET)
-    said = os.read(output, _OUTPUT_TAIL).decode(errors="replace").strip().splitlines()
-    return f"{name}: {said[-1][:200]}" if said else name
-
-
-def kill_group(child: int) -> None:
-    """Kills a child and all that it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)  # for a child that has not become a group leader yet
-
-
-def wait_for(child: int) -> None:
-    """Waits for a child that is about to end."""
+def _wait_for(child: int) -> None:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(child, 0)
 
 
 def _one_line(error: BaseException) -> str:
-    # What TVM adds to an error in a pass, the name of the pass and the whole module, says less than the error.
+    # TVM appends the name of the pass and the whole module to an error in a pass.
     text, _, _ = str(error).partition(_ADDED_BY_TVM)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__
+
+
+def machine_memory() -> int:
+    """The bytes of memory of this machine, or of the container that this process is in."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):
+        return min(memory, int(_CONTAINER_LIMIT.read_text()))
+    return memory
+
+
+def mutant_headroom() -> int:
+    """The bytes by which evaluating a mutant may grow a process: half of the machine's memory, at least 2 GiB."""
+    return max(machine_memory() // 2, _LEAST_HEADROOM_BYTES)

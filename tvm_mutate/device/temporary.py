@@ -1,4 +1,4 @@
-"""Temporary folders that do not stay behind, even of a killed process: the next one that makes a folder sweeps them."""
+"""Temporary folders that are always deleted: the folder of a killed process is deleted by the next process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HELD = "tvm_mutate-held-"
 def held_folder(purpose: str) -> Iterator[Path]:
     """A temporary folder with ``purpose`` in its name, held by this process until the end of the context.
 
-    Folders that nobody holds any more are taken away first. To hold a folder is to have a lock on it (flock), which
-    the kernel lets go with the last process that has it: this one, and children forked meanwhile that did not start
-    another program. It tells the living from the dead in other containers, too, where process ids mean nothing.
+    Folders that no process holds are deleted first. A process holds a folder by a lock (flock), which the kernel
+    releases with the last process that has it: this process, or a child that was forked in the meantime and runs no
+    other program. Locks work across containers, where process ids mean nothing.
     """
     _sweep()
     descriptor, folder = _made(f"{HELD}{purpose}-")
@@ -31,16 +31,16 @@ def held_folder(purpose: str) -> Iterator[Path]:
 
 
 def _made(prefix: str) -> tuple[int, Path]:
-    """A new folder, and the open descriptor that holds it."""
+    """A new folder, and the open file descriptor that holds it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix))
         try:
             descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # another process swept it before it was held
+        except FileNotFoundError:  # another process deleted the folder before it was held
             continue
         try:
             held = _hold(descriptor, folder)
-        except OSError:  # a file system without locks: nobody can sweep there either
+        except OSError:  # the file system has no locks, so no process deletes folders there
             held = True
         if held:
             return descriptor, folder
@@ -48,7 +48,7 @@ def _made(prefix: str) -> tuple[int, Path]:
 
 
 def _sweep() -> None:
-    """Takes away this user's folders that nobody holds."""
+    """Deletes the folders of this user that no process holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{HELD}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -60,7 +60,7 @@ def _sweep() -> None:
 
 
 def _hold(descriptor: int, folder: Path) -> bool:
-    """Whether the folder is there and is held through this descriptor from now on; raises OSError without locks."""
+    """Whether the folder exists and this descriptor now holds it; raises OSError without locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(folder.lstat(), os.fstat(descriptor))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.device import Children, Ending, EndingKind, LastingChild, Stage, mutant_headroom
+from tvm_mutate.device import Children, Ending, EndingKind, PersistentChild, Stage, mutant_headroom
 from tvm_mutate.evaluate.builder import Built, MayDoHarmError, MutantBuilder, is_structured
 from tvm_mutate.evaluate.evaluation import RUNNING, Evaluation, Unsuitable
 from tvm_mutate.evaluate.host import HostMemory, HostRow, constants_of, run_on_host
@@ -67,7 +67,7 @@ class ContentEvaluator:
         self._memory = HostMemory()
         _ = self._memory.temporaries  # compiled once, for all children
         self._children = Children()
-        self._shared_child = LastingChild(
+        self._shared_child = PersistentChild(
             lambda _stage: self._run_in_shared_child, mutant_headroom(), most_kept_bytes=_MOST_KEPT_BYTES
         )
         gc.freeze()  # the children's collector leaves what they inherit alone, and so shared

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from tvm_mutate.device import Device, Ending, Remote, RemoteTasks, Stage, mutant_headroom, run_isolated
+from tvm_mutate.device import Device, Ending, RemoteSession, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.builder import proof_of
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress
 from tvm_mutate.evaluate.stopping import StopRule
@@ -56,8 +56,8 @@ class RebuildEvaluator:
         headroom = mutant_headroom() if mutant and (device.is_processor or device.is_remote) else None
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
 
-            def task(stage: Stage, remote: Remote | None = None) -> Evaluation:
-                return self._run(selections, stage, Path(folder), same_code, stop, remote)
+            def task(stage: Stage, session: RemoteSession | None = None) -> Evaluation:
+                return self._run(selections, stage, Path(folder), same_code, stop, session)
 
             if device.is_remote:
                 return self._remote.run(device, task, RUNNING, seconds, headroom)
@@ -70,7 +70,7 @@ class RebuildEvaluator:
         folder: Path,
         same_code: str | None,
         stop: StopRule | None,
-        remote: Remote | None,
+        session: RemoteSession | None,
     ) -> Evaluation:
         stage(COMPILING)
         started = time.monotonic()
@@ -81,33 +81,35 @@ class RebuildEvaluator:
         proof = proof_of(self.stages, selections, applied)
         with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
             tools, target = self.device.toolchain, self.stages.target
-            model = CompiledModel(lowered, target, folder, tir_pipeline, tools, for_export=remote is not None)
+            model = CompiledModel(lowered, target, folder, tir_pipeline, tools, for_export=session is not None)
         digest = model.digest
         if digest == same_code:
             stage(RUNNING, Progress(tuple(applied)))
             return Evaluation(tuple(applied), digest, time.monotonic() - started, proof=proof)
-        machine, runtime, built = self._loaded(model, remote, lambda: stage(RUNNING, Progress(tuple(applied))), started)
+        machine, runtime, built = self._loaded(
+            model, session, lambda: stage(RUNNING, Progress(tuple(applied))), started
+        )
         outputs, seconds = run_all(machine, self.inputs, runtime, stop, lambda: stage(RUNNING))
         again = None if selections else run_all(machine, self.inputs, runtime, None, lambda: stage(RUNNING))[0]
         return Evaluation(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
 
     def _loaded(
-        self, model: CompiledModel, remote: Remote | None, running: Callable[[], object], started: float
+        self, model: CompiledModel, session: RemoteSession | None, running: Callable[[], object], started: float
     ) -> tuple[tvm.relax.VirtualMachine, tvm.runtime.Device, float]:
         """A virtual machine with the program, the device that it is on, and how long building took since ``started``.
 
         ``running`` is called where code of the program may run from then on; to wait for a remote device is no part of
         building.
         """
-        if remote is None:
+        if session is None:
             running()
             runtime = self.device.runtime()
             return model.load(runtime), runtime, time.monotonic() - started
         library = model.export()
         built = time.monotonic() - started
-        runtime = remote.open()
+        runtime = session.open()
         running()
-        return tvm.relax.VirtualMachine(remote.load(library), runtime), runtime, built
+        return tvm.relax.VirtualMachine(session.load(library), runtime), runtime, built
 
 
 def run_all(

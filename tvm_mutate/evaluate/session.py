@@ -16,9 +16,9 @@ from tvm_mutate.device import (
     Device,
     Ending,
     EndingKind,
-    LastingSession,
-    Place,
+    PersistentSession,
     RemoteTasks,
+    Session,
     Stage,
     mutant_headroom,
     run_isolated,
@@ -133,13 +133,13 @@ class SessionAnswer:
 class SessionServer:
     """Answers requests in the process that holds a session; golden values and weights stay on the device."""
 
-    def __init__(self, stage: Stage, place: Place, unmutated: Unmutated) -> None:
-        self._place, self._unmutated = place, unmutated
-        device = place.open()
+    def __init__(self, stage: Stage, session: Session, unmutated: Unmutated) -> None:
+        self._session, self._unmutated = session, unmutated
+        device = session.open()
         stage(PREPARING)
-        self._memory = SessionMemory(device, place.load(Path(unmutated.memory_library)), unmutated.is_asynchronous)
+        self._memory = SessionMemory(device, session.load(Path(unmutated.memory_library)), unmutated.is_asynchronous)
         stage(PREPARING)
-        self._library = place.load(Path(unmutated.library))
+        self._library = session.load(Path(unmutated.library))
         self._functions: dict[str, Function] = {
             name: self._library[kernel.name] for name, kernel in unmutated.kernels.items()
         }
@@ -183,11 +183,11 @@ class SessionServer:
         return SessionAnswer(run, intact)
 
     def _program_run(self, task: SessionTask) -> ProgramRun[Block]:
-        own = self._place.load(Path(task.library)) if task.library else None
+        own = self._session.load(Path(task.library)) if task.library else None
         new = {key: self._memory.upload(array) for key, array in task.new.items()}
         constants = {number: new[key] if key in new else self._constants[key] for number, key in task.constants.items()}
         functions = {name: self._function(kernel, own) for name, kernel in task.mutated.kernels.items()}
-        library = self._place.load(Path(task.marked_library)) if task.marked_library else {}
+        library = self._session.load(Path(task.marked_library)) if task.marked_library else {}
         marked = {name: library[name] for name in task.marked}
         return ProgramRun(
             task.mutated,
@@ -287,9 +287,9 @@ class SessionEvaluator:
             prepared.limit_bytes,
             is_asynchronous=device.kind != "cpu",
         )
-        self.session = LastingSession(
+        self.session = PersistentSession(
             device,
-            lambda stage, place: SessionServer(stage, place, self._unmutated).answer,
+            lambda stage, session: SessionServer(stage, session, self._unmutated).answer,
             RUNNING,
             tasks or RemoteTasks(),
             _headroom(device, prepared.limit_bytes),

@@ -14,8 +14,16 @@ import psutil
 import pytest
 import tvm
 
-from tvm_mutate.device import EndingKind, LastingChild, LastingSession, RemoteTasks, demand_for, parse_device, session
-from tvm_mutate.device.remote import connect
+from tvm_mutate.device import (
+    EndingKind,
+    PersistentChild,
+    PersistentSession,
+    RemoteTasks,
+    demand_for,
+    parse_device,
+    tasks,
+)
+from tvm_mutate.device.session import connect
 
 SECONDS = 20.0
 
@@ -41,16 +49,16 @@ def counting(stage):
 
 
 @contextlib.contextmanager
-def lasting_child() -> Iterator[LastingChild]:
-    child = LastingChild(counting)
+def persistent_child() -> Iterator[PersistentChild]:
+    child = PersistentChild(counting)
     try:
         yield child
     finally:
         child.close()
 
 
-def test_a_lasting_child_keeps_what_it_has_between_requests():
-    with lasting_child() as child:
+def test_a_persistent_child_keeps_what_it_has_between_requests():
+    with persistent_child() as child:
         endings = [child.ask("count", SECONDS) for _ in range(3)]
     assert [ending.value[0] for ending in endings] == [1, 2, 3]
     assert len({ending.value[1] for ending in endings}) == 1
@@ -58,7 +66,7 @@ def test_a_lasting_child_keeps_what_it_has_between_requests():
 
 
 def test_an_exception_ends_the_request_and_not_the_child():
-    with lasting_child() as child:
+    with persistent_child() as child:
         child.ask("count", SECONDS)
         ending = child.ask("raise", SECONDS)
         assert (ending.kind, ending.reason) == ("raised", "ValueError: no")
@@ -69,7 +77,7 @@ def test_an_exception_ends_the_request_and_not_the_child():
     ("request_", "kind", "reason"), [("crash", "died", "SIGSEGV"), ("hang", "timed out", "no end")]
 )
 def test_a_request_that_ends_the_child_is_attributed_and_the_next_has_a_new_one(request_: str, kind: str, reason: str):
-    with lasting_child() as child:
+    with persistent_child() as child:
         child.ask("count", SECONDS)
         ending = child.ask(request_, 1.0)
         assert (ending.kind, ending.stage, ending.note) == (kind, "run", request_)
@@ -78,7 +86,7 @@ def test_a_request_that_ends_the_child_is_attributed_and_the_next_has_a_new_one(
 
 
 def test_a_child_that_was_killed_while_it_had_nothing_to_do_is_replaced():
-    with lasting_child() as child:
+    with persistent_child() as child:
         _, process = child.ask("count", SECONDS).value
         os.kill(process, signal.SIGKILL)
         ending = child.ask("count", SECONDS)
@@ -95,7 +103,7 @@ def test_a_child_that_keeps_too_much_memory_is_replaced():
 
         return answer
 
-    child = LastingChild(keeping, most_kept_bytes=100 << 20)
+    child = PersistentChild(keeping, most_kept_bytes=100 << 20)
     endings = [child.ask(size << 20, SECONDS) for size in (60, 10, 60, 10)]
     child.close()
     assert [ending.value[0] for ending in endings] == [1, 2, 3, 1]
@@ -111,14 +119,14 @@ def test_the_time_limit_is_that_of_each_request():
 
         return answer
 
-    child = LastingChild(work)
+    child = PersistentChild(work)
     assert [child.ask(0.8, 2.0).kind for _ in range(4)] == ["finished"] * 4
     assert child.ask(60.0, 2.0).kind == "timed out"
 
 
-def remembering(stage, place):
+def remembering(stage, session):
     """Answers with all that it was told in one session, which is kept on the device."""
-    device = place.open()
+    device = session.open()
     told: list[tvm.runtime.Tensor] = []
 
     def answer(stage, request):
@@ -133,9 +141,9 @@ def remembering(stage, place):
 
 
 @pytest.fixture
-def lasting_session(device_servers) -> Iterator[LastingSession]:
+def persistent_session(device_servers) -> Iterator[PersistentSession]:
     device_servers.start()
-    opened = LastingSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
+    opened = PersistentSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
     yield opened
     opened.close()
 
@@ -145,25 +153,25 @@ def session_of(server) -> psutil.Process:
     return child
 
 
-def test_a_session_keeps_its_tensors_on_the_device(lasting_session: LastingSession, device_servers):
-    assert lasting_session.ask(1, SECONDS).value == [1.0]
+def test_a_session_keeps_its_tensors_on_the_device(persistent_session: PersistentSession, device_servers):
+    assert persistent_session.ask(1, SECONDS).value == [1.0]
     served = session_of(device_servers.servers[0]).pid
-    assert lasting_session.ask(2, SECONDS).value == [1.0, 2.0]
+    assert persistent_session.ask(2, SECONDS).value == [1.0, 2.0]
     assert session_of(device_servers.servers[0]).pid == served
 
 
 def test_a_session_that_was_killed_is_opened_again_and_the_request_answered(
-    lasting_session: LastingSession, device_servers
+    persistent_session: PersistentSession, device_servers
 ):
-    lasting_session.ask(1, SECONDS)
+    persistent_session.ask(1, SECONDS)
     session_of(device_servers.servers[0]).kill()
-    ending = lasting_session.ask(2, SECONDS)
+    ending = persistent_session.ask(2, SECONDS)
     assert (ending.kind, ending.value) == ("finished", [2.0])
 
 
 def test_a_session_that_its_server_ended_because_it_was_old_is_renewed(device_servers):
     device_servers.start("--longest", "3")
-    opened = LastingSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
+    opened = PersistentSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
     assert opened.ask(1, SECONDS).value == [1.0]
     while "ended after" not in device_servers.log(0).read_text():
         time.sleep(0.1)
@@ -174,39 +182,41 @@ def test_a_session_that_its_server_ended_because_it_was_old_is_renewed(device_se
 def test_a_session_is_renewed_before_its_time_is_over(device_servers):
     device_servers.start()
     text = device_servers.device() + "&session_timeout=30"
-    opened = LastingSession(parse_device(text), remembering, "run", RemoteTasks())
+    opened = PersistentSession(parse_device(text), remembering, "run", RemoteTasks())
     opened.ask(1, SECONDS)
     opened._since -= 16
     assert opened.ask(2, SECONDS).value == [2.0]
     opened.close()
 
 
-def test_what_goes_wrong_behind_a_harmful_request_is_tried_again_in_a_new_session(lasting_session: LastingSession):
-    lasting_session.ask(1, SECONDS)
-    assert lasting_session.ask(13, SECONDS).kind == "raised"
-    lasting_session.ask(2, SECONDS, harmful=True)
-    assert lasting_session.ask(13, SECONDS).value == [13.0]
+def test_what_goes_wrong_behind_a_harmful_request_is_tried_again_in_a_new_session(
+    persistent_session: PersistentSession,
+):
+    persistent_session.ask(1, SECONDS)
+    assert persistent_session.ask(13, SECONDS).kind == "raised"
+    persistent_session.ask(2, SECONDS, harmful=True)
+    assert persistent_session.ask(13, SECONDS).value == [13.0]
 
 
 def test_a_session_is_given_back_when_its_turn_is_over_and_another_waits(
-    lasting_session: LastingSession, monkeypatch: pytest.MonkeyPatch
+    persistent_session: PersistentSession, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(session, "_TURN_SECONDS", 0.0)
-    lasting_session.ask(1, SECONDS)
-    lasting_session.close_if_wanted()
-    assert lasting_session.is_open  # nobody waits
-    device = lasting_session.device
+    monkeypatch.setattr(tasks, "_TURN_SECONDS", 0.0)
+    persistent_session.ask(1, SECONDS)
+    persistent_session.close_if_wanted()
+    assert persistent_session.is_open  # nobody waits
+    device = persistent_session.device
     with ThreadPoolExecutor() as pool:
         other = pool.submit(connect, device, SECONDS, SECONDS)
         while not demand_for(device).waiting:
             time.sleep(0.05)
-        lasting_session.close_if_wanted()
-        assert not lasting_session.is_open
+        persistent_session.close_if_wanted()
+        assert not persistent_session.is_open
         assert other.result().cpu(0) is not None
 
 
 def test_a_device_that_is_not_there_is_lost_for_a_session(device_servers):
-    opened = LastingSession(parse_device(device_servers.device(patience=1)), remembering, "run", RemoteTasks())
+    opened = PersistentSession(parse_device(device_servers.device(patience=1)), remembering, "run", RemoteTasks())
     ending = opened.ask(1, SECONDS)
     assert ending.kind == EndingKind.LOST
     assert device_servers.key in ending.reason
