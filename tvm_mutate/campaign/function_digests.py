@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,6 @@ class FunctionDigests:
     def __init__(self, stages: Stages, catalogue: Catalogue) -> None:
         self._stages, self._catalogue = stages, catalogue
         self._digests: dict[tuple[Slot, str], str] = {}
-        self._kernels: dict[str, tuple[str, ...]] | None = None
         self._selections: dict[tuple[str, tuple[tuple[str, str], ...]], Selection] = {}
         self._parts: dict[tuple[Slot, bool, str], bytes] = {}
 
@@ -62,14 +62,13 @@ class FunctionDigests:
     def _digest(self, slot: Slot, name: str) -> str:
         if (slot, name) not in self._digests:
             self._digests[slot, name] = (
-                code_digest(self._code()[name]) if slot is Slot.TEXT else function_digest(self._stages.at(slot)[name])
+                code_digest(self._code[name]) if slot is Slot.TEXT else function_digest(self._stages.at(slot)[name])
             )
         return self._digests[slot, name]
 
+    @functools.cached_property
     def _code(self) -> dict[str, tuple[str, ...]]:
-        if self._kernels is None:
-            self._kernels = dict(sorted(self._stages.code().kernels().items()))
-        return self._kernels
+        return dict(self._stages.code().kernels())
 
 
 def code_digest(parts: Sequence[str]) -> str:

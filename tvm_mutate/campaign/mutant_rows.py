@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import msgspec
@@ -17,22 +17,10 @@ from tvm_mutate.mutant import Catalogue, Category, Mutant
 from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge, latency_difference
 from tvm_mutate.results import BaselineRow, EvaluationPath, MutantRow
 
-_FIGURES = (
-    "bitwise_equal",
-    "changed_labels",
-    "dissimilarity",
-    "accuracy",
-    "golden_accuracy",
-    "top_k_overlap",
-    "max_abs_diff",
-    "max_rel_diff",
-    "nan_count",
-    "inf_count",
-    "kendall_tau",
-    "rank_biased_overlap",
-    "same_label_for_every_input",
-    "labels",
-)
+# The fields of a comparison that a row repeats.
+_FIGURES = [
+    each.name for each in fields(Comparison) if each.name in MutantRow.__struct_fields__ and each.name != "inputs"
+]
 _NOT_APPLIED = "not applied: no site was changed"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Inputs, Model, Preprocessing, load_inputs, load_model, parse_preprocessing
+from tvm_mutate.model import Preprocessing, load_inputs, load_model, parse_preprocessing
 from tvm_mutate.oracle import parse_oracle
 
 SAMPLE = "sample:"
@@ -145,28 +145,18 @@ def prepare_subject(
     if preprocessing:
         mapping = {**model.preprocessing.to_mapping(), **preprocessing}
         model = replace(model, preprocessing=Preprocessing.from_mapping(mapping, where="options"))
-    return subject_of(model, load_inputs(inputs, model, limit=limit, labels=labels), reference, folder, shape)
-
-
-def subject_of(
-    model: Model,
-    inputs: Inputs,
-    reference: str,
-    folder: Path,
-    shape: Mapping[str, Sequence[int]] | None = None,
-) -> Subject:
-    """The subject of a loaded model and loaded inputs; writes the inputs into ``folder`` for the workers."""
+    loaded = load_inputs(inputs, model, limit=limit, labels=labels)
     name = re.sub(r"[^\w.-]+", "-", model.name)
     path = folder / f"inputs-{name}.npy"
-    np.save(path, inputs.data)
+    np.save(path, loaded.data)
     return Subject(
         name=name,
         reference=reference,
         model_digest=model.digest,
         inputs=str(path),
-        inputs_digest=inputs.digest,
-        input_count=len(inputs),
-        labels=None if inputs.labels is None else tuple(int(label) for label in inputs.labels),
+        inputs_digest=loaded.digest,
+        input_count=len(loaded),
+        labels=None if loaded.labels is None else tuple(int(label) for label in loaded.labels),
         shape=tuple((key, tuple(value)) for key, value in (shape or {}).items()),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pickle
 import subprocess
@@ -11,10 +10,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -254,6 +253,14 @@ class WorkerPool:
         return _Process(ours, process, RequestWriter())
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """A shared object in a request; ``value`` is None if the worker already has the object."""
+
+    number: int
+    value: Any = None
+
+
 class RequestWriter:
     """Writes requests for one worker process, which reads them in the order in which they are sent."""
 
@@ -263,15 +270,23 @@ class RequestWriter:
 
     def write(self, request: Any) -> bytes:
         """The request as bytes; if the caller sends them, the caller calls :meth:`sent`."""
-        buffer = io.BytesIO()
-        pickler = _Pickler(buffer, self._sent)
-        pickler.dump(request)
-        self._written = pickler.written
-        return buffer.getvalue()
+        self._written = {}
+        if not is_dataclass(request):
+            return pickle.dumps(request)
+        values = {each.name: self._without_sent(getattr(request, each.name)) for each in fields(request)}
+        return pickle.dumps((type(request), values), pickle.HIGHEST_PROTOCOL)
 
     def sent(self) -> None:
         """Notes that the worker gets the bytes of the last :meth:`write`."""
         self._sent.update(self._written)
+
+    def _without_sent(self, value: Any) -> Any:
+        if type(value) not in _SHARED:
+            return value
+        if id(value) in self._sent:
+            return _Shared(id(value))
+        self._written[id(value)] = value
+        return _Shared(id(value), value)
 
 
 class RequestReader:
@@ -282,36 +297,8 @@ class RequestReader:
 
     def read(self, content: bytes) -> Any:
         """The request."""
-        return _Unpickler(io.BytesIO(content), self._received).load()
-
-
-class _Pickler(pickle.Pickler):
-    """Replaces a shared object by its number, with its bytes the first time."""
-
-    def __init__(self, file: io.BytesIO, sent: Mapping[int, Any]) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self._sent = sent
-        self.written: dict[int, Any] = {}
-
-    def persistent_id(self, value: Any) -> tuple[int, bytes | None] | None:
-        if type(value) not in _SHARED:
-            return None
-        number = id(value)
-        if number in self._sent or number in self.written:
-            return number, None
-        self.written[number] = value
-        return number, pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Replaces the number of a shared object by the object."""
-
-    def __init__(self, file: io.BytesIO, received: dict[int, Any]) -> None:
-        super().__init__(file)
-        self._received = received
-
-    def persistent_load(self, identity: tuple[int, bytes | None]) -> Any:
-        number, content = identity
-        if content is not None:
-            self._received[number] = pickle.loads(content)
-        return self._received[number]
+        kind, values = pickle.loads(content)
+        for name, value in values.items():
+            if isinstance(value, _Shared):
+                values[name] = self._received.setdefault(value.number, value.value)
+        return kind(**values)

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 from tvm_mutate.campaign.function_digests import FunctionDigests
 from tvm_mutate.campaign.plan import SAMPLE, Pair, Specification
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, Operator, PipelineRule, Sites, Slot, TextRule
+from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, PipelineRule, Sites, Slot, TextRule
 from tvm_mutate.mutant.sampling import sample_sites, sample_together
 from tvm_mutate.passes import Selection, take_effect_together
 from tvm_mutate.pipeline import Stages, pass_names
-
-NO_SITE = "no site"
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def _of_operators(
     asked = [*variants(specification, catalogue), *pass_variants(stages, specification, catalogue)]
     for mutation, counts in zip(asked, all_site_counts(stages, asked, catalogue), strict=True):
         if not counts:
-            absent[str(mutation)] = reason_without_sites(mutation, catalogue, stages.target.kind.name)
+            absent[str(mutation)] = _reason_without_sites(mutation, catalogue, stages.target.kind.name)
         elif specification.sites == "all":
             mutants.append(mutation)
         elif catalogue[mutation.operator].slots == (Slot.PIPELINE,):
@@ -112,62 +110,46 @@ def pass_variants(stages: Stages, specification: Specification, catalogue: Catal
     """The variants of operators that mutate one pass: one for each pass of the pipelines that has a site."""
     names = dict.fromkeys(pass_names(stages.relax_passes) + pass_names(stages.tir_passes))
     for operator in catalogue.select(specification.operators):
-        if isinstance(operator.rule, PipelineRule) and operator.rule.each_pass and _is_asked(operator, specification):
+        in_slots = not specification.slots or any(str(slot) in specification.slots for slot in operator.slots)
+        if in_slots and isinstance(operator.rule, PipelineRule) and operator.rule.each_pass:
             mutations = [operator.mutation({"pass": name}) for name in names]
             found = all_site_counts(stages, mutations, catalogue)
             yield from (mutation for mutation, counts in zip(mutations, found, strict=True) if counts)
 
 
-def _is_asked(operator: Operator, specification: Specification) -> bool:
-    return not specification.slots or any(str(slot) in specification.slots for slot in operator.slots)
-
-
-def site_counts(stages: Stages, mutation: Mutation, catalogue: Catalogue) -> dict[str, int]:
-    """The number of sites of the mutation's operator in each function that the mutation matches."""
-    return stages.site_counts(Selection.resolve(mutation, catalogue))
-
-
 def all_site_counts(stages: Stages, mutations: Sequence[Mutation], catalogue: Catalogue) -> list[dict[str, int]]:
-    """As :func:`site_counts` for each of the mutations, with one walk over every function of a slot."""
+    """For each mutation, the number of sites of its operator in each function that the mutation matches."""
     return stages.all_site_counts([Selection.resolve(mutation, catalogue) for mutation in mutations])
 
 
-def reason_without_sites(mutation: Mutation, catalogue: Catalogue, kind: str) -> str:
+def _reason_without_sites(mutation: Mutation, catalogue: Catalogue, kind: str) -> str:
     """Why a mutation has no site on a kind of target: the pattern of its operator, or the code that it needs."""
-    operator: Operator = catalogue[mutation.operator]
+    operator = catalogue[mutation.operator]
     if isinstance(operator.rule, TextRule) and kind not in operator.rule.kinds:
-        return (
-            f"{NO_SITE}: {operator.name} knows the code generated for {', '.join(operator.rule.kinds)}, not for {kind}"
-        )
-    return f"{NO_SITE}: {operator.description}"
+        return f"no site: {operator.name} knows the code generated for {', '.join(operator.rule.kinds)}, not for {kind}"
+    return f"no site: {operator.description}"
 
 
 def _of_ids(stages: Stages, specification: Specification, catalogue: Catalogue) -> tuple[list[Mutant], dict[str, str]]:
     mutants = [catalogue.parse(text) for text in specification.mutants]
-    for mutant in mutants:
-        for mutation in mutant.mutations:
-            counts = site_counts(stages, mutation, catalogue)
-            _check_location(mutation, counts, stages, catalogue)
+    kind = stages.target.kind.name
+    for mutation in [mutation for mutant in mutants for mutation in mutant.mutations]:
+        selection = Selection.resolve(mutation, catalogue)
+        counts = stages.site_counts(selection)
+        rule = catalogue[mutation.operator].rule
+        if isinstance(rule, TextRule) and kind not in rule.kinds:
+            raise UsageError(f"mutant {mutation}: {_reason_without_sites(mutation, catalogue, kind)}")
+        if reason := mutation.why_not_there(stages.function_names(selection.slot), counts):
+            raise UsageError(reason)
     return mutants, {}
 
 
-def _check_location(mutation: Mutation, counts: dict[str, int], stages: Stages, catalogue: Catalogue) -> None:
-    rule = catalogue[mutation.operator].rule
-    if isinstance(rule, TextRule) and stages.target.kind.name not in rule.kinds:
-        raise UsageError(f"mutant {mutation}: {reason_without_sites(mutation, catalogue, stages.target.kind.name)}")
-    names = stages.function_names(Selection.resolve(mutation, catalogue).slot)
-    if reason := mutation.why_not_there(names, counts):
-        raise UsageError(reason)
-
-
 def _single_sites(mutation: Mutation, counts: dict[str, int], first_only: bool) -> list[Mutation]:
-    places = [(function, ordinal) for function, count in sorted(counts.items()) for ordinal in range(count)]
-    return [
-        mutation.at(function, Sites(ordinal, ordinal)) for function, ordinal in (places[:1] if first_only else places)
-    ]
+    sites = [(function, ordinal) for function, count in sorted(counts.items()) for ordinal in range(count)]
+    return [mutation.at(function, Sites(each, each)) for function, each in (sites[:1] if first_only else sites)]
 
 
 def _single_passes(mutation: Mutation, counts: dict[str, int], first_only: bool) -> list[Mutation]:
     """A mutant for each occurrence of the pass in the pipeline, which all functions share."""
     ordinals = range(1 if first_only else max(counts.values()))
-    return [mutation.at(mutation.function, Sites(ordinal, ordinal)) for ordinal in ordinals]
+    return [mutation.at(mutation.function, Sites(each, each)) for each in ordinals]

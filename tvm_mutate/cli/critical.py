@@ -30,8 +30,14 @@ from tvm_mutate.cli.options import (
 from tvm_mutate.device import held_folder
 from tvm_mutate.errors import ExitCode, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.studies.critical import RESOLUTION, CriticalSpecification, CriticalStudy, parameter_of
-from tvm_mutate.studies.critical_report import critical_table, write_critical
+from tvm_mutate.studies.critical import (
+    RESOLUTION,
+    CriticalSpecification,
+    CriticalStudy,
+    critical_table,
+    parameter_of,
+    write_critical,
+)
 
 
 @click.command("critical")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import msgspec
+from rich.markup import escape
+from rich.table import Table
 
 from tvm_mutate.campaign import SAMPLE, MutantRequest, Specification, Study, Survey, Worker, variants
 from tvm_mutate.device import DeviceLostError
@@ -16,9 +22,11 @@ from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, Rung, Verdict
 from tvm_mutate.passes import Selection, site_positions
 from tvm_mutate.pipeline import Stages
-from tvm_mutate.results import MutantRow
+from tvm_mutate.results import MutantRow, environment, write_whole
 from tvm_mutate.results.rows import Row
 
+FILE_NAME = "critical.json"
+SCHEMA_VERSION = 1
 RESOLUTION = 0.01
 _DIGITS = 6  # significant digits of sizes that are not whole numbers, so that people can read the sizes
 
@@ -128,8 +136,7 @@ class CriticalStudy(Study):
     def request(self, request: MutantRequest) -> CriticalRequest:
         """The request for the search at the site of the mutant."""
         asked = self._specification
-        values = {each.name: getattr(request, each.name) for each in fields(MutantRequest)}
-        return CriticalRequest(**values, parameter=asked.parameter, most=asked.most, resolution=asked.resolution)
+        return CriticalRequest(**vars(request), parameter=asked.parameter, most=asked.most, resolution=asked.resolution)
 
     def lost_row(self, request: MutantRequest, error: Exception) -> CriticalRow:
         """The row of a site whose worker died or whose device was lost."""
@@ -300,3 +307,46 @@ def _middle(low: float, high: float, logarithmic: bool, whole: bool, resolution:
         return min(max(round(middle), low + 1), high - 1) if high - low > 1 else None
     middle = float(f"{middle:.{_DIGITS}g}")
     return middle if low < middle < high else None
+
+
+def write_critical(rows: Sequence[CriticalRow], plan: Mapping[str, Any], folder: Path) -> Path:
+    """Writes the plan, the environment and the rows to ``critical.json`` in the folder; returns the path.
+
+    Raises UsageError if the file cannot be written; an older file then stays as it was.
+    """
+    content = msgspec.to_builtins(
+        {"schema_version": SCHEMA_VERSION, "environment": environment(), "plan": plan, "sites": rows}
+    )
+    return write_whole(folder / FILE_NAME, [json.dumps(content, indent=1, sort_keys=True, allow_nan=False), "\n"])
+
+
+def critical_table(rows: Sequence[CriticalRow]) -> Table:
+    """A table with a line per site: the smallest noticed value, the largest value that survived, and evaluations."""
+    several = len({(row.model, row.device) for row in rows}) > 1
+    table = Table(title="Critical magnitudes")
+    for name in ("site", "kernel", *(["device"] if several else [])):
+        table.add_column(name, overflow="fold")
+    table.columns[1].min_width = max((len(row.function) for row in rows), default=0)
+    for name in ("critical", "survived", "evaluations"):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        operator_and_site = row.id.replace(f"@{row.function}#", "#")
+        told = (row.device,) if several else ()
+        cells = (operator_and_site, row.function, *told, _critical(row), _value(row.survived))
+        table.add_row(*map(escape, cells), str(row.evaluations))
+    return table
+
+
+def _critical(row: CriticalRow) -> str:
+    if row.verdict is None:
+        return f"not known: {row.reason}"
+    if row.critical is None:
+        return f"none up to {_value(row.largest)}"
+    value = f"{row.parameter}={_value(row.critical)}"
+    if any(each.size == row.critical_size and each.undefined for each in row.tried):
+        value += " (undefined)"
+    return value if row.monotone else f"{value}, but not {_value(row.largest)}: not monotone"
+
+
+def _value(value: float | int | None) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"

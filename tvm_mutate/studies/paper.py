@@ -32,9 +32,9 @@ _CPU_KINDS = ("c", "llvm")
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One claim of the paper, its figure, and ours; ``where`` is ours in words, or why there is none.
+    """One claim of the paper with its figure and ours; None is an unknown figure.
 
-    The paper has no figure for what it did not look at.
+    ``where`` names the mutant of our figure, or the reason for None.
     """
 
     claim: str
@@ -45,20 +45,20 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperComparison:
-    """The claims of the paper beside our figures, and a sentence on what keeps them from being compared."""
+    """The claims of the paper beside our figures, and a sentence on why they are not comparable."""
 
     rows: tuple[PaperRow, ...]
     caveat: str
 
 
 def paper_comparison(results: Results) -> PaperComparison:
-    """The two headline figures of the MutateNN paper beside the largest ones of these results."""
+    """The two headline figures of the MutateNN paper beside the largest figures of the results."""
     rows = (_discrepancy(results), *_behaviours(results), _degradation(results))
     return PaperComparison(rows, _caveat(results))
 
 
 def paper_table(comparison: PaperComparison) -> Table:
-    """The figures of the MutateNN paper beside ours, and what keeps them from being compared."""
+    """The table of a comparison, with the caveat as caption."""
     table = report_table("Beside the MutateNN paper (arXiv 2306.01697)", ("claim",), ("paper %", "here %"))
     table.columns[0].max_width = 30
     table.add_column("where, here", overflow="fold", ratio=1)
@@ -80,7 +80,7 @@ def _discrepancy(results: Results) -> PaperRow:
 
 
 def _behaviours(results: Results) -> list[PaperRow]:
-    """How much of that is undefined behaviour: the largest share of either, and how many mutants they are."""
+    """For each behaviour: the largest share of differing labels, and the number of discrepant mutants."""
     conditional = [each for each in completed_on_both(results) if each.category is Category.CONDITIONAL]
     beyond = [each for each in conditional if each.beyond_share]
     if not beyond:
@@ -132,7 +132,7 @@ def _devices(results: Results) -> str:
 
 
 def _kind(target: str) -> str:
-    """The kind of a target's text, which is JSON or begins with the kind."""
+    """The kind in the text of a target, which is JSON or begins with the kind."""
     if target.lstrip().startswith("{"):
         return str(json.loads(target).get("kind"))
     return target.split(maxsplit=1)[0] if target.split() else ""
