@@ -13,7 +13,7 @@ from tvm_mutate.pipeline import generated_code, lower_kernels, slotted_tir_pipel
 
 CATALOGUE = builtin_catalogue()
 CUDA = '{"kind":"cuda","arch":"sm_80"}'
-UNTOUCHED = -99  # what the output holds before the kernel runs
+UNTOUCHED = -99  # the output before the kernel runs
 INDEX = np.arange(16)
 
 

@@ -41,7 +41,7 @@ def test_a_loaded_value_is_negated_at_each_of_its_sites(slot: str):
 
 
 @pytest.mark.parametrize("value", ["-A[i]", "T.float32(0) - A[i]", "T.float32(-1) * A[i]"])
-def test_a_minus_sign_is_dropped_however_it_is_written(value: str):
+def test_a_minus_sign_is_dropped_in_all_three_forms(value: str):
     assert_same_bits(run(storing(value), "tir.negate-value{sign=drop}", ramp(), ramp(3)), ramp())
 
 
@@ -67,12 +67,12 @@ def test_the_kernel_computes_with_the_changed_constant(change: str, constant: fl
 @pytest.mark.parametrize(
     ("constant", "changes"),
     [
-        ("T.float32(0)", {"increment", "decrement"}),  # zero has no sign worth turning
+        ("T.float32(0)", {"increment", "decrement"}),  # -0 equals 0
         ("T.float32(1)", {"increment", "decrement", "negate", "zero"}),
         (LOWEST, {"negate", "zero"}),  # adding one to it does not change it
     ],
 )
-def test_a_constant_that_would_come_out_the_same_is_no_site(constant: str, changes: set[str]):
+def test_a_constant_that_would_keep_its_value_is_no_site(constant: str, changes: set[str]):
     found = {
         change
         for change in ("increment", "decrement", "negate", "zero")
@@ -110,7 +110,7 @@ NEIGHBOURS = [(str(each["from"]), str(each["to"])) for each in CATALOGUE["tir.re
 
 @pytest.mark.parametrize("slot", ["kernel", "lowered"])
 @pytest.mark.parametrize(("before", "after"), NEIGHBOURS)
-def test_the_neighbouring_function_is_computed(before: str, after: str, slot: str):
+def test_the_replacing_function_is_computed(before: str, after: str, slot: str):
     x = np.abs(ramp())
     computed = run(storing(f"T.{before}(A[i])"), f"tir.replace-intrinsic{{from={before},to={after}}}", x, x, slot=slot)
     np.testing.assert_allclose(computed, FUNCTIONS[after](x), rtol=2e-5, atol=1e-6)
@@ -118,7 +118,7 @@ def test_the_neighbouring_function_is_computed(before: str, after: str, slot: st
 
 
 @pytest.mark.parametrize(("before", "after"), [pair for pair in NEIGHBOURS if pair[0] != "exp2"])
-def test_the_c_code_generator_takes_the_neighbouring_function_too(before: str, after: str):
+def test_the_c_code_generator_accepts_the_replacing_function(before: str, after: str):
     script = storing(f"T.{before}(A[i])")
     assert code(script, f"tir.replace-intrinsic{{from={before},to={after}}}", "c") != code(script, target="c")
 
@@ -172,9 +172,7 @@ def test_a_clip_gives_the_wrong_end_of_its_range(slot: str):
         ("T.min(A[i], W[i])", "tir.swap-extremum{from=min}", "tir.swap-compare{from=lt,to=gt}"),
     ],
 )
-def test_it_comes_to_what_turning_the_comparison_round_does_and_so_is_not_taken_by_default(
-    value: str, mutant: str, other: str
-):
+def test_a_swapped_extremum_compiles_to_the_same_code_as_a_swapped_comparison(value: str, mutant: str, other: str):
     assert_same_bits(run(storing(value), mutant, ramp(), ramp(3)), run(storing(value), other, ramp(), ramp(3)))
     assert built(storing(value), mutant).inspect_source("asm") == built(storing(value), other).inspect_source("asm")
 

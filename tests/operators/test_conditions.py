@@ -67,7 +67,7 @@ CASES: list[tuple[str, str, np.ndarray]] = [
 
 @pytest.mark.parametrize("slot", ["kernel", "lowered", "codegen"])
 @pytest.mark.parametrize(("script", "mutant", "expected"), CASES)
-def test_the_branch_that_the_fault_says_is_taken(script: str, mutant: str, expected: np.ndarray, slot: str):
+def test_the_mutated_branch_is_taken(script: str, mutant: str, expected: np.ndarray, slot: str):
     assert_same_bits(run(script, mutant, A, W, slot=slot), expected)
 
 
@@ -82,7 +82,7 @@ def test_the_branch_that_the_fault_says_is_taken(script: str, mutant: str, expec
         (storing("T.exp(A[i])"), "tir.negate-condition"),
     ],
 )
-def test_what_another_operator_does_and_what_has_no_condition_is_no_site(script: str, mutant: str):
+def test_mutants_of_other_operators_and_nodes_without_condition_are_no_sites(script: str, mutant: str):
     assert not sites(script, mutant)
 
 
@@ -92,7 +92,7 @@ def test_a_negated_condition_loses_its_not():
 
 
 @pytest.mark.parametrize("mutant", ["negate-condition", "force-condition", "drop-guard"])
-def test_the_checks_around_allocations_at_run_time_are_no_sites(mutant: str):
+def test_checks_of_allocations_are_no_sites(mutant: str):
     script = """
 @T.prim_func(s_tir=True)
 def main(A: T.Buffer((4096,), "float32"), B: T.Buffer((4096,), "float32")):
@@ -153,7 +153,7 @@ SMALL = st.integers(-20, 20)
 
 
 def value_of(expression: Any, values: dict[Any, int]) -> int:
-    """What an integer expression comes to."""
+    """The value of an integer expression."""
     replaced = tvm_ffi.structural_map(
         expression, [(tirx.Var, lambda variable: prim.IntImm("int32", values[variable.name]))]
     )
@@ -161,7 +161,7 @@ def value_of(expression: Any, values: dict[Any, int]) -> int:
 
 
 def rewritten(node: Any, name: str, **parameters: float) -> Any:
-    """The node with the threshold moved; itself where there is no site, since nothing would change."""
+    """The node with another threshold; the same node if the node is no site."""
     rule = CATALOGUE[name].rule
     assert isinstance(rule, TirRule)
     moved = rule.rewrite(node, parameters)

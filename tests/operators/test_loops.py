@@ -18,7 +18,7 @@ NEST = """
 
 
 @pytest.mark.parametrize("loop", ["range(16)", "T.vectorized(16)", "T.unroll(16)", "T.parallel(16)"])
-def test_a_loop_with_twice_the_step_passes_over_every_second_iteration(loop: str):
+def test_a_loop_with_twice_the_step_skips_every_second_iteration(loop: str):
     stored = run(kernel(LOOP.format(loop)), "tir.loop-step", X)
     assert np.array_equal(stored, np.where(INDEX % 2 == 0, X, np.float32(UNTOUCHED)))
 
@@ -38,7 +38,7 @@ def test_a_loop_of_another_kind_computes_the_same_in_other_code(kind: str):
     assert code(script, mutant, "llvm") != code(script, target="llvm")
 
 
-def test_only_a_loop_without_loops_in_it_changes_from_serial():
+def test_a_serial_loop_changes_only_if_the_loop_contains_no_loop():
     assert [site.before for site in sites(kernel(NEST.format("4, 4", "A[vi, vj]"), SQUARE), "tir.loop-kind")] == [
         "for j in range(4):"
     ]
@@ -86,14 +86,14 @@ def test_one_term_is_left_out_and_the_sum_starts_from_zero(mutant: str, left: np
 
 
 @pytest.mark.parametrize("mutant", ["tir.reduction-extent", "tir.reduction-start"])
-def test_a_reduction_over_threads_is_still_lowered_as_one(mutant: str):
+def test_a_mutated_reduction_over_threads_is_still_lowered_to_shuffles(mutant: str):
     before, after = code(ON_THREADS), code(ON_THREADS, mutant)
     assert "shfl" in after
     assert before != after
 
 
 @pytest.mark.parametrize("mutant", ["tir.reduction-extent", "tir.reduction-start"])
-def test_a_single_iterator_is_the_first_and_one_of_extent_one_is_none(mutant: str):
+def test_a_single_iterator_counts_as_the_first_and_an_iterator_of_extent_one_does_not_count(mutant: str):
     assert len(sites(ON_CPU, mutant)) == 1
     assert sites(ON_CPU, f"{mutant}{{iterator=last}}") == []
     assert sites(ON_CPU.replace("range(16)", "range(1)"), mutant) == []

@@ -1,4 +1,4 @@
-"""Builds mutated kernels at every slot, runs them, and compares with what the fault says, written in numpy."""
+"""Mutated kernels are built at every slot, run, and compared with a numpy model of the fault."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ FAULTS: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
 @pytest.mark.parametrize(
     ("script", "mutant", "model"), FAULTS, ids=[f"{mutant}-{n}" for n, (_, mutant, _) in enumerate(FAULTS)]
 )
-def test_a_mutated_kernel_computes_what_the_fault_says(
+def test_a_mutated_kernel_computes_the_same_as_the_model_of_the_fault(
     script: str, mutant: str, model: Callable[[np.ndarray], np.ndarray], slot: str
 ):
     assert_same_bits(run(script, mutant, ramp(), slot=slot), model(ramp()))
@@ -152,7 +152,7 @@ COMPARISONS = {
 
 
 @pytest.mark.parametrize(("before", "after"), [(str(pair["from"]), str(pair["to"])) for pair in PAIRS])
-def test_a_comparison_decides_as_the_one_that_took_its_place(before: str, after: str):
+def test_a_replaced_comparison_decides_like_its_replacement(before: str, after: str):
     script = IF.replace("i < 8", f"i {COMPARISONS[before][0]} 8")
     mutant = f"tir.swap-compare{{from={before},to={after}}}"
     assert_same_bits(run(script, mutant, ramp(), slot="kernel"), at(ramp(), COMPARISONS[after][1](INDEX, 8), 7))

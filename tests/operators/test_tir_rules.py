@@ -1,4 +1,4 @@
-"""Where the TIR operators have sites, and what the sites become, without building."""
+"""The sites of TIR operators and the mutated nodes; no kernel is built."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def main(F: T.Buffer((16,), "float32"), I: T.Buffer((16,), "int8"), U: T.Buffer(
 
 
 @pytest.mark.parametrize(("name", "slot"), TIR_MUTANTS)
-def test_every_site_is_a_place_of_its_own_and_all_of_them_make_the_mutant(name: str, slot: Slot):
+def test_sites_are_mutated_one_by_one_or_all_at_once(name: str, slot: Slot):
     module = stage(slot)
     sites = find_sites(module, selection(f"{name}@*#*"))
     assert sites == find_sites(module, selection(f"{name}@*#*"))
@@ -90,7 +90,7 @@ def test_every_site_is_a_place_of_its_own_and_all_of_them_make_the_mutant(name: 
 
 
 @pytest.mark.parametrize("slot", [Slot.LOWERED, Slot.CODEGEN], ids=str)
-def test_the_argument_checks_around_a_host_kernel_are_no_sites(slot: Slot):
+def test_argument_checks_of_a_host_kernel_are_no_sites(slot: Slot):
     script = """
 @T.prim_func(s_tir=True)
 def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
@@ -107,7 +107,7 @@ def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
     assert len(find_sites(module, selection("tir.offset-store@*#*"))) == 1
 
 
-def test_checks_of_what_the_run_time_returned_are_no_sites():
+def test_checks_of_return_codes_are_no_sites():
     module = stage(Slot.CODEGEN)
     assert "TVMBackendFreeWorkspace" in module.script()
     for mutant in ("tir.swap-compare{from=ne,to=eq}", "tir.shift-threshold", "tir.scale-threshold"):
@@ -116,7 +116,7 @@ def test_checks_of_what_the_run_time_returned_are_no_sites():
         assert not any("Workspace" in site.before for site in sites)
 
 
-def test_what_a_block_declares_to_read_is_no_site():
+def test_declared_reads_of_a_block_are_no_sites():
     script = """
 @T.prim_func(s_tir=True)
 def main(A: T.Buffer((16,), "float32"), B: T.Buffer((16,), "float32")):
@@ -178,7 +178,7 @@ def test_there_is_no_site_where_nothing_would_change_or_the_type_forbids_it(stat
         ("L[i] = i < 35", "tir.percent-threshold{percent=-10.0}", "i < 32"),  # 31.5: ties go to the even one
     ],
 )
-def test_a_site_becomes_what_a_human_would_have_written(statement: str, mutant: str, after: str):
+def test_the_mutated_node_is_simple_code(statement: str, mutant: str, after: str):
     (site,) = sites_in(statement, mutant)
     assert after in site.after
 

@@ -23,6 +23,7 @@ from tvm_mutate.operators.tir_nodes import (
     iterator_extent,
     literal,
     node_with,
+    nodes_within,
     storing,
     substituted,
 )
@@ -134,17 +135,11 @@ def _kind(loop: Any, parameters: Parameters) -> Any | None:
     extent = literal(loop.extent)
     if loop.kind != before or before == after or extent is None or extent < 2:
         return None
-    if after != tirx.ForKind.SERIAL and _has_loops(loop.body):
+    if after != tirx.ForKind.SERIAL and nodes_within(loop.body, tirx.For):
         return None  # code generators refuse nested parallel loops, and nested unrolled loops would multiply
     if after == tirx.ForKind.UNROLLED and extent > _UNROLLED_AT_MOST:
         return None
     return node_with(loop, kind=after)
-
-
-def _has_loops(body: Any) -> bool:
-    loops: list[Any] = []
-    tvm_ffi.structural_walk(body, [((tirx.For,), loops.append)])
-    return bool(loops)
 
 
 def _drop_annotations(node: Any, _parameters: Parameters) -> Any | None:

@@ -17,14 +17,14 @@ _NUMPY_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.flo
 
 
 def element_type(expression: Any) -> Any:
-    """The scalar data type of an expression's lanes, or None where it has none (pointers)."""
+    """The data type of one lane of an expression; None for an expression without a data type, such as a pointer."""
     dtype = getattr(expression.ty, "dtype", None)
     return dtype if dtype is None or dtype.lanes == 1 else dtype.with_lanes(1)
 
 
 def literal(expression: Any) -> int | float | None:
-    """The value of a constant, or of a vector that repeats one; None for anything else."""
-    kind = type(expression)  # TVM's own checks of instances take several times as long, and every rule asks
+    """The value of a constant, or of a vector that repeats a constant; None for other expressions."""
+    kind = type(expression)  # isinstance takes several times as long on TVM classes, and every rule calls this function
     if kind is prim.Broadcast:
         return literal(expression.value)
     return expression.value if kind is prim.IntImm or kind is prim.FloatImm else None
@@ -38,7 +38,7 @@ def constant_like(expression: Any, value: int | float) -> Any | None:
 
 
 def another_constant(constant: Any, value: int | float) -> Any | None:
-    """The constant with another value, or None if that is the same one once rounded, or out of range."""
+    """The constant with another value; None if the value rounds to the old value or is out of range."""
     before = literal(constant)
     dtype = element_type(constant)
     if value == before or (dtype.is_float and _rounded(value, dtype) == _rounded(before, dtype)):
@@ -53,7 +53,7 @@ def cast_through(value: Any, narrow: str) -> Any:
 
 
 def converted(value: float, narrow: str) -> float:
-    """A float32 value after a conversion to the narrow type and back; NaN where the type cannot hold it."""
+    """A float32 value after a conversion to the narrow type and back; NaN if the type cannot hold the value."""
     dtype = tvm_ffi.dtype(narrow)
     if dtype.is_float:
         return _rounded(value, dtype)
@@ -61,12 +61,12 @@ def converted(value: float, narrow: str) -> float:
 
 
 def nothing() -> tirx.Evaluate:
-    """The statement that stands where one was taken out."""
+    """The statement without effect that replaces a removed statement."""
     return tirx.Evaluate(prim.const(0, "int32"))
 
 
 def storing(store: Any, value: Any | None) -> Any | None:
-    """The store with another value; None without one."""
+    """The store of another value; None if the value is None."""
     return None if value is None else tirx.BufferStore(store.buffer, value, store.indices)
 
 
@@ -81,8 +81,8 @@ def is_thread(loop: Any) -> bool:
     return loop.kind == tirx.ForKind.THREAD_BINDING
 
 
-def loads_stored_element(expression: Any, store: Any) -> bool:
-    """Whether an expression is what the store's element holds before it."""
+def _loads_stored_element(expression: Any, store: Any) -> bool:
+    """Whether an expression loads the element that the store writes."""
     return (
         isinstance(expression, TensorLoad)
         and expression.source.same_as(store.buffer)
@@ -91,17 +91,17 @@ def loads_stored_element(expression: Any, store: Any) -> bool:
 
 
 def accumulated(store: Any, kinds: tuple[type, ...]) -> Any | None:
-    """``x`` of a store ``C[i] = C[i] + x``, with one of the kinds of node in the place of +; None for other stores."""
+    """``x`` in a store ``C[i] = C[i] + x``, with a node of these kinds instead of +; None for other stores."""
     value: Any = store.value if type(store.value) in kinds else None
     if value is None:
         return None
-    if loads_stored_element(value.a, store):
+    if _loads_stored_element(value.a, store):
         return value.b
-    return value.a if loads_stored_element(value.b, store) else None
+    return value.a if _loads_stored_element(value.b, store) else None
 
 
 def iterator_extent(iterator: Any) -> int:
-    """How many values an iterator of a block takes; 0 where that is unknown."""
+    """The number of values of a block's iterator; 0 if the number is unknown."""
     extent = literal(iterator.dom.extent)
     return 0 if extent is None else int(extent)
 
@@ -119,7 +119,7 @@ def mentions(expression: Any, variable: Any) -> bool:
 
 
 def substituted(node: Any, replacements: dict[Any, Any], kept: Any = None) -> Any:
-    """The node with variables replaced, but not in loads from the buffer ``kept``, nor in declared regions of it."""
+    """The node with variables replaced, except in loads from the buffer ``kept`` and in its declared regions."""
 
     def on_variable(variable: Any, _mutator: Any) -> Any:
         return replacements.get(variable, variable)
@@ -141,7 +141,7 @@ def _rounded(value: Any, dtype: Any) -> float:
 
 def _holds(dtype: Any, value: int | float) -> bool:
     if dtype.is_float:
-        # Infinity and NaN are constants as good as any; what overflows to infinity is not.
+        # Infinity and NaN are valid constants; a finite value that overflows is not.
         return not math.isfinite(value) or math.isfinite(_rounded(value, dtype))
     signed = str(dtype).startswith("int")
     low, high = (-(1 << dtype.bits - 1), (1 << dtype.bits - 1) - 1) if signed else (0, (1 << dtype.bits) - 1)
