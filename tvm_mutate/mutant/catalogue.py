@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant.identifier import Mutant, Mutation
-from tvm_mutate.mutant.operator import Category, Operator, Parameter, Slot, TextRule
+from tvm_mutate.mutant.operator import Category, Operator, Slot, TextRule
 
 _SETS: dict[str, Callable[[Operator], bool]] = {
     "default": lambda operator: operator.by_default and operator.category is not Category.CANARY,
@@ -76,12 +76,4 @@ class Catalogue(Mapping[str, Operator]):
     def canonical(self, mutation: Mutation) -> Mutation:
         """The mutation with parameters in their standard spelling and defaults left out."""
         operator = self[mutation.operator]
-        defaults = {parameter.name: parameter.default for parameter in operator.all_parameters()}
-        values = operator.read_parameters(mutation)
-        kept = {name: value for name, value in values.items() if value != defaults[name]}
-        return Mutation(
-            operator.name,
-            tuple((name, Parameter.write(value)) for name, value in kept.items()),
-            mutation.function,
-            mutation.sites,
-        )
+        return operator.mutation(operator.read_parameters(mutation)).at(mutation.function, mutation.sites)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tvm_mutate.oracle import LatencyTest
-from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, Results, UndefinedRow, write_whole
+from tvm_mutate.results import MutantRow, Results, write_whole
 
 MUTANTS_FILE = "mutants.csv"
 DISCREPANCIES_FILE = "discrepancies.csv"
@@ -57,39 +57,35 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
     ``results.json``; the latency test has the columns ``latency_*``. In ``undefined.csv`` a mutant has a row for each
     access, or one row without an access. Raises UsageError if a file cannot be written.
     """
-    header = [*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)]
-    mutants = sorted(results.mutants, key=lambda row: (row.model, row.device, row.id))
-    discrepancies = sorted(results.discrepancies, key=lambda row: (row.model, row.id, *row.devices))
-    agreements = sorted(results.agreements, key=lambda row: (row.model, *row.devices))
-    examined = sorted(results.undefined, key=lambda row: (row.model, row.id))
-    accesses = [cells for row in examined for cells in _access_cells(row)]
-    return (
-        write_table(Path(folder) / MUTANTS_FILE, header, map(_mutant_cells, mutants)),
-        write_table(Path(folder) / DISCREPANCIES_FILE, DISCREPANCY_COLUMNS, map(_discrepancy_cells, discrepancies)),
-        write_table(Path(folder) / AGREEMENTS_FILE, AGREEMENT_COLUMNS, map(_agreement_cells, agreements)),
-        write_table(Path(folder) / UNDEFINED_FILE, (*EXAMINED_COLUMNS, *ACCESS_COLUMNS), accesses),
+    mutants = [
+        [*_cells(row, MUTANT_COLUMNS), *_cells(row.latency, LATENCY_COLUMNS)]
+        for row in sorted(results.mutants, key=lambda row: (row.model, row.device, row.id))
+    ]
+    discrepancies = [
+        [row.model, row.id, row.category, *row.devices, *_cells(row, DISCREPANCY_COLUMNS[5:-2]), *row.outcomes]
+        for row in sorted(results.discrepancies, key=lambda row: (row.model, row.id, *row.devices))
+    ]
+    agreements = [
+        [row.model, *row.devices, *_cells(row, AGREEMENT_COLUMNS[3:])]
+        for row in sorted(results.agreements, key=lambda row: (row.model, *row.devices))
+    ]
+    accesses = [
+        [*_cells(row, EXAMINED_COLUMNS), *_cells(access, ACCESS_COLUMNS)]
+        for row in sorted(results.undefined, key=lambda row: (row.model, row.id))
+        for access in row.accesses or [None]
+    ]
+    tables = (
+        (MUTANTS_FILE, (*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)), mutants),
+        (DISCREPANCIES_FILE, DISCREPANCY_COLUMNS, discrepancies),
+        (AGREEMENTS_FILE, AGREEMENT_COLUMNS, agreements),
+        (UNDEFINED_FILE, (*EXAMINED_COLUMNS, *ACCESS_COLUMNS), accesses),
     )
+    return tuple(write_table(Path(folder) / name, header, rows) for name, header, rows in tables)
 
 
 def _cells(row: object, names: Iterable[str]) -> list[Any]:
     """The values of a row under these names, None if there is no row."""
     return [None if row is None else getattr(row, name) for name in names]
-
-
-def _mutant_cells(row: MutantRow) -> list[Any]:
-    return [*_cells(row, MUTANT_COLUMNS), *_cells(row.latency, LATENCY_COLUMNS)]
-
-
-def _discrepancy_cells(row: DiscrepancyRow) -> list[Any]:
-    return [row.model, row.id, row.category, *row.devices, *_cells(row, DISCREPANCY_COLUMNS[5:-2]), *row.outcomes]
-
-
-def _agreement_cells(row: AgreementRow) -> list[Any]:
-    return [row.model, *row.devices, *_cells(row, AGREEMENT_COLUMNS[3:])]
-
-
-def _access_cells(row: UndefinedRow) -> list[list[Any]]:
-    return [[*_cells(row, EXAMINED_COLUMNS), *_cells(access, ACCESS_COLUMNS)] for access in row.accesses or [None]]
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
