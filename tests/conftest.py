@@ -51,7 +51,6 @@ FAST = (
     "oracle/*.py",
     "passes/test_co[dn]*.py",
     "passes/test_equivalence.py",
-    "passes/test_equivalence_of*.py",
     "pipeline/test_pipeline_faults.py",
     "report/*.py",
     "results/*.py",

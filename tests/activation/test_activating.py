@@ -153,6 +153,6 @@ def test_a_fault_in_the_list_of_passes_is_in_pipelines_that_are_looked_up(kernel
         (GRAPH, {"build": 1}, "before there are kernels and builds"),
     ],
 )
-def test_what_cannot_be_activated_is_refused_in_a_sentence(mutant, place, part):
+def test_an_activation_that_is_not_possible_is_refused_in_one_sentence(mutant, place, part):
     with pytest.raises(UsageError, match=part), activate(mutant, **place):
         pass

@@ -134,7 +134,7 @@ def test_a_module_that_has_seen_no_pipeline_is_caught_before_its_code_is_generat
     assert stages(recording) == ALL * 2
 
 
-def test_a_module_is_caught_once_though_its_asserts_are_dropped_behind_its_pipeline(kernels):
+def test_a_module_is_caught_once_if_its_asserts_are_dropped_after_its_pipeline(kernels):
     recording = Recording()
     with caught_builds(recording), tvm.transform.PassContext(config={"tirx.disable_assert": True}):
         tirx.build(kernels, target="llvm")
@@ -209,7 +209,7 @@ def test_a_pass_instrument_sees_the_same_passes_as_without(kernels):
     assert within.names == without.names
 
 
-def test_afterwards_everything_is_the_very_same_object(kernels):
+def test_afterwards_every_object_is_restored(kernels):
     generators = [name for name in tvm_ffi.registry.list_global_func_names() if name.startswith("target.build.")]
     before = {name: tvm.get_global_func(name) for name in generators}
     pipelines = compilation_pipeline.PIPELINE_MAP
@@ -226,7 +226,7 @@ def test_afterwards_everything_is_the_very_same_object(kernels):
     assert recording.seen == []
 
 
-def test_a_digest_tells_kernels_apart_and_not_their_names():
+def test_a_digest_depends_on_the_kernel_and_not_on_its_name():
     digest = kernel_digest(doubling()["main"])
     assert digest == kernel_digest(doubling("other")["other"])
     assert digest != kernel_digest(doubling(size=8)["main"])

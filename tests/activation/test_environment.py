@@ -67,7 +67,7 @@ print(PopenPoolExecutor(max_workers=1).submit(build).result())
 """
 
 
-def test_processes_of_tvms_popen_pool_are_mutated_and_tell_of_it(tmp_path: Path):
+def test_processes_of_tvms_popen_pool_are_mutated_and_say_so(tmp_path: Path):
     finished = python(POOL, tmp_path, TVM_MUTATE=MUTANT, TVM_MUTATE_RECORD=str(tmp_path / "record"))
     assert (finished.returncode, finished.stdout) == (0, "[-1.0]\n"), finished.stderr
     assert LoggedBuilds.read(tmp_path / "record").applied
@@ -81,7 +81,7 @@ def test_processes_of_tvms_popen_pool_are_mutated_and_tell_of_it(tmp_path: Path)
         ({"TVM_MUTATE": MUTANT, "TVM_MUTATE_BUILD": "first"}, "TVM_MUTATE_BUILD=first is not a build number"),
     ],
 )
-def test_what_cannot_be_activated_ends_the_process_with_a_sentence(
+def test_an_activation_that_is_not_possible_ends_the_process_with_one_sentence(
     tmp_path: Path, variables: dict[str, str], part: str
 ):
     finished = python("import tvm; print('unmutated')", tmp_path, **variables)
@@ -114,7 +114,7 @@ print(sorted(set(sys.modules) - before))
     assert finished.stdout == "['tvm_mutate', 'tvm_mutate.autoload']\n"
 
 
-def test_the_package_offers_activate_by_itself():
+def test_the_package_exports_activate():
     import tvm_mutate
     from tvm_mutate.activation import activate
 

@@ -44,7 +44,7 @@ def outcome(folder: Path, extent: int, first: str, second: str, harmless: bool =
 
 
 @pytest.mark.parametrize("harmless", [False, True])
-def test_a_kernel_that_stays_in_its_buffers_is_not_accused(tmp_path: Path, harmless: bool):
+def test_a_kernel_that_stays_in_its_buffers_has_no_outside_access(tmp_path: Path, harmless: bool):
     values, undefined = outcome(tmp_path, 1024, "C[i] = A[i] + T.float32(1)", "B[i] = C[i]", harmless)
     assert undefined == set()
     assert values.tolist() == [2.0] * 1024

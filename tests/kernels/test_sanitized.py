@@ -37,7 +37,7 @@ def findings(folder: Path, loaded: str = "i", stored: str = "i") -> list[Sanitiz
     return kernels.run("kernel", [np.ones(100, "float32")], [((100,), "float32")])
 
 
-def test_a_kernel_that_stays_in_its_buffers_is_not_accused(sanitizer: Path):
+def test_a_kernel_that_stays_in_its_buffers_has_no_outside_access(sanitizer: Path):
     assert findings(sanitizer) == []
 
 

@@ -86,7 +86,7 @@ def test_a_broken_package_is_named(
         load_catalogue()
 
 
-def test_the_word_default_means_what_is_not_left_out_on_purpose_and_no_canary():
+def test_the_word_default_selects_the_default_operators_without_canaries():
     quiet = replace(ANY_OPERATOR, name="tir.quiet", by_default=False, paper=False)
     catalogue = Catalogue([*builtin_catalogue().values(), quiet])
     chosen = {operator.name for operator in catalogue.select(["default"])}
@@ -100,7 +100,7 @@ def test_the_word_paper_means_mutations_of_all_six_categories():
     assert categories == PAPER_CATEGORIES
 
 
-def test_every_operator_of_ours_says_which_real_fault_it_stands_for():
+def test_every_builtin_operator_names_the_real_fault_that_it_represents():
     assert [each.name for each in builtin_catalogue().values() if not each.fault] == [
         "canary.negate-output",
         "canary.reverse-loop",

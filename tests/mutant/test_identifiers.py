@@ -113,7 +113,7 @@ def test_a_function_glob_matches_the_functions_that_it_names():
         ("", "''"),
     ],
 )
-def test_a_broken_id_is_refused_with_the_part_that_is_wrong(text: str, named: str):
+def test_a_broken_id_is_refused_with_its_wrong_part(text: str, named: str):
     with pytest.raises(UsageError, match=re.escape(named)):
         Mutant.parse(text)
 

@@ -38,7 +38,7 @@ def test_a_sample_of_sites_is_sorted_without_repetition_and_the_same_for_a_seed(
     assert len(found) == min(count, len(mutations)) and set(found) <= set(mutations)
 
 
-def test_an_operator_with_many_sites_does_not_crowd_out_one_with_few():
+def test_an_operator_with_many_sites_does_not_dominate_one_with_few():
     found = sample_sites([*MANY, *FEW], 6, seed=0)
     assert {name: len(group) for name, group in by_operator(found).items()} == {"tir.few": 3, "tir.many": 3}
     assert len(sample_sites([*MANY, *FEW], 10, seed=0)) == 10

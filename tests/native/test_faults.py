@@ -80,7 +80,7 @@ def test_arithmetic_toward_zero_is_the_exact_result_cut_off(runtime: ctypes.CDLL
 
 @pytest.mark.parametrize("precision", [8, 11, 23])
 @given(a=st.floats(2.0**-30, 2.0**30, width=32), b=st.floats(-(2.0**30), -(2.0**-30), width=32))
-def test_fewer_bits_are_what_is_left_of_the_exact_product(runtime: ctypes.CDLL, precision, a, b):
+def test_fewer_bits_remain_of_the_exact_product(runtime: ctypes.CDLL, precision, a, b):
     found = as_float(runtime.tvm_mutate_multiply_toward_zero(bits(a), bits(b), precision))
     assert found == cut_off(Fraction(a) * Fraction(b), precision)
 

@@ -43,7 +43,7 @@ def elsewhere(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-def test_the_library_is_there_where_a_compiler_is():
+def test_the_library_is_built_if_there_is_a_compiler():
     if not any(shutil.which(compiler) for compiler in COMPILERS):
         warnings.warn("no C++ compiler: nothing of the native library is tested", stacklevel=1)
         pytest.skip("no C++ compiler")
@@ -55,7 +55,7 @@ def test_the_library_is_there_where_a_compiler_is():
 
 
 @needs_library
-def test_a_second_copy_does_no_harm(elsewhere: Callable[..., str], tmp_path: Path):
+def test_a_second_copy_of_the_library_is_harmless(elsewhere: Callable[..., str], tmp_path: Path):
     copy = shutil.copy(native_library().path, tmp_path)
     script = """
 first = native_library()
@@ -98,7 +98,7 @@ print("of-python" in native_library().function("injectors")())
 PRINT_OBSTACLE = "print(load_library(Path(sys.argv[1])).obstacle)"
 
 
-def test_a_library_that_was_not_built_says_what_it_takes(elsewhere: Callable[..., str], tmp_path: Path):
+def test_the_error_for_a_missing_library_names_the_requirements(elsewhere: Callable[..., str], tmp_path: Path):
     told = elsewhere(PRINT_OBSTACLE, tmp_path / LIBRARY_NAME)
     assert told == "the native library was not built: building it takes a C++ compiler and CMake"
 
@@ -110,13 +110,13 @@ def test_another_file_in_its_place_is_not_loaded(elsewhere: Callable[..., str], 
 
 
 @needs_library
-def test_a_damaged_library_is_a_sentence_too(elsewhere: Callable[..., str], tmp_path: Path):
+def test_a_damaged_library_gives_an_error_in_one_sentence(elsewhere: Callable[..., str], tmp_path: Path):
     path = tmp_path / LIBRARY_NAME
     content = native_library().path.read_bytes()
     path.write_bytes(b"\x00" * 64 + content[64:])
     assert elsewhere(PRINT_OBSTACLE, path).startswith("the native library cannot be loaded: ")
 
 
-def test_what_asks_for_a_missing_library_is_told_why():
+def test_the_error_for_a_missing_library_gives_the_reason():
     with pytest.raises(UsageError, match="no compiler that day"):
         NativeLibrary(Path("nowhere"), obstacle="no compiler that day").function("operators")

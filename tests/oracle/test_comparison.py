@@ -65,7 +65,7 @@ def test_an_unsigned_difference_does_not_wrap_around():
     assert compare(np.array([[1, 2]], np.uint8), np.array([[2, 1]], np.uint8)).max_abs_diff == 1.0
 
 
-def test_nothing_but_nan_is_never_an_unchanged_label():
+def test_an_output_of_nothing_but_nan_counts_as_a_changed_label():
     found = compare(floats([[1.0, 0.0], [0.0, 1.0]]), floats([[NAN, NAN], [0.0, 1.0]]), labels=[0, 1])
     assert (found.labels, found.changed_inputs) == ((NO_LABEL, 1), (0,))
     assert (found.accuracy, found.top_k_overlap, found.kendall_tau) == (0.5, 0.5, 0.5)
@@ -102,7 +102,7 @@ def test_top_k_overlap_is_the_share_of_the_five_best_classes_that_stayed():
         ([[1, 0]], [[0, 1]], False),
     ],
 )
-def test_a_mutant_that_answers_the_same_to_every_input_is_found(golden, mutant, same: bool):
+def test_a_mutant_with_one_label_for_every_input_is_found(golden, mutant, same: bool):
     assert compare(floats(golden), floats(mutant)).same_label_for_every_input is same
 
 
@@ -111,7 +111,7 @@ def test_without_right_labels_there_is_no_accuracy():
     assert (found.accuracy, found.golden_accuracy) == (None, None)
 
 
-def test_only_the_oracles_asked_are_asked():
+def test_only_the_given_oracles_are_asked():
     strict = parse_oracle("tolerance{rtol=0,atol=0}")
     found = compare(floats([[1, 2]]), floats([[1, 3]]), oracles=[strict])
     assert found.noticed_by(strict) == (0,)

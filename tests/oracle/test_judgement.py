@@ -42,7 +42,7 @@ def test_a_mutant_that_completed_is_judged_by_the_table(known, comparison, oracl
     assert reason in (None, found.reason)
 
 
-def test_an_oracle_that_lets_a_changed_label_pass_still_tells_the_rung():
+def test_the_rung_is_label_changed_even_if_the_oracle_notices_nothing():
     lenient = parse_oracle("tolerance{atol=100}")
     comparison = compare(GOLDEN, GOLDEN[::-1], oracles=[lenient])
     found = judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=comparison, oracle=lenient)
@@ -103,7 +103,7 @@ def test_a_mutant_that_completed_needs_a_comparison_and_an_oracle(comparison, or
         judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=comparison, oracle=oracle)
 
 
-def test_an_oracle_that_the_comparison_did_not_ask_is_not_taken_for_one_that_noticed_nothing():
+def test_an_oracle_that_the_comparison_did_not_ask_raises_an_error():
     other = parse_oracle("top-k{k=1}")
     with pytest.raises(ValueError, match="did not ask"):
         judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=RELABELLED, oracle=other)
@@ -117,7 +117,7 @@ def test_rungs_are_in_the_order_in_which_a_fault_climbs_them():
     assert Rung.REACHED < Rung.INFECTED
 
 
-def test_a_text_that_is_no_rung_is_refused():
+def test_a_text_that_names_no_rung_is_refused():
     with pytest.raises(ValueError, match="'killed' is not a valid Rung"):
         Rung("killed")
 
@@ -129,7 +129,7 @@ def test_a_text_that_is_no_rung_is_refused():
         (Verdict, ["killed", "survived", "equivalent", "no coverage"]),
     ],
 )
-def test_words_are_their_text_everywhere(words, texts: list[str]):
+def test_the_members_of_the_enums_are_their_text(words, texts: list[str]):
     assert [str(word) for word in words] == texts
     assert [f"{word:>13}" for word in words] == [text.rjust(13) for text in texts]
     assert json.loads(json.dumps(list(words))) == texts

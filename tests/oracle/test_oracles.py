@@ -64,7 +64,9 @@ class Anything(Oracle):
         ("rank-correlation", [3.0, 2.0, 1.0], [NAN, NAN, NAN], True),
     ],
 )
-def test_an_oracle_notices_what_it_says(text: str, golden: list[float], mutant: list[float], noticed: bool):
+def test_each_oracle_notices_the_differences_of_its_definition(
+    text: str, golden: list[float], mutant: list[float], noticed: bool
+):
     row, mutant_row = np.array(golden, np.float32), np.array(mutant, np.float32)
     assert parse_oracle(text).noticed(row, mutant_row) is noticed
     assert is_noticed(parse_oracle(text), [row], [mutant_row]) == ((0,) if noticed else ())
@@ -87,7 +89,7 @@ def test_no_oracle_notices_the_golden_bits(kind: type[Oracle], outputs: np.ndarr
 @pytest.mark.parametrize("name", ORACLES)
 @settings(deadline=None)
 @given(outputs=OUTPUTS)
-def test_the_rows_that_are_not_shown_would_not_have_been_noticed(name: str, outputs: np.ndarray):
+def test_no_oracle_would_notice_the_rows_that_are_skipped(name: str, outputs: np.ndarray):
     assert not any(ORACLES[name]().noticed(row, row.copy()) for row in outputs)
 
 

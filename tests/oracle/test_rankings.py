@@ -88,7 +88,7 @@ def test_every_vector_agrees_with_itself_entirely(scores: list[float]):
 
 @settings(deadline=None)
 @given(PAIRS, st.randoms(use_true_random=False))
-def test_kendall_tau_does_not_care_how_classes_are_numbered(pair: tuple[list[float], list[float]], random):
+def test_kendall_tau_does_not_depend_on_the_numbering_of_classes(pair: tuple[list[float], list[float]], random):
     order = list(range(len(pair[0])))
     random.shuffle(order)
     renumbered = [[scores[i] for i in order] for scores in pair]
@@ -117,7 +117,7 @@ def test_agreements_refuse_what_is_not_two_vectors_of_one_length(measure, a, b):
 
 @settings(deadline=None)
 @given(st.lists(PAIRS, max_size=4), st.integers(1, 2))
-def test_arrays_of_scores_agree_as_their_rows_do(pairs: list[tuple[list[float], list[float]]], k: int):
+def test_agreements_of_arrays_are_those_of_their_rows(pairs: list[tuple[list[float], list[float]]], k: int):
     classes = min((len(first) for first, _ in pairs), default=3)
     first, second = (np.array([pair[side][:classes] for pair in pairs]).reshape(-1, classes) for side in (0, 1))
     k, rows = min(k, classes), list(zip(first, second, strict=True))

@@ -98,6 +98,6 @@ def test_a_golden_median_of_zero_has_no_ratio():
     ("golden", "mutant", "side"),
     [([], [1.0], "golden"), ([1.0], [], "mutant"), ([1.0], [float("nan")], "mutant"), ([[1.0]], [1.0], "golden")],
 )
-def test_latencies_must_be_finite_and_some(golden: list[float], mutant: list[float], side: str):
+def test_latencies_must_be_finite_and_at_least_one(golden: list[float], mutant: list[float], side: str):
     with pytest.raises(ValueError, match=f"^the {side} latencies must be one or more finite numbers of seconds$"):
         latency_difference(golden, mutant)

@@ -54,7 +54,7 @@ def test_a_kernel_is_its_definition_and_not_its_declaration(kind: str, name: str
     assert kernel_parts(declared, kind) == {name: (text.strip(),)}
 
 
-def test_a_kernel_of_llvm_is_what_computes_with_what_only_it_calls_in_any_order():
+def test_a_kernel_of_llvm_is_the_computing_function_with_the_functions_that_only_it_calls():
     helper = "define internal void @lambda.3(ptr %A) {\n  ret void\n}\n"
     shared = "define weak float @__extendhfsf2(half %a) {\n  ret float 0.0\n}\n"
     computes = generated_kernel("llvm", "call void @lambda.3(ptr %A)", "%0 = call float @__extendhfsf2(half 0xH0000)")
@@ -63,7 +63,7 @@ def test_a_kernel_of_llvm_is_what_computes_with_what_only_it_calls_in_any_order(
         assert sorted(part.split("@")[1].split("(")[0] for part in parts) == ["lambda.3", "main_compute_"]
 
 
-def test_a_kernel_into_whose_entry_llvm_has_put_what_computes_begins_behind_its_arguments():
+def test_a_kernel_inlined_into_its_entry_begins_after_the_unpacking_of_arguments():
     text = (
         "define i32 @__tvm_ffi_main(ptr %args) {\nentry:\n  %i = select i1 true, i64 24, i64 0\n"
         '  call void @llvm.assume(i1 true) [ "align"(ptr %args, i64 64) ]\n  %0 = load float, ptr %args\n}\n'
@@ -88,7 +88,7 @@ TERMS = st.recursive(
 
 @settings(max_examples=60)
 @given(a=TERMS, b=TERMS, c=TERMS, product_first=st.booleans())
-def test_a_multiply_add_is_found_by_its_brackets_whatever_stands_in_them(a: str, b: str, c: str, product_first: bool):
+def test_a_multiply_add_is_found_by_its_brackets_with_any_terms_inside(a: str, b: str, c: str, product_first: bool):
     terms = [f"({a} * {b})", c] if product_first else [c, f"({a} * {b})"]
     text = generated_kernel(
         "cuda", "float sum[1];", f"sum[0] = ({terms[0]} + {terms[1]});", f"int at = ({terms[0]} + {terms[1]});"

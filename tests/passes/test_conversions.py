@@ -43,13 +43,13 @@ def converted(kernel, values: list[float], number: str, integer: str) -> list[in
 
 
 @pytest.mark.parametrize("integer", sorted(FITS))
-def test_what_fits_is_converted_and_what_does_not_is_marked(integer: str, tmp_path: Path):
+def test_a_number_that_fits_is_converted_and_another_is_marked(integer: str, tmp_path: Path):
     fitting, others = FITS[integer]
     found = converted(marked("float32", integer, tmp_path), fitting + others, "float32", integer)
     assert found == [int(np.float32(value)) for value in fitting] + [MARK] * len(others)
 
 
-def test_no_number_and_no_infinity_fits(tmp_path: Path):
+def test_nan_and_infinities_are_marked(tmp_path: Path):
     values = [float("nan"), float("inf"), float("-inf"), 1.0, 2.0, 3.0, 4.0, 5.0]
     assert converted(marked("float32", "int32", tmp_path), values, "float32", "int32") == [MARK] * 3 + [1, 2, 3, 4, 5]
 
@@ -66,6 +66,6 @@ def test_any_number_is_converted_as_python_does_or_marked(from_double, values: l
     assert converted(from_double, values, "float64", "int32") == expected
 
 
-def test_a_kernel_that_converts_no_number_to_an_integer_has_nothing_to_mark():
+def test_a_kernel_without_a_conversion_to_an_integer_gives_none():
     for number, integer in (("int32", "int8"), ("float32", "float16"), ("int32", "float32")):
         assert with_marked_conversions(tvm.script.from_source(SCRIPT.format(number=number, integer=integer))) is None

@@ -38,7 +38,7 @@ ON_IR = (Slot.GRAPH, Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
 
 
 @pytest.mark.parametrize(("target", "slot"), [*(("llvm", slot) for slot in ON_IR), (GPU, Slot.KERNEL)], ids=str)
-def test_all_operators_counted_at_once_have_the_sites_that_each_finds_alone_when_it_rewrites(
+def test_counting_all_operators_at_once_finds_the_sites_that_each_operator_rewrites_alone(
     lowered: Callable[[str], Stages], target: str, slot: Slot
 ):
     stages, asked = lowered(target), of_all_operators(slot, all_variants=True)

@@ -15,9 +15,9 @@ import tvm
 import tvm_ffi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_kernels import KernelWriter
 from tvm import relax
 
+from tests.passes.random_kernels import KernelWriter
 from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Example, Mutant, Operator, Sites
 from tvm_mutate.native import native_library
@@ -65,7 +65,7 @@ def assert_same(module: tvm.IRModule, selections: Sequence[Selection]) -> list[A
     return report
 
 
-def test_there_are_at_least_eight_operators_and_python_has_them_with_the_same_parameters():
+def test_the_library_has_at_least_eight_operators_with_the_parameters_of_python():
     assert len(OPERATORS) >= 8
     for operator in OPERATORS:
         mutation = operator.mutation(operator.variants[0])
@@ -116,7 +116,7 @@ def main(B: T.Buffer((16,), "{dtype}")):
 @pytest.mark.parametrize("dtype", FLOATS)
 @settings(max_examples=25)
 @given(data=st.data())
-def test_floating_constants_of_any_size_are_rounded_and_refused_the_same(dtype: str, data: st.DataObject):
+def test_floating_constants_are_rounded_and_refused_as_in_python(dtype: str, data: st.DataObject):
     value = data.draw(FLOATS[dtype])
     constant = f"T.Cast('{dtype}', T.float32({value!r}))" if dtype == "bfloat16" else f"T.{dtype}({value!r})"
     module = module_of(STORE.format(dtype=dtype, constant=constant))
@@ -125,7 +125,7 @@ def test_floating_constants_of_any_size_are_rounded_and_refused_the_same(dtype: 
 
 @settings(max_examples=25)
 @given(st.sampled_from(["int8", "uint8", "int32", "int64"]), st.integers(-128, 255), st.data())
-def test_integers_are_refused_the_same_where_a_type_cannot_hold_them(dtype: str, value: int, data: st.DataObject):
+def test_integers_that_a_type_cannot_hold_are_refused_as_in_python(dtype: str, value: int, data: st.DataObject):
     value = value % 128 if dtype in ("int8", "uint8") else value
     module = module_of(STORE.format(dtype=dtype, constant=f"T.{dtype}({value})").replace("B[i]", f"B[{value % 16}]"))
     assert_same(module, [data.draw(st.sampled_from(CONSTANT_STORES))])
@@ -144,7 +144,7 @@ def test_a_mutant_at_one_function_leaves_the_others_and_the_rest_of_the_module_a
     assert apply_mutations(module, [selection])[0].global_infos.keys() == mutated.global_infos.keys() == {"mine"}
 
 
-def test_it_is_a_pass_of_its_own_name_beside_passes_of_tvm():
+def test_the_native_pass_has_its_own_name_among_passes_of_tvm():
     timing = tvm.ir.instrument.PassTimingInstrument()
     make = native("pass.tir.swap-compare")
     with tvm.transform.PassContext(instruments=[timing]):
@@ -155,7 +155,7 @@ def test_it_is_a_pass_of_its_own_name_beside_passes_of_tvm():
     tvm.ir.assert_structural_equal(mutated["main"], module_of(GUARDED.replace("i < 8", "i <= 8"))["main"])
 
 
-def test_any_selector_goes_with_any_injector():
+def test_every_selector_works_with_every_injector():
     dropped = native("pair_pass")("guard", "nothing", {}, "*", 0, -1, None)(module_of(GUARDED))
     head = GUARDED[: GUARDED.index("        if")]
     tvm.ir.assert_structural_equal(dropped, module_of(head + "        T.evaluate(0)\n"))
@@ -234,7 +234,7 @@ TVM_FFI_DLL_EXPORT_TYPED_FUNC(mutate, Mutate)
 """
 
 
-def test_cpp_puts_it_into_a_sequential_too(tmp_path: Path):
+def test_cpp_code_puts_the_pass_into_a_sequential(tmp_path: Path):
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("no C++ compiler")

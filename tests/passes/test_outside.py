@@ -35,17 +35,17 @@ def accesses(statement: str, rows: int = 8, columns: int = 8) -> Accesses:
     return find_outside(tvm.script.from_source(script))
 
 
-def test_a_kernel_that_stays_in_its_buffers_is_not_accused():
+def test_a_kernel_that_stays_in_its_buffers_has_no_outside_access():
     assert accesses("B[vi, vj] = A[vj, vi]") == Accesses((), others_inside=True, written=frozenset({2}))
 
 
-def test_a_read_behind_a_buffer_is_told_with_its_expression_and_how_far_it_goes():
+def test_a_read_behind_a_buffer_is_found_with_its_expression_and_distance():
     (found,) = accesses("B[vi, vj] = A[vi, vj + 1]").outside
     assert (found.kind, found.expression) == ("read", "A[vi, vj + 1]")
     assert found.reached == "index 1 goes from 1 to 8 of 0 to 7; 1 accesses outside A"
 
 
-def test_a_write_before_a_buffer_is_told():
+def test_a_write_before_a_buffer_is_found():
     (found,) = accesses("B[vi - 1, vj] = A[vi, vj]").outside
     assert (found.kind, found.expression) == ("write", "B[vi - 1, vj]")
     assert found.reached.endswith("8 accesses outside B")
@@ -64,24 +64,24 @@ def test_a_write_before_a_buffer_is_told():
         ('B[vi, vj] = A[T.Cast("int32", T.Cast("int8", vi * 64)) // 64, vj]', True),
     ],
 )
-def test_conditions_around_an_access_decide_which_iterations_come_to_it(statement: str, guilty: bool):
+def test_conditions_around_an_access_decide_which_iterations_reach_the_access(statement: str, guilty: bool):
     found = accesses(statement)
     assert bool(found.outside) is guilty
     assert found.others_inside
 
 
-def test_an_access_that_leaves_its_row_but_not_its_buffer_is_no_undefined_one():
+def test_an_access_that_leaves_its_row_but_not_its_buffer_is_defined():
     inside = "B[vi, vj] = T.if_then_else(vi < 7, A[vi, vj + 1], T.float32(0))"
     assert accesses(inside) == Accesses((), others_inside=True, written=frozenset({2}))
 
 
-def test_what_depends_on_data_is_not_decided():
+def test_an_access_that_depends_on_data_stays_undecided():
     for statement in ("A[I[vi], vj]", "T.if_then_else(0 < I[vi], A[vi + 1, vj], T.float32(0))"):
         found = accesses(f"B[vi, vj] = {statement}")
         assert (found.outside, found.others_inside, found.harm_nothing(2)) == ((), False, False)
 
 
-def test_a_kernel_that_stays_in_its_buffers_and_writes_to_its_results_alone_does_no_harm():
+def test_a_kernel_that_stays_in_its_buffers_and_writes_only_its_results_is_harmless():
     assert accesses("B[vi, vj] = A[vj, vi]").harm_nothing(2)
 
 
@@ -96,23 +96,23 @@ def test_a_kernel_that_stays_in_its_buffers_and_writes_to_its_results_alone_does
     ],
     ids=["argument written", "outside", "call", "address", "buffer in another"],
 )
-def test_nothing_is_promised_of_a_kernel_that_may_touch_what_is_not_its_own(statement: str):
+def test_a_kernel_that_may_access_other_memory_is_not_called_harmless(statement: str):
     assert not accesses(statement).harm_nothing(2)
 
 
 @pytest.mark.parametrize("rows", [8, 3000])
-def test_nothing_is_promised_of_an_index_that_overflows_on_its_way(rows: int):
+def test_an_index_with_an_intermediate_overflow_is_not_called_inside(rows: int):
     assert not accesses("B[vi * 1000000000 // 1000000000 % 8, vj] = A[0, vj]", rows).harm_nothing(2)
     assert accesses("B[vi * 1000 // 1000 % 8, vj] = A[0, vj]", rows).harm_nothing(2)
 
 
-def test_nothing_is_promised_of_a_buffer_whose_elements_do_not_lie_one_behind_another():
+def test_an_access_to_a_buffer_with_strides_stays_undecided():
     strided = KERNEL.replace('B: T.Buffer((8, 8), "float32")', 'B: T.Buffer((8, 8), "float32", strides=(16, 1))')
     function = tvm.script.from_source(strided.format(rows=8, columns=8, statement="B[vi, vj] = A[vi, vj]"))
     assert not find_outside(function).harm_nothing(2)
 
 
-def test_a_loop_variable_that_two_loops_share_means_in_each_what_it_is_there():
+def test_a_loop_variable_of_two_loops_has_its_own_range_in_each_loop():
     function = tvm.script.from_source(LOOP)
     loop = function.body
     longer = tirx.For(loop.loop_var, loop.min, prim.IntImm("int32", 9), loop.kind, loop.body)
@@ -120,7 +120,7 @@ def test_a_loop_variable_that_two_loops_share_means_in_each_what_it_is_there():
     assert (found.kind, found.reached) == ("write", "index 0 goes from 0 to 8 of 0 to 7; 1 accesses outside A")
 
 
-def test_loops_that_are_too_many_to_be_counted_through_are_looked_at_at_their_edges():
+def test_loops_with_too_many_iterations_are_examined_at_their_edges():
     (found,) = accesses("B[vi // 1000, vj // 1000] = A[vi // 1000, vj // 1000 + 1]", 8000, 8000).outside
     assert found.expression == "A[vi // 1000, vj // 1000 + 1]"
 
@@ -152,7 +152,7 @@ def _indices(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
 
 
 @given(_indices())
-def test_an_access_is_outside_just_where_counting_in_python_says_so(index: tuple[str, str]):
+def test_an_access_is_outside_exactly_where_enumeration_in_python_finds_it_outside(index: tuple[str, str]):
     script, python = index
     rows = [eval(python, {"_wrapped": _wrapped}, {"vi": i, "vj": j}) for i, j in itertools.product(range(8), range(8))]
     found = accesses(f"B[vi, vj] = A[{script}, 0]")

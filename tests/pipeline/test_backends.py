@@ -148,7 +148,7 @@ class Module:
 """
 
 
-def test_kernels_that_only_reshape_are_views_that_no_mutant_can_be_in():
+def test_kernels_that_only_reshape_are_views_and_have_no_mutants():
     reshaping = Stages(from_source(RESHAPING), parse_target("llvm"))
     assert [variable.name_hint for variable in kernels_of(reshaping.at(Slot.KERNEL)).functions] == ["matmul"]
     runnable = reshaping.runnable(reshaping.at(Slot.KERNEL))

@@ -48,7 +48,7 @@ class SameAndOtherArguments:
 
 
 @pytest.mark.parametrize("name", ["resnet", "inceptionv2", "shufflenetv2"])
-def test_a_model_is_legalised_as_by_tvm_from_an_empty_cache_and_from_a_warm_one(name: str):
+def test_a_model_is_legalised_as_by_tvm_with_an_empty_and_with_a_warm_cache(name: str):
     module = load_model(f"zoo://{name}").module
     plain, cache = fusing_pipeline()(module), LoweringCache()
     for _ in range(2):
@@ -81,7 +81,7 @@ def test_no_kernel_of_a_model_is_made_a_second_time(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["resnet", "inceptionv2"])
-def test_constant_folding_gives_the_same_model_without_a_cache_with_an_empty_and_with_a_warm_one(name: str):
+def test_constant_folding_gives_the_same_model_without_a_cache_and_with_an_empty_or_warm_one(name: str):
     module = load_model(f"zoo://{name}").module
     plain = fusing_pipeline()(module)
     cache = LoweringCache()

@@ -107,13 +107,13 @@ def test_finding_the_passes_runs_none_of_them_and_leaves_nothing_patched():
     assert ran == [1]
 
 
-def test_finalizers_of_devices_are_there_for_targets_with_a_device_only():
+def test_only_targets_with_a_device_have_finalizers_of_device_functions():
     assert "tirx.LowerWarpMemory" not in pass_names(stages().tir_passes)
     assert "tirx.LowerWarpMemory" in pass_names(stages(CUDA).tir_passes)
     assert "ApplyDefaultSchedule" in pass_names(stages(CUDA).relax_passes)
 
 
-def test_a_pass_that_matters_changes_the_code_where_it_is_left_out():
+def test_leaving_out_an_effective_pass_changes_the_code():
     before = code("pipeline.repeat-pass{pass=tirx.VerifyMemory}@*#*")
     assert code("pipeline.skip-pass{pass=tirx.CommonSubexprElim}@*#*") != before
     assert code("pipeline.skip-pass{pass=tirx.VerifyMemory}@*#*") == before
@@ -166,7 +166,7 @@ def test_instruments_see_a_pass_with_another_option_by_its_name():
     assert "tirx.NarrowDataType(64-bit)" in rendered
 
 
-def test_what_was_registered_is_gone_also_after_a_pass_that_fails():
+def test_the_registered_pipeline_is_gone_even_after_a_pass_that_fails():
     before = dict(compilation_pipeline.PIPELINE_MAP)
     with pytest.raises(tvm.error.InternalError):
         lowered("pipeline.skip-pass{pass=tirx.MakePackedAPI}@*#*")
@@ -185,7 +185,7 @@ def test_a_campaign_gets_a_mutant_of_every_pass_and_for_each_of_its_places_if_as
         assert str(CATALOGUE.parse(mutant)) == mutant
 
 
-def test_they_are_asked_for_by_their_word_and_never_part_of_a_default_campaign():
+def test_faults_of_passes_are_selected_by_their_word_and_not_by_default():
     asked = {operator.name for operator in CATALOGUE.select(["pipeline"])}
     assert asked == {operator.name for operator in CATALOGUE.select(["pipeline.*"])}
     assert len(asked) == 4
@@ -206,15 +206,15 @@ def test_an_id_of_a_pass_or_place_that_is_not_there_is_refused(mutant: str, told
         survey(stages(), Specification(mutants=(mutant,)), CATALOGUE)
 
 
-def test_a_fault_in_the_pass_list_is_no_pass():
+def test_a_fault_in_the_pass_list_has_no_pass_of_its_own():
     with pytest.raises(UsageError, match="list of passes"):
         mutant_passes(CATALOGUE.parse("pipeline.skip-pass{pass=FuseOps}@*#*"), CATALOGUE)
 
 
-def test_the_place_of_a_fault_is_all_that_its_pipeline_is_run_on():
-    places = FunctionDigests(stages(), CATALOGUE)
+def test_the_digest_of_a_fault_covers_every_function_of_its_pipeline():
+    digests_of = FunctionDigests(stages(), CATALOGUE)
     digests = {
-        places.digest(CATALOGUE.parse(mutant))
+        digests_of.digest(CATALOGUE.parse(mutant))
         for mutant in (
             "pipeline.skip-pass{pass=tirx.LowerIntrin}@*#*",
             "pipeline.skip-pass{pass=tirx.LowerIntrin}@max_pool2d#*",
@@ -229,7 +229,7 @@ FAULTS = st.lists(st.tuples(st.sampled_from(["skip-pass", "repeat-pass"]), st.sa
 
 
 @given(names=LETTERS, faults=FAULTS)
-def test_skipped_and_repeated_passes_are_counted_in_the_list_as_it_was(names: list[str], faults):
+def test_skipped_and_repeated_passes_are_numbered_in_the_original_list(names: list[str], faults):
     lists = {"all": [tvm.transform.module_pass(lambda module, _: module, opt_level=0, name=name) for name in names]}
     faults = list({name: (operator, name) for operator, name in faults}.values())  # one fault a pass
     chosen = [

@@ -44,7 +44,7 @@ def test_all_categories_together_come_last_and_are_their_sum(three_devices):
     assert whole.largest_undefined == 0.75
 
 
-def test_a_mutant_that_nobody_looked_at_is_unknown():
+def test_a_mutant_that_was_not_examined_is_unknown():
     results = make(("llvm", "v3"), [completed(SWAP, "llvm", [0, 1, 2, 3]), completed(SWAP, "v3", [1, 1, 2, 3])], [])
     rows = tuple(replace(row, behaviour="unknown") for row in results.discrepancies)
     (found,) = cross_devices(replace(results, discrepancies=rows))

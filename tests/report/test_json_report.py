@@ -72,7 +72,7 @@ def test_the_schema_wants_every_name_of_every_row_and_no_other(three_devices, li
         ("id", ""),
     ],
 )
-def test_the_schema_rejects_a_word_or_figure_that_cannot_be(three_devices, name, value):
+def test_the_schema_rejects_an_impossible_word_or_figure(three_devices, name, value):
     mapping = plain(three_devices)
     mapping["mutants"][3][name] = value
     assert find_fault(mapping).startswith(f"$.mutants[3].{name}: ")
@@ -115,7 +115,7 @@ def test_results_can_be_read_from_the_folder_that_holds_them(one_device, tmp_pat
     assert read_json(tmp_path / "new" / "folder").mutants[1].outcome == "device lost"
 
 
-def test_equal_results_make_equal_files_in_whatever_order_the_rows_came(three_devices, tmp_path):
+def test_equal_results_make_equal_files_for_every_order_of_rows(three_devices, tmp_path):
     turned = {
         name: tuple(reversed(getattr(three_devices, name)))
         for name in ("baselines", "canaries", "mutants", "absent", "discrepancies", "agreements", "undefined")
@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(three_devices, one_device,
     assert (tmp_path / "results.json").read_bytes() == before
 
 
-def test_a_folder_that_is_a_file_is_told_in_one_sentence(one_device, tmp_path):
+def test_the_error_for_a_folder_that_is_a_file_is_one_sentence(one_device, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_json(one_device, tmp_path / "taken")
@@ -181,7 +181,7 @@ def test_a_folder_that_is_a_file_is_told_in_one_sentence(one_device, tmp_path):
         ('{"schema_version": 2}', "missing required field"),
     ],
 )
-def test_a_file_that_is_missing_broken_or_of_another_version_is_told_in_one_sentence(tmp_path, content, message):
+def test_the_error_for_a_missing_broken_or_outdated_file_is_one_sentence(tmp_path, content, message):
     file = tmp_path / "old.json"
     if content is not None:
         file.write_text(content)
@@ -192,7 +192,7 @@ def test_a_file_that_is_missing_broken_or_of_another_version_is_told_in_one_sent
     assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_is_not_text_is_told_in_one_sentence(tmp_path):
+def test_the_error_for_a_file_that_is_not_text_is_one_sentence(tmp_path):
     (tmp_path / "results.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="is not JSON"):
         read_json(Path(tmp_path))

@@ -96,7 +96,7 @@ def test_faults_of_the_compiler_are_counted_apart_and_are_in_no_score():
     assert make(("llvm",), rows[1:], []).score.value is None
 
 
-def test_a_mutant_that_was_not_applied_is_no_mutant(one_device):
+def test_a_mutant_that_was_not_applied_is_not_counted_as_a_mutant(one_device):
     total = summarize(one_device, CATEGORIES).total
     assert (total.mutants, total.completed, total.not_applicable, total.without_verdict) == (1, 0, 1, 1)
     assert total.mean_dissimilarity is None
@@ -107,7 +107,7 @@ def test_no_rows_make_an_empty_tally():
     assert summarize(make((), [], []), {}).groups == {}
 
 
-def test_the_worst_discrepancies_come_first_and_those_of_the_unmutated_model_not_at_all(three_devices):
+def test_the_worst_discrepancies_come_first_without_those_of_the_unmutated_model(three_devices):
     found = worst_first(completed_on_both(three_devices))
     # CAST differs between llvm and c in one input of four, and so does the unmutated model.
     assert [(each.id, each.devices, each.share, each.unmutated_share) for each in found] == [
@@ -117,7 +117,7 @@ def test_the_worst_discrepancies_come_first_and_those_of_the_unmutated_model_not
     assert (found[0].beyond_share, found[0].behaviour) == (0.75, "undefined")
 
 
-def test_the_largest_share_of_each_category_is_told_even_if_it_is_nothing_new(three_devices):
+def test_each_category_has_its_largest_share_even_if_the_unmutated_builds_differ_as_much(three_devices):
     found = largest_by_category(three_devices)
     assert {category: each.share for category, each in found.items()} == {
         "Layer Node Replacement": 0.0,
@@ -126,7 +126,7 @@ def test_the_largest_share_of_each_category_is_told_even_if_it_is_nothing_new(th
     }
 
 
-def test_mutants_that_ended_otherwise_on_another_device_are_counted_once_each(three_devices, one_device):
+def test_mutants_with_another_outcome_on_another_device_are_counted_once_each(three_devices, one_device):
     assert count_differing_outcomes(three_devices) == 3
     assert count_differing_outcomes(one_device) == 0
 

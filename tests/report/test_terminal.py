@@ -108,7 +108,7 @@ def test_devices_that_agree_are_said_to_agree():
     assert "0 mutants ended otherwise" in text
 
 
-def test_a_canary_that_came_out_otherwise_is_marked(three_devices):
+def test_a_canary_with_an_unexpected_verdict_is_marked(three_devices):
     wrong = (replace(three_devices.canaries[0], verdict=None, ok=False), *three_devices.canaries[2:])
     text = rendered(render_summary(replace(three_devices, canaries=wrong), CATEGORIES))
     assert ["resnet", "llvm", "no", "verdict:", "WRONG", "-"] in cells(text, "resnet")
@@ -121,7 +121,7 @@ def test_without_a_terminal_there_are_no_colours_and_no_markup_is_read(three_dev
     assert "[bold]*[/bold]" in text
 
 
-def test_an_ascii_console_can_show_it_all(three_devices):
+def test_an_ascii_console_shows_the_whole_report(three_devices):
     text = rendered(rendered_whole(three_devices, 1), 100, "ascii")
     assert text.isascii()
 
@@ -139,5 +139,5 @@ def test_survivors_are_listed_up_to_the_limit(three_devices):
     ("share", "text"),
     [(None, "-"), (0.0, "0.0"), (1.0, "100.0"), (0.0001, "<0.1"), (0.9999, ">99.9"), (0.1234, "12.3"), (0.998, "99.8")],
 )
-def test_a_percentage_is_zero_or_a_hundred_only_if_it_is(share, text):
+def test_only_exact_shares_are_written_as_zero_or_a_hundred_percent(share, text):
     assert percent(share) == text

@@ -88,7 +88,7 @@ def test_a_session_that_hangs_ends_with_its_client(device_servers, library: Path
     assert call(device_servers, library, "answer") == 42
 
 
-def test_a_server_that_is_killed_takes_its_session_along_and_another_takes_its_place(device_servers, library: Path):
+def test_a_killed_server_ends_its_session_and_another_server_continues(device_servers, library: Path):
     server = device_servers.start()
     opened = session(device_servers)
     server.kill()
@@ -108,7 +108,7 @@ def test_servers_of_one_key_serve_side_by_side(device_servers, library: Path):
         assert each.load_module(library.name)["answer"]() == 42
 
 
-def test_who_connects_and_talks_nonsense_keeps_nobody_out(device_servers, library: Path):
+def test_a_client_that_sends_nonsense_blocks_no_other_client(device_servers, library: Path):
     server = device_servers.start()
     assert call(device_servers, library, "answer") == 42
     (port,) = re.findall(rb"serving on 127.0.0.1:(\d+)", device_servers.log(0).read_bytes())
@@ -120,7 +120,7 @@ def test_who_connects_and_talks_nonsense_keeps_nobody_out(device_servers, librar
     assert server.poll() is None
 
 
-def test_what_was_uploaded_goes_with_the_session_and_what_a_killed_server_left_with_the_next(
+def test_uploads_are_removed_with_their_session_and_those_of_a_killed_server_by_the_next(
     device_servers, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
@@ -162,7 +162,7 @@ def test_the_file_runs_by_itself_with_the_standard_library_and_tvm_only(tmp_path
     assert "--tracker HOST:PORT" in finished.stdout
 
 
-def test_another_address_than_loopback_has_to_be_asked_for_and_is_warned_of(tmp_path: Path):
+def test_listening_beyond_loopback_needs_an_option_and_prints_a_warning(tmp_path: Path):
     with subprocess.Popen(
         [sys.executable, str(SERVING), "--listen", "0.0.0.0", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -185,7 +185,9 @@ def test_another_address_than_loopback_has_to_be_asked_for_and_is_warned_of(tmp_
         (["--listen", "203.0.113.77"], "cannot listen on 203.0.113.77"),
     ],
 )
-def test_bad_options_are_told_in_a_sentence(options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]):
+def test_bad_options_are_refused_in_one_sentence(
+    options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(SystemExit) as ended:
         main(options)
     assert ended.value.code == 2

@@ -6,7 +6,7 @@ from tests.report.results_by_hand import DROP, SWAP, completed, ended, make
 from tvm_mutate.studies.paper import paper_comparison
 
 
-def test_our_largest_figures_stand_beside_those_of_the_paper(three_devices):
+def test_our_largest_figures_are_shown_beside_those_of_the_paper(three_devices):
     comparison = paper_comparison(three_devices)
     assert [(row.paper, row.ours) for row in comparison.rows] == [
         (0.903, 1.0),
@@ -23,7 +23,7 @@ def test_our_largest_figures_stand_beside_those_of_the_paper(three_devices):
         assert words in comparison.caveat
 
 
-def test_what_one_device_cannot_say_is_none_with_the_reason(one_device):
+def test_figures_that_need_two_devices_are_none_with_the_reason(one_device):
     comparison = paper_comparison(one_device)
     assert [row.ours for row in comparison.rows] == [None, None]
     assert comparison.rows[0].where == "one device has nothing to differ from"
@@ -32,7 +32,7 @@ def test_what_one_device_cannot_say_is_none_with_the_reason(one_device):
     assert "CPU" not in comparison.caveat
 
 
-def test_conditional_mutants_that_completed_nowhere_twice_give_no_discrepancy():
+def test_conditional_mutants_that_completed_on_one_device_give_no_discrepancy():
     results = make(("llvm", "cuda"), [ended(SWAP, "llvm", "crash"), completed(SWAP, "cuda", [0, 1, 2, 3])], [])
     assert paper_comparison(results).rows[0].where == "no conditional mutant completed on two devices"
     assert "CPU" not in paper_comparison(results).caveat
