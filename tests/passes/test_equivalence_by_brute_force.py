@@ -15,7 +15,7 @@ from tvm.target import Target
 from tests.passes.random_kernels import KernelWriter
 from tests.passes.tir_interpreter import Interpreter
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Sites, Slot
+from tvm_mutate.mutant import Mutant, Sites, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, count_sites, prove_equivalent
 from tvm_mutate.pipeline import Stages
