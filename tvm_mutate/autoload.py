@@ -1,4 +1,4 @@
-"""What TVM calls when it is imported (entry-point group ``tvm.backends``): next to nothing without a mutant."""
+"""The entry point that TVM calls when it is imported (group ``tvm.backends``): activates the mutant of TVM_MUTATE."""
 
 import os
 
@@ -7,23 +7,23 @@ KERNEL, BUILD, RECORD = f"{MUTANT}_KERNEL", f"{MUTANT}_BUILD", f"{MUTANT}_RECORD
 
 
 def autoload() -> None:
-    """Activates the mutant that TVM_MUTATE names, or the recording into the folder that TVM_MUTATE_RECORD names.
+    """Activates the mutant of TVM_MUTATE, or records the builds into the folder of TVM_MUTATE_RECORD.
 
-    Without either nothing is imported, wrapped or looked at. A mutant that cannot be activated ends the process, with
-    one sentence on stderr and exit code 1: it would be an unmutated run that looks like a mutated one.
+    Without both variables nothing is imported or wrapped. If the mutant cannot be activated, the process ends with one
+    sentence on stderr and exit code 1: otherwise an unmutated run would look like a mutated one.
     """
     if os.environ.get(MUTANT) or os.environ.get(RECORD):
         _install_when_possible()
 
 
 def _install_when_possible() -> None:
-    """Installs at once; where a module of this package is what imports TVM, at the first look at TVM's pipelines."""
+    """Activates at once; if a module of this package is importing TVM, at the first lookup of a TVM pipeline."""
     import sys
 
     import tvm
 
     if tvm._RUNTIME_ONLY:
-        return  # it cannot build anything
+        return  # the run time cannot build
     modules = [module for name, module in list(sys.modules.items()) if name.startswith("tvm_mutate.")]
     if any(getattr(getattr(module, "__spec__", None), "_initializing", False) for module in modules):
         _install_later()
@@ -45,7 +45,7 @@ def _install_later() -> None:
     from tvm.tirx import compilation_pipeline as of_tir
 
     class Waiting(UserDict):
-        """TVM's pipelines by name, until somebody looks for one."""
+        """TVM's map of pipelines by name, until the first lookup."""
 
         def __init__(self, module: Any) -> None:
             super().__init__()
@@ -61,7 +61,7 @@ def _install_later() -> None:
             return self.data[name] if self.module.PIPELINE_MAP is self else self.module.PIPELINE_MAP[name]
 
         def end(self) -> None:
-            """Puts both maps back, and installs, the first time."""
+            """Restores both maps and activates the mutant, at the first call."""
             waited = [each for each in waiting if each.module.PIPELINE_MAP is each]
             for each in waited:
                 each.module.PIPELINE_MAP = each.data

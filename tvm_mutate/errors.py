@@ -1,4 +1,4 @@
-"""The errors a user can meet, each with the exit code of the command that meets it."""
+"""The errors that a user can see, each with the exit code of its command."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ExitCode(enum.IntEnum):
 
 
 class MutateError(Exception):
-    """An error that is told to the user as one sentence, without a traceback."""
+    """An error that the user sees as one sentence, without a traceback."""
 
     exit_code = ExitCode.INTERNAL
 
 
 class UsageError(MutateError):
-    """What the user gave cannot be used; the message names it and says what would be right."""
+    """An argument cannot be used; the message names the argument and the remedy."""
 
     exit_code = ExitCode.USAGE
 
@@ -39,13 +39,13 @@ class NotAppliedWarning(UserWarning):
 
 
 class UntrustedError(MutateError):
-    """The baseline or a canary failed, so that no verdict of the campaign can be believed."""
+    """The baseline or a canary failed, so that no verdict of the campaign is valid."""
 
     exit_code = ExitCode.UNTRUSTED
 
 
 class CampaignInterruptedError(MutateError):
-    """The campaign was stopped from outside; its journal resumes."""
+    """The campaign was stopped from outside; the same command resumes."""
 
     exit_code = ExitCode.INTERRUPTED
 

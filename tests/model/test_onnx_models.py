@@ -1,6 +1,10 @@
+"""ONNX files: their import, their names, and the clip operators in them."""
+
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,28 +12,44 @@ import onnx
 import onnxruntime
 import pytest
 import tvm
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from tvm import relax
+from tvm.relax.frontend.onnx import from_onnx
 
 from tests.model.model_files import finished, tiny_model
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Model, load_model
+from tvm_mutate.model import load_model
+from tvm_mutate.model.onnx_import import clean_names, restore_clips, with_clean_names
+from tvm_mutate.model.zoo import zoo_model_path
+
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+NAMES = st.lists(st.one_of(st.text(max_size=6), st.text("ab/._:0 -", max_size=5), st.sampled_from(["float", "_float"])))
 
 
-def run(model: Model, data: np.ndarray) -> np.ndarray:
-    lowered = tvm.ir.transform.Sequential([relax.transform.DecomposeOpsForInference(), relax.get_pipeline("zero")])(
-        model.module
-    )
+def run(module: tvm.IRModule, data: np.ndarray) -> np.ndarray:
+    lowered = relax.get_pipeline("zero")(relax.transform.DecomposeOpsForInference()(module))
     machine = relax.VirtualMachine(tvm.compile(lowered, "llvm"), tvm.cpu())
     return machine["main"](tvm.runtime.tensor(data)).numpy()
 
 
-def relax_ops(model: Model) -> set[str]:
-    found: set[str] = set()
-    relax.analysis.post_order_visit(
-        model.module["main"], lambda e: found.add(e.op.name) if isinstance(getattr(e, "op", None), tvm.ir.Op) else None
-    )
-    return found
+def calls(module: tvm.IRModule) -> list[str]:
+    """The names of the operators that main calls."""
+    names: list[str] = []
+
+    def note(node):
+        if isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op):
+            names.append(node.op.name)
+
+    relax.analysis.post_order_visit(module["main"], note)
+    return names
+
+
+def tensors(
+    *names: str, shape: Sequence[int] = (1, 4), elem_type: int = TensorProto.FLOAT
+) -> list[onnx.ValueInfoProto]:
+    return [helper.make_tensor_value_info(name, elem_type, shape) for name in names]
 
 
 def refused(path: Path | str, **options) -> str:
@@ -47,7 +67,7 @@ def test_a_model_comes_as_a_module_that_no_pass_has_touched(save):
     assert model.input_dtype == "float32"
     assert model.classes == 10
     assert model.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert "relax.nn.batch_norm" in relax_ops(model)
+    assert "relax.nn.batch_norm" in calls(model.module)
 
 
 def test_names_with_slashes_and_colons_are_cleaned_and_the_result_is_that_of_onnxruntime(save):
@@ -56,7 +76,7 @@ def test_names_with_slashes_and_colons_are_cleaned_and_the_result_is_that_of_onn
     data = np.random.default_rng(1).random((1, 3, 8, 8), dtype=np.float32)
     expected = onnxruntime.InferenceSession(str(path)).run(None, {"gpu_0/data:0": data})[0]
     assert model.input_name == "gpu_0_data_0"
-    np.testing.assert_allclose(run(model, data), expected, rtol=1e-5)
+    np.testing.assert_allclose(run(model.module, data), expected, rtol=1e-5)
 
 
 def test_loading_twice_gives_the_same_module(save):
@@ -79,27 +99,7 @@ def test_an_image_input_of_another_type_is_fed_as_float32(save, elem_type):
     typed = pixels.astype(helper.tensor_dtype_to_np_dtype(elem_type))
     expected = onnxruntime.InferenceSession(str(path)).run(None, {"input": typed})[0]
     assert model.input_dtype == "float32"
-    np.testing.assert_allclose(run(model, pixels), expected, rtol=1e-5)
-
-
-def test_an_integer_input_that_is_no_image_is_refused(save):
-    node = helper.make_node("Cast", ["tokens"], ["out"], to=TensorProto.FLOAT)
-    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, 16])
-    message = refused(save(finished([node], [tokens], [helper.make_tensor_value_info("out", 1, [1, 16])])))
-    assert "'tokens' is int64 [1, 16]" in message
-
-
-def test_two_inputs_are_refused_with_both_names(save):
-    inputs = [helper.make_tensor_value_info(name, 1, [1, 3, 8, 8]) for name in ("left", "right")]
-    node = helper.make_node("Add", ["left", "right"], ["sum"])
-    message = refused(save(finished([node], inputs, [helper.make_tensor_value_info("sum", 1, [1, 3, 8, 8])])))
-    assert "2 inputs (left, right)" in message
-
-
-def test_a_symbolic_dimension_other_than_the_batch_is_asked_for_by_name(save):
-    message = refused(save(tiny_model(["batch", 3, "height", 8])))
-    assert "'height' at position 2" in message
-    assert "--shape input=1,3,224,8" in message
+    np.testing.assert_allclose(run(model.module, pixels), expected, rtol=1e-5)
 
 
 def test_shape_gives_the_symbolic_dimensions(save):
@@ -127,15 +127,60 @@ def test_a_shape_that_does_not_fit_is_refused(save, shape, expected):
     assert expected in refused(save(tiny_model()), shape=shape)
 
 
-def test_a_fixed_batch_is_refused_with_the_way_out(save):
-    message = refused(save(tiny_model([8, 3, 8, 8])))
-    assert "batch of 8" in message and "--shape input=1,3,8,8" in message
+def without(proto: onnx.ModelProto, *, shape: bool = False) -> onnx.ModelProto:
+    """The model without the shape of its input, or without its opsets."""
+    if shape:
+        proto.graph.input[0].type.tensor_type.ClearField("shape")
+    else:
+        del proto.opset_import[:]
+    return proto
 
 
-def test_an_input_of_unknown_rank_is_asked_for(save):
-    proto = tiny_model()
-    proto.graph.input[0].type.tensor_type.ClearField("shape")
-    assert "no known rank" in refused(save(proto))
+def network(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    return finished(list(nodes), tensors("input"), tensors("output"))
+
+
+@pytest.mark.parametrize(
+    ("proto", "parts"),
+    [
+        (tiny_model(["batch", 3, "height", 8]), ["'height' at position 2", "--shape input=1,3,224,8"]),
+        (tiny_model([8, 3, 8, 8]), ["batch of 8", "--shape input=1,3,8,8"]),
+        (without(tiny_model(), shape=True), ["no known rank"]),
+        (without(tiny_model()), ["names no opset"]),
+        (tiny_model(opset=6), ["opset 6", f"opsets 7 to {NEWEST_OPSET}", "onnx.version_converter"]),
+        (tiny_model(opset=999), ["opset 999", f"opsets 7 to {NEWEST_OPSET}", "upgrade onnx"]),
+        (tiny_model(ir_version=1), ["IR version 1"]),
+        (tiny_model(ir_version=onnx.IR_VERSION + 1), [f"IR version {onnx.IR_VERSION + 1}"]),
+        (
+            finished(
+                [helper.make_node("Cast", ["tokens"], ["out"], to=TensorProto.FLOAT)],
+                tensors("tokens", shape=(1, 16), elem_type=TensorProto.INT64),
+                tensors("out", shape=(1, 16)),
+            ),
+            ["'tokens' is int64 [1, 16]"],
+        ),
+        (
+            finished([helper.make_node("Add", ["left", "right"], ["sum"])], tensors("left", "right"), tensors("sum")),
+            ["2 inputs (left, right)"],
+        ),
+        (
+            network(
+                helper.make_node("StringNormalizer", ["input"], ["a"]),
+                helper.make_node("Bernoulli", ["a"], ["output"]),
+            ),
+            ["operators Bernoulli, StringNormalizer"],
+        ),
+        (network(helper.make_node("Relu", ["input"], ["output"], domain="com.example")), ["com.example.Relu"]),
+        (
+            network(helper.make_node("Reshape", ["input", "nowhere"], ["output"], name="/head/Reshape")),
+            ["'/head/Reshape' (Reshape)", "nowhere"],
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_model_that_cannot_be_imported_is_refused_with_the_reason(save, proto: onnx.ModelProto, parts: list[str]):
+    message = refused(save(proto))
+    assert not [part for part in parts if part not in message], message
 
 
 def test_a_missing_file_is_named_with_the_nearest_one(save, tmp_path):
@@ -160,63 +205,20 @@ def test_a_truncated_file_is_refused_wherever_it_was_cut(save):
         assert str(path) in refused(path)
 
 
-def test_operators_that_tvm_does_not_know_are_all_named_in_order(save):
-    nodes = [
-        helper.make_node("StringNormalizer", ["input"], ["a"]),
-        helper.make_node("Bernoulli", ["a"], ["output"]),
-    ]
-    values = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("input", "output")]
-    assert refused(save(finished(nodes, values[:1], values[1:]))).endswith("operators Bernoulli, StringNormalizer")
-
-
-def test_an_operator_of_a_foreign_domain_is_not_taken_for_onnx_s_own(save):
-    node = helper.make_node("Relu", ["input"], ["output"], domain="com.example")
-    values = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("input", "output")]
-    assert "com.example.Relu" in refused(save(finished([node], values[:1], values[1:])))
-
-
 def test_local_functions_are_inlined(save):
     body = helper.make_node("Relu", ["x"], ["y"])
     function = helper.make_function("local", "MyRelu", ["x"], ["y"], [body], [helper.make_opsetid("", 17)])
     node = helper.make_node("MyRelu", ["input"], ["output"], domain="local")
-    values = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("input", "output")]
-    proto = finished([node], values[:1], values[1:])
+    proto = finished([node], tensors("input"), tensors("output"))
     proto.functions.append(function)
     proto.opset_import.append(helper.make_opsetid("local", 1))
-    assert "relax.nn.relu" in relax_ops(load_model(save(proto)))
-
-
-def test_the_node_that_cannot_be_imported_is_named_as_in_the_file(save):
-    node = helper.make_node("Reshape", ["input", "nowhere"], ["output"], name="/head/Reshape")
-    values = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("input", "output")]
-    message = refused(save(finished([node], values[:1], values[1:])))
-    assert "'/head/Reshape' (Reshape)" in message and "nowhere" in message
+    assert "relax.nn.relu" in calls(load_model(save(proto)).module)
 
 
 def test_the_importer_prints_nothing(save, capsys):
     nodes = [helper.make_node("LRN", ["input"], ["output"], name="norm", size=3)]
-    values = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("input", "output")]
-    assert "'norm' (LRN)" in refused(save(finished(nodes, values[:1], values[1:])))
+    assert "'norm' (LRN)" in refused(save(finished(nodes, tensors("input"), tensors("output"))))
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize(("opset", "expected"), [(6, "onnx.version_converter"), (999, "upgrade onnx")])
-def test_an_opset_out_of_range_is_named_with_the_range(save, opset, expected):
-    message = refused(save(tiny_model(opset=opset)))
-    assert f"opset {opset}" in message
-    assert f"opsets 7 to {onnx.defs.onnx_opset_version()}" in message
-    assert expected in message
-
-
-def test_a_missing_opset_is_named(save):
-    proto = tiny_model()
-    del proto.opset_import[:]
-    assert "names no opset" in refused(save(proto))
-
-
-@pytest.mark.parametrize("version", [1, onnx.IR_VERSION + 1])
-def test_an_ir_version_out_of_range_is_named(save, version):
-    assert f"IR version {version}" in refused(save(tiny_model(ir_version=version)))
 
 
 @pytest.mark.parametrize("opset", [7, 9, 12])
@@ -224,7 +226,7 @@ def test_the_opsets_of_the_full_size_zoo_are_imported_as_onnxruntime_reads_them(
     path = save(old_style_model(opset))
     data = np.random.default_rng(3).random((1, 3, 8, 8), dtype=np.float32)
     expected = onnxruntime.InferenceSession(str(path)).run(None, {"gpu_0/data_0": data})[0]
-    np.testing.assert_allclose(run(load_model(path), data), expected, rtol=1e-5)
+    np.testing.assert_allclose(run(load_model(path).module, data), expected, rtol=1e-5)
 
 
 def old_style_model(opset: int) -> onnx.ModelProto:
@@ -293,3 +295,84 @@ def test_every_pretrained_model_loads_with_its_recipe(real_data):
         assert model.input_name == "input"
         assert model.classes == (1000 if path.stem == "mobilenetv2" else 10)
         assert not model.preprocessing.guessed
+
+
+@given(NAMES)
+def test_cleaned_names_are_identifiers_and_stay_different(names):
+    cleaned = clean_names(names)
+    assert set(cleaned) == set(names) - {""}
+    assert len(set(cleaned.values())) == len(cleaned)
+    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in cleaned.values())
+    assert "float" not in cleaned.values()
+
+
+@given(NAMES)
+def test_clean_names_stay_as_they_are(names):
+    cleaned = clean_names(names).values()
+    assert clean_names(cleaned) == {name: name for name in cleaned}
+
+
+def test_a_cleaned_name_gives_way_to_one_that_was_clean_before():
+    assert clean_names(["a/b", "a_b", "a.b", "1"]) == {"a_b": "a_b", "a/b": "a_b_1", "a.b": "a_b_2", "1": "_1"}
+
+
+def test_a_whole_model_is_renamed_consistently():
+    clean, values, nodes = with_clean_names(tiny_model(input_name="data:0"))
+    onnx.checker.check_model(clean)
+    assert values["data:0"] == clean.graph.input[0].name == "data_0"
+    assert values["/conv/out"] == "_conv_out_1"  # the model has a value _conv_out of its own
+    assert [node.name for node in clean.graph.node][:2] == ["_conv_Conv", "_bn_BatchNormalization"]
+    assert nodes["/conv/Conv"] == "_conv_Conv"
+
+
+def test_values_of_subgraphs_are_renamed_with_those_around_them():
+    branches = {}
+    for branch in ("then_branch", "else_branch"):
+        output = helper.make_tensor_value_info(f"{branch}/out", 1, [1, 4])
+        node = helper.make_node("Relu", ["x/0"], [f"{branch}/out"], name="in/side")
+        branches[branch] = helper.make_graph([node], branch, [], [output])
+    node = helper.make_node("If", ["cond/0"], ["y/0"], name="if/0", **branches)
+    inputs = [helper.make_tensor_value_info("x/0", 1, [1, 4]), helper.make_tensor_value_info("cond/0", 9, [])]
+    proto = finished([node], inputs, [helper.make_tensor_value_info("y/0", 1, [1, 4])])
+    clean, _, _ = with_clean_names(proto)
+    onnx.checker.check_model(clean)
+    inner = clean.graph.node[0].attribute[0].g
+    assert inner.node[0].input[0] == "x_0"
+    assert inner.output[0].name == inner.node[0].output[0]
+    assert "/" not in str(clean)
+
+
+def test_relu6_of_the_zoo_is_a_clip_node_with_the_same_bits_as_before():
+    plain = from_onnx(onnx.load(zoo_model_path("mobilenetv2")), shape_dict={"input": [1, 3, 32, 32]})
+    restored = load_model("zoo://mobilenetv2").module
+    assert calls(restored).count("relax.clip") == 11
+    assert "relax.call_tir" not in calls(restored)
+    data = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype("float32")
+    assert run(restored, data).tobytes() == run(plain, data).tobytes()
+
+
+@pytest.mark.parametrize("bounds", [(0.0, None), (None, 6.0), (-1.0, 2.5)])
+def test_every_form_of_clip_keeps_its_values(tmp_path: Path, bounds: tuple[float | None, float | None]):
+    names = [name if bound is not None else "" for name, bound in zip(("low", "high"), bounds, strict=True)]
+    constants = [
+        numpy_helper.from_array(np.array(bound, "float32"), name)
+        for name, bound in zip(names, bounds, strict=True)
+        if bound is not None
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Clip", ["x", *names], ["y"])],
+        "clip",
+        tensors("x"),
+        tensors("y"),
+        constants,
+    )
+    path = tmp_path / "clip.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    data = np.array([[-5.0, -0.5, 3.0, 70.0]], "float32")
+    low, high = (bound if bound is not None else limit for bound, limit in zip(bounds, (-1e9, 1e9), strict=True))
+    assert run(load_model(path).module, data).tolist() == np.clip(data, low, high).tolist()
+
+
+def test_a_module_without_clips_is_left_as_it_is():
+    module = load_model("zoo://resnet").module
+    tvm.ir.assert_structural_equal(restore_clips(module), module)

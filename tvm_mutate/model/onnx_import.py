@@ -9,6 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -165,8 +166,7 @@ def clean_names(names: Iterable[str]) -> dict[str, str]:
 
 def with_clean_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
     """A copy of the model with clean names, and the new names of its values and of its nodes, in subgraphs as well."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     graphs = list(_graphs(copy.graph))
     values = clean_names(name for graph in graphs for name in _value_names(graph))
     nodes = clean_names(node.name for graph in graphs for node in graph.node)
@@ -290,25 +290,20 @@ def _settled(
     if given is None:
         if declared is None:
             raise UsageError(f"{path}: its input {name!r} has no known rank; give all dimensions, such as {example}")
+        if not declared:
+            raise UsageError(f"{path}: its input {name!r} is a scalar; a tensor with a batch dimension is needed")
         for index, dimension in enumerate(declared):
             if index and isinstance(dimension, str):
                 raise UsageError(
                     f"{path}: its input {name!r} has the symbolic dimension {dimension!r} at position {index}; "
                     f"give it with --shape, such as {example}"
                 )
-        if not declared:
-            raise UsageError(f"{path}: its input {name!r} is a scalar; a tensor with a batch dimension is needed")
         return tuple(1 if isinstance(dimension, str) else dimension for dimension in declared)
     if not given or any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in given):
         raise UsageError(f"--shape {name} is {list(given)}; give positive numbers, such as {example}")
-    clash = declared is not None and (
-        len(given) != len(declared)
-        or any(
-            index and isinstance(dimension, int) and dimension != given[index]
-            for index, dimension in enumerate(declared)
-        )
-    )
-    if clash:
+    fixed = {index: each for index, each in enumerate(declared or ()) if index and isinstance(each, int)}
+    wrong_rank = declared is not None and len(given) != len(declared)
+    if wrong_rank or any(given[index] != dimension for index, dimension in fixed.items()):
         raise UsageError(
             f"--shape {name} is {list(given)}, but {path} declares {list(declared or ())}; give such as {example}"
         )
@@ -446,8 +441,7 @@ def _complaint(model: onnx.ModelProto) -> str:
 
 
 def _cast_input(model: onnx.ModelProto, name: str, elem_type: int) -> None:
-    taken = {each for node in model.graph.node for each in (*node.input, *node.output)}
-    cast = next(each for each in (f"{name}_cast{number}" for number in range(len(taken) + 1)) if each not in taken)
+    cast = _fresh(f"{name}_cast", {each for node in model.graph.node for each in (*node.input, *node.output)})
     for node in model.graph.node:
         node.input[:] = [cast if each == name else each for each in node.input]
     node = onnx.helper.make_node("Cast", [name], [cast], name=cast, to=elem_type)
