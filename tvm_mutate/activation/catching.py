@@ -1,4 +1,4 @@
-"""Catches the builds of a process, whoever starts them: TIR pipelines, Relax pipelines and direct code generation."""
+"""Catches all builds of a process: TIR pipelines, Relax pipelines and direct code generation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import TirPipeline, overridden_global_function
 
 _SYMBOL = "global_symbol"
-# Nodes that say where source text stands: a kernel that moves by some lines keeps its digest.
+# Nodes with positions in source text: a kernel that moves by some lines keeps its digest.
 _SPANS = ("ir.Span", "ir.SequentialSpan", "ir.SourceName")
 _MAP = "PIPELINE_MAP"
 _GENERATORS = "target.build."
@@ -82,7 +82,7 @@ BuildHook = Callable[[Slot, Build, tvm.IRModule], tvm.IRModule]
 def caught_builds(hook: BuildHook, pipelines: Callable[[TirPipeline], TirPipeline] | None = None) -> Iterator[None]:
     """Passes every build of the process to the hook while the context lasts; contexts may be nested.
 
-    All pipelines that are looked up by name are caught, whoever looks them up and whenever they were registered: by
+    All pipelines that are looked up by name are caught, also those registered later: by
     ``tvm.compile``, ``tvm.tirx.build``, the global function ``tirx.build`` (constant folding), or directly with
     ``get_tir_pipeline`` and ``get_default_tir_pipeline``. A module that reaches ``target.build.*`` without such a
     pipeline (lowered by hand, or by a pipeline looked up earlier) is a build of its own: the hook gets it in all three

@@ -26,7 +26,7 @@ class Slot(TextEnum):
 class Category(TextEnum):
     """The six mutation categories of MutateNN (arXiv 2306.01697), those that go beyond it, and one for the canaries.
 
-    Mutants of ``COMPILER_PASSES`` are faults of the compiler: they are counted apart, outside every mutation score.
+    Mutants of ``COMPILER_PASSES`` are faults of the compiler, counted separately and outside every mutation score.
     """
 
     NODE_INPUT_OUTPUT = "Node Input/Output Modifications"
@@ -35,14 +35,14 @@ class Category(TextEnum):
     ARITHMETIC_TYPES = "Arithmetic Types"
     KERNEL_STORES = "Kernel Variables & Stores"
     CONDITIONAL = "Conditional Statement Operations"
-    GRAPH_STRUCTURE = "Graph Structure"  # layers dropped, repeated, connected otherwise
+    GRAPH_STRUCTURE = "Graph Structure"  # layers dropped, repeated, or connected differently
     ATTRIBUTES = "Layer Attributes"  # axes, padding, strides, epsilons
     CONSTANTS = "Weights & Constants"
     EXPRESSIONS = "Kernel Expressions"
     MEMORY = "Memory & Initialisation"
     LOOPS = "Loop Structure"
     GPU = "GPU Kernels"
-    CODE_GENERATION = "Code Generation"  # what code generators are told, and the code that they give
+    CODE_GENERATION = "Code Generation"  # the input of code generators, and the code that they generate
     COMPILER_PASSES = "Compiler Passes"
     CANARY = "Canary"
 

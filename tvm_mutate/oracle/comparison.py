@@ -34,7 +34,7 @@ class Comparison:
     top_k_overlap: float  # mean share of the min(5, classes) best classes that stayed among them
     accuracy: float | None  # share of inputs labelled rightly; None without right labels
     golden_accuracy: float | None
-    max_abs_diff: float | None  # over pairs of finite scores; None when there is none
+    max_abs_diff: float | None  # over pairs of finite scores; None without such a pair
     max_rel_diff: float | None  # the same, relative to max(|golden|, RELATIVE_FLOOR)
     nan_count: int  # in the mutant's outputs
     inf_count: int
@@ -45,7 +45,7 @@ class Comparison:
     noticed: tuple[tuple[str, tuple[int, ...]], ...]  # text of an oracle, indices of inputs it noticed
 
     def noticed_by(self, oracle: Oracle) -> tuple[int, ...]:
-        """The indices of the inputs that the oracle noticed; ValueError if it was not asked."""
+        """The indices of the inputs that the oracle noticed; ValueError if the oracle was not included."""
         asked = dict(self.noticed)
         if str(oracle) not in asked:
             raise ValueError(f"the comparison did not ask {oracle}; it asked {', '.join(asked) or 'no oracle'}")
@@ -66,7 +66,7 @@ def compare(
 ) -> Comparison:
     """Compare outputs ``[inputs, classes]`` of any real dtype, with the right labels ``[inputs]`` if known.
 
-    ``oracles`` are asked what they notice; by default all oracles, with their default parameters.
+    ``oracles`` decide what is noticed; the default is all oracles with their default parameters.
     Numbers are calculated in float64. Raises ValueError unless both outputs have one shape and dtype, and
     ``labels`` one label an input.
     """

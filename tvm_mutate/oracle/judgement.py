@@ -1,4 +1,4 @@
-"""The verdict on a mutant, from what is known of its evaluation."""
+"""The verdict on a mutant, from the facts about its evaluation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def judge(
     """The judgement of one mutant on one device: the first row of this table that fits.
 
     ================================================ =========== ====================================
-    what is known                                     verdict     rung
+    facts                                             verdict     rung
     ================================================ =========== ====================================
     not ``applied``                                   ValueError
     ``proof`` given: it computes what golden does     equivalent  applied

@@ -34,7 +34,7 @@ class Oracle(Protocol):
     def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
         """Whether the oracle notices the mutant's output ``[classes]`` for one input.
 
-        An output with the golden bits is never noticed, and the oracle need not be asked.
+        An output with the golden bits is never noticed; callers may skip the call.
         """
         ...
 

@@ -39,7 +39,7 @@ def prove_equivalent(function: tirx.PrimFunc, name: str, selections: Sequence[Se
     replaced = [replacement for sites_here in all_sites for replacement in sites_here.replacements or ()]
     if not replaced or not all(_is_decidable(each.original) and _is_decidable(each.replacement) for each in replaced):
         return None
-    if not _Prover(replaced).prove(function):
+    if not _are_proved(function, replaced):
         return None
     first, others = replaced[0], len(replaced) - 1
     return (
@@ -58,39 +58,32 @@ def _is_decidable(node: Any) -> bool:
     return operand is None or not operand.is_float
 
 
-class _Prover:
-    """Proves every replacement at every position of its original node.
+def _are_proved(function: tirx.PrimFunc, replaced: Sequence[Replacement]) -> bool:
+    """Whether every replacement is proved equal at every position of its original node.
 
     Originals are found by identity. TVM shares nodes, so one node can have several positions.
     """
+    by_original: dict[Any, list[Replacement]] = {}
+    for each in replaced:
+        by_original.setdefault(each.original.__chandle__(), []).append(each)
+    proved: set[Any] = set()
 
-    def __init__(self, replaced: Sequence[Replacement]) -> None:
-        self._pending: dict[Any, list[Replacement]] = {}
-        for each in replaced:
-            self._pending.setdefault(each.original.__chandle__(), []).append(each)
-        self._types = {type(each.original) for each in replaced}
-        self._proved: set[Any] = set()
-
-    def prove(self, function: tirx.PrimFunc) -> bool:
-        """Whether every replacement was met and proved."""
-        return FactWalk(self._types, self._check).walk(function) and len(self._proved) == len(self._pending)
-
-    def _check(self, node: Any, known: Sequence[Fact]) -> bool:
+    def is_proved(node: Any, known: Sequence[Fact]) -> bool:
         handle = node.__chandle__()
-        if handle not in self._pending:
+        if handle not in by_original:
             return True
-        self._proved.add(handle)
+        proved.add(handle)
         try:
             with IntegerFacts() as facts:
                 for add in known:
                     add(facts)
-                return all(facts.prove_equal(each.original, each.replacement) for each in self._pending[handle])
-        except (
-            UnknownValueError,
-            RuntimeError,
-            ValueError,
-        ):  # the analyzer raises for expressions that it cannot handle
+                return all(facts.prove_equal(each.original, each.replacement) for each in by_original[handle])
+        # The analyzer raises the last two for expressions that it cannot handle.
+        except (UnknownValueError, RuntimeError, ValueError):
             return False
+
+    every_node = FactWalk({type(each.original) for each in replaced}, is_proved).walk(function)
+    return every_node and len(proved) == len(by_original)
 
 
 _ARITHMETIC = (prim.Add, prim.Sub, prim.Mul, prim.Min, prim.Max)

@@ -41,7 +41,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Site:
-    """A place where an operator applies: the node there and its replacement, as text."""
+    """A node of a function where an operator applies, and its replacement, as text."""
 
     function: str
     ordinal: int

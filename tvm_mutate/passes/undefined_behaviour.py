@@ -125,10 +125,10 @@ def _reached_outside(node: Any, around: Iterations) -> str | None:
         if complete:
             return None
         raise UndecidedError(f"{buffer.name} has too many iterations")
-    told = [
+    ranges = [
         f"index {at} goes from {indices[at].min()} to {indices[at].max()} of 0 to {shape[at] - 1}" for at in leaving
     ]
-    return f"{', '.join(told)}; {int(outside.sum())} accesses outside {buffer.name}"
+    return f"{', '.join(ranges)}; {int(outside.sum())} accesses outside {buffer.name}"
 
 
 def _stays(index: Any, extent: int, around: Iterations) -> bool:

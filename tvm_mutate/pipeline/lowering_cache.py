@@ -1,4 +1,4 @@
-"""Legalisation and constant folding with kernels that are made once: most of the time of a Relax pipeline otherwise."""
+"""A cache of the kernels that legalisation and constant folding make: without it they take most of a lowering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reports of campaigns, test-suites and commands, made of their results; one file for each format."""
+"""The reports on campaigns, test-suites and commands, from their results."""
 
 from tvm_mutate.report.csv_report import write_csv
 from tvm_mutate.report.discrepancies import CrossDevice, cross_devices, write_cross_devices
