@@ -3,13 +3,3 @@
 from tvm_mutate.activation.catching import Build, caught_builds, kernel_digest
 from tvm_mutate.activation.mutating import Activation, activate
 from tvm_mutate.activation.recording import BuildLog, LoggedBuilds
-
-__all__ = [
-    "Activation",
-    "Build",
-    "BuildLog",
-    "LoggedBuilds",
-    "activate",
-    "caught_builds",
-    "kernel_digest",
-]

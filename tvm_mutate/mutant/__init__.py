@@ -18,24 +18,3 @@ from tvm_mutate.mutant.operator import (
     TirRule,
     Value,
 )
-
-__all__ = [
-    "Catalogue",
-    "Category",
-    "Example",
-    "FunctionRule",
-    "GraphRule",
-    "Magnitude",
-    "Mutant",
-    "Mutation",
-    "Operator",
-    "Parameter",
-    "Parameters",
-    "PipelineRule",
-    "Rule",
-    "Sites",
-    "Slot",
-    "TextRule",
-    "TirRule",
-    "Value",
-]

@@ -6,26 +6,3 @@ from tvm_mutate.oracle.oracles import ORACLES, Oracle, is_noticed, parse_oracle
 from tvm_mutate.oracle.outputs import NO_LABEL, absolute_differences, device_disagreement, top_labels
 from tvm_mutate.oracle.significance import LatencyTest, latency_difference, wilson_interval
 from tvm_mutate.oracle.vocabulary import Behaviour, Outcome, Rung, Verdict
-
-__all__ = [
-    "NO_LABEL",
-    "ORACLES",
-    "RELATIVE_FLOOR",
-    "Behaviour",
-    "Comparison",
-    "Judgement",
-    "LatencyTest",
-    "Oracle",
-    "Outcome",
-    "Rung",
-    "Verdict",
-    "absolute_differences",
-    "compare",
-    "device_disagreement",
-    "is_noticed",
-    "judge",
-    "latency_difference",
-    "parse_oracle",
-    "top_labels",
-    "wilson_interval",
-]

@@ -6,20 +6,3 @@ from tvm_mutate.report.heat_map import draw_heat_maps, write_heat_maps
 from tvm_mutate.report.suite import render_suite, write_suite
 from tvm_mutate.report.summary import Summary, Tally, summarize, tally
 from tvm_mutate.report.terminal import render_mutants, render_summary
-
-__all__ = [
-    "CrossDevice",
-    "Summary",
-    "Tally",
-    "cross_devices",
-    "draw_heat_maps",
-    "render_mutants",
-    "render_suite",
-    "render_summary",
-    "summarize",
-    "tally",
-    "write_cross_devices",
-    "write_csv",
-    "write_heat_maps",
-    "write_suite",
-]
