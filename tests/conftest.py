@@ -55,7 +55,6 @@ FAST = (
     "report/*.py",
     "results/*.py",
     "server/test_emulation.py",
-    "studies/test_*report.py",
     "studies/test_pa*.py",
     "suite/test_builds.py",
     "suite/test_kernel_calls.py",
