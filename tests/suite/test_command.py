@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
-from tvm_mutate.results import TestOutcome
+from tvm_mutate.results import CommandOutcome
 from tvm_mutate.suite.command import Command
 
 
@@ -20,17 +20,19 @@ def python(program: str) -> Command:
 
 
 @pytest.mark.parametrize(
-    ("program", "outcome", "reason"),
+    ("program", "failure", "reason"),
     [
-        ("print('fine')", TestOutcome.PASSED, "exit code 0: fine"),
-        ("import sys; sys.exit('three wrong values')", TestOutcome.EXCEPTION, "exit code 1: three wrong values"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", TestOutcome.CRASH, "SIGSEGV"),
-        ("import sys; sys.exit(139)", TestOutcome.CRASH, "SIGSEGV, reported by exit code 139"),
+        ("print('fine')", None, "exit code 0: fine"),
+        ("import sys; sys.exit('three wrong values')", CommandOutcome.EXIT_CODE, "exit code 1: three wrong values"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", CommandOutcome.CRASH, "SIGSEGV"),
+        ("import sys; sys.exit(139)", CommandOutcome.CRASH, "SIGSEGV, reported by exit code 139"),
     ],
 )
-def test_the_reason_names_the_exit_code_or_signal_and_the_last_line(program: str, outcome: TestOutcome, reason: str):
+def test_the_reason_names_the_exit_code_or_signal_and_the_last_line(
+    program: str, failure: CommandOutcome | None, reason: str
+):
     with python(program).execute(30) as run:
-        assert (run.outcome, run.reason) == (outcome, reason)
+        assert (run.failure, run.reason) == (failure, reason)
 
 
 def test_an_execution_beyond_its_limit_is_killed_with_its_children(tmp_path: Path):
@@ -42,7 +44,7 @@ pathlib.Path({str(pid_file)!r}).write_text(str(child.pid))
 time.sleep(600)
 """
     with python(program).execute(3) as run:
-        assert run.outcome is TestOutcome.TIMEOUT
+        assert run.failure is CommandOutcome.TIMEOUT
         assert run.reason.startswith("killed after 3.")
     deadline = time.monotonic() + 10
     while psutil.pid_exists(int(pid_file.read_text())) and time.monotonic() < deadline:

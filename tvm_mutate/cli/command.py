@@ -15,7 +15,7 @@ from tvm_mutate.device import held_folder
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report.command import render_command, write_command
 from tvm_mutate.suite import SuiteJournal
-from tvm_mutate.suite.command import Command, CommandRun, CommandSettings
+from tvm_mutate.suite.command import Command, CommandRun
 
 _SITES = "all (of all kernels at once), each, first (of each kernel), or sample:N."
 _LIMIT = "Seconds of a run, or five times the unmutated run if that is longer."
@@ -48,14 +48,24 @@ def test_command(
     COMMAND is a test runner, a fuzzer or an application. It runs once unmutated, which must pass and records the
     builds, then once for each mutant, which is active in every process that imports TVM. Write -- before COMMAND.
     """
-    settings = CommandSettings(words(mutants), check_sites(sites), seed, timeout, workers or os.cpu_count() or 1)
+    operators, sites = words(mutants), check_sites(sites)
     catalogue = load_catalogue()
-    catalogue.select(settings.operators)
+    catalogue.select(operators)
     reporter = make_reporter(quiet, progress_console())
     with held_folder("test") if output is None else nullcontext(output) as folder:
         journal = SuiteJournal(folder)
         try:
-            results = CommandRun(Command(command), settings, catalogue, journal, reporter).run()
+            results = CommandRun(
+                command=Command(command),
+                operators=operators,
+                sites=sites,
+                seed=seed,
+                timeout=timeout,
+                workers=workers or os.cpu_count() or 1,
+                catalogue=catalogue,
+                journal=journal,
+                reporter=reporter,
+            ).run()
         finally:
             reporter.close()
             journal.close()

@@ -25,17 +25,11 @@ from tvm_mutate.device import held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.mutant import Catalogue, Slot
 from tvm_mutate.passes import Selection
-from tvm_mutate.results import CommandOutcome, CommandResults, CommandRow, TestOutcome, package_versions
+from tvm_mutate.results import CommandOutcome, CommandResults, CommandRow, package_versions
 from tvm_mutate.suite.journal import SuiteJournal, TrialKey
 from tvm_mutate.suite.planning import PlannedMutant, plan_command
 from tvm_mutate.suite.trials import NO_OP, VANISHED
 
-_OUTCOMES = {
-    TestOutcome.EXCEPTION: CommandOutcome.EXIT_CODE,
-    TestOutcome.CRASH: CommandOutcome.CRASH,
-    TestOutcome.TIMEOUT: CommandOutcome.TIMEOUT,
-    TestOutcome.PASSED: CommandOutcome.SURVIVED,
-}
 # Exit codes by which a shell reports the signal that ended its command.
 _SHELL_CODES = {128 + each for each in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)}
 # The limit of a run with a mutant, as a multiple of the seconds of the run without one.
@@ -46,9 +40,9 @@ _FILL = "171"
 
 @dataclass(frozen=True)
 class Execution:
-    """How one execution of a command ended, with the reason in a few words, wall-clock seconds, and its builds."""
+    """One execution of a command: its failure (None for exit code 0), the reason, wall-clock seconds and builds."""
 
-    outcome: TestOutcome
+    failure: CommandOutcome | None
     reason: str
     seconds: float
     recording: LoggedBuilds
@@ -88,9 +82,9 @@ class Command:
             taken = time.monotonic() - began
             if self._stopped:
                 raise CampaignInterruptedError("interrupted")
-            outcome, reason = _outcome_of(code, taken)
+            failure, reason = _failure_of(code, taken)
             reason += _last_line(output.fileno())
-            yield Execution(outcome, reason, taken, LoggedBuilds.read(Path(folder)))
+            yield Execution(failure, reason, taken, LoggedBuilds.read(Path(folder)))
 
     def stop(self) -> None:
         """Kills all executions; later ones do not start."""
@@ -126,130 +120,119 @@ class Command:
 
 
 @dataclass(frozen=True)
-class CommandSettings:
-    """Operators and sites as for :func:`plan_command`, the least limit in seconds, and the executions at a time."""
+class CommandRun:
+    """A run on a command: executes it without a mutant, with the canaries, and with each mutant of its kernels.
 
-    operators: tuple[str, ...]
+    ``operators``, ``sites`` and ``seed`` are those of :func:`plan_command`. ``timeout`` is the least limit of an
+    execution in seconds; ``workers`` executions run at a time. An interrupted run resumes from the journal.
+    """
+
+    command: Command
+    operators: Sequence[str]
     sites: str
     seed: int
     timeout: float
     workers: int
-
-
-class CommandRun:
-    """A run on a command: executes it without a mutant, with the canaries, and with each mutant of its kernels.
-
-    An interrupted run resumes from the journal.
-    """
-
-    def __init__(
-        self,
-        command: Command,
-        settings: CommandSettings,
-        catalogue: Catalogue,
-        journal: SuiteJournal,
-        reporter: Reporter,
-    ) -> None:
-        self._command, self._settings, self._catalogue = command, settings, catalogue
-        self._journal, self._reporter = journal, reporter
-        self._name = json.dumps([str(Path.cwd()), *command.arguments])
-        self._source = _digest_of(command.arguments)
-        self._limit = settings.timeout
+    catalogue: Catalogue
+    journal: SuiteJournal
+    reporter: Reporter
 
     def run(self) -> CommandResults:
         """The results; raises UntrustedError if the command fails without a mutant, or notices no mutant at all."""
         try:
-            with self._command.execute(None) as baseline:
+            with self.command.execute(None) as baseline:
                 return self._judged(baseline)
         except BaseException:
-            self._command.stop()
+            self.command.stop()
             raise
 
     def _judged(self, baseline: Execution) -> CommandResults:
         recording = baseline.recording
-        if baseline.outcome is not TestOutcome.PASSED:
+        if baseline.failure:
             raise UntrustedError(f"the command fails without any mutant ({baseline.reason})")
         if not recording.builds:
             raise UntrustedError(
                 "the command passes, but no build was seen; is tvm_mutate installed in the Python that the command "
                 "runs, and does the command compile anything?"
             )
-        self._limit = max(self._settings.timeout, _SLACK * baseline.seconds)
+        limit = max(self.timeout, _SLACK * baseline.seconds)
         kernels = {digest for each in recording.modules for digest in each.digests.values()}
-        self._reporter.note(
+        self.reporter.note(
             f"baseline passes in {baseline.seconds:.1f} s: builds: {recording.builds}, kernels: {len(kernels)}"
         )
-        operators = self._settings.operators
-        planned = plan_command(operators, recording, self._settings.sites, self._settings.seed, self._catalogue)
+        planned = plan_command(self.operators, recording, self.sites, self.seed, self.catalogue)
         if not planned:
-            raise UsageError(f"no kernel of the command has a site of {','.join(operators)!r}")
-        self._check_canaries()
-        self._reporter.phase("mutants", len(planned))
-        rows = dict(self._rows(planned))
+            raise UsageError(f"no kernel of the command has a site of {','.join(self.operators)!r}")
+        self._check_canaries(limit)
+        self.reporter.phase("mutants", len(planned))
+        rows = dict(self._rows(planned, limit))
         return CommandResults(
-            arguments=self._command.arguments,
+            arguments=self.command.arguments,
             builds=recording.builds,
             kernels=len(kernels),
             baseline_seconds=baseline.seconds,
             rows=tuple(rows[each] for each in planned),
-            reused=self._journal.reused,
+            reused=self.journal.reused,
         )
 
-    def _check_canaries(self) -> None:
+    def _check_canaries(self, limit: float) -> None:
         """Raises UntrustedError if the command fails with a harmless mutant, or passes with all stores removed."""
-        self._reporter.phase("canaries", 2)
-        with self._command.execute(self._limit, str(NO_OP)) as harmless:
-            self._reporter.step("")
-            if harmless.outcome is not TestOutcome.PASSED:
+        self.reporter.phase("canaries", 2)
+        with self.command.execute(limit, str(NO_OP)) as harmless:
+            self.reporter.step("")
+            if harmless.failure:
                 raise UntrustedError(f"the command also fails with a mutant that changes nothing ({harmless.reason})")
-        with self._command.execute(self._limit, str(VANISHED)) as deadly:
-            self._reporter.step("")
-            if deadly.outcome is TestOutcome.PASSED:
+        with self.command.execute(limit, str(VANISHED)) as deadly:
+            self.reporter.step("")
+            if not deadly.failure:
                 raise UntrustedError(
                     "the command notices nothing: it passes with every store of every kernel removed"
                     if deadly.recording.applied
                     else "the command builds no kernel with a store, so that there is nothing to notice"
                 )
 
-    def _rows(self, planned: Sequence[PlannedMutant]) -> Iterator[tuple[PlannedMutant, CommandRow]]:
+    def _rows(self, planned: Sequence[PlannedMutant], limit: float) -> Iterator[tuple[PlannedMutant, CommandRow]]:
         """The row of each mutant as soon as it is known; rows in the journal are reused."""
+        name = json.dumps([str(Path.cwd()), *self.command.arguments])
+        source = _digest_of(self.command.arguments)
+        keys = {each: TrialKey(str(each.mutation), "command", each.kernel, name, source) for each in planned}
         waiting = []
-        for each in planned:
-            known = self._journal.find(self._key(each))
+        for each, key in keys.items():
+            known = self.journal.find(key)
             if known is None:
                 waiting.append(each)
             else:
                 row = msgspec.convert(known, CommandRow)
-                self._reporter.step(row.ended.verdict)
+                self.reporter.step(row.ended.verdict)
                 yield each, row
-        with ThreadPoolExecutor(self._settings.workers) as pool:
-            running: dict[Future[CommandRow], PlannedMutant] = {pool.submit(self._row, each): each for each in waiting}
+        with ThreadPoolExecutor(self.workers) as pool:
+            running: dict[Future[CommandRow], PlannedMutant] = {
+                pool.submit(self._row, each, limit): each for each in waiting
+            }
             try:
                 while running:
                     for done in wait(running, return_when=FIRST_COMPLETED).done:
                         each, row = running.pop(done), done.result()
-                        self._journal.add(self._key(each), row)
-                        self._reporter.step(row.ended.verdict)
+                        self.journal.add(keys[each], row)
+                        self.reporter.step(row.ended.verdict)
                         yield each, row
             except BaseException:
-                self._command.stop()
+                self.command.stop()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _row(self, planned: PlannedMutant) -> CommandRow:
-        with self._command.execute(self._limit, str(planned.mutation), planned.kernel) as execution:
+    def _row(self, planned: PlannedMutant, limit: float) -> CommandRow:
+        with self.command.execute(limit, str(planned.mutation), planned.kernel) as execution:
+            ended = execution.failure or CommandOutcome.SURVIVED
             return CommandRow(
                 mutant=str(planned.mutation),
                 kernel=planned.kernel,
                 operator=planned.mutation.operator,
-                ended=_OUTCOMES[execution.outcome] if execution.recording.applied else CommandOutcome.NOT_APPLIED,
+                ended=ended if execution.recording.applied else CommandOutcome.NOT_APPLIED,
                 reason=execution.reason,
                 seconds=execution.seconds,
-                compiler=Selection.resolve(planned.mutation, self._catalogue).slot is Slot.PIPELINE,
+                compiler=Selection.resolve(planned.mutation, self.catalogue).slot is Slot.PIPELINE,
             )
-
-    def _key(self, planned: PlannedMutant) -> TrialKey:
-        return TrialKey(str(planned.mutation), "command", planned.kernel, self._name, self._source)
 
 
 def _kill(group: int) -> None:
@@ -257,14 +240,14 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _outcome_of(code: int | None, seconds: float) -> tuple[TestOutcome, str]:
+def _failure_of(code: int | None, seconds: float) -> tuple[CommandOutcome | None, str]:
     if code is None:
-        return TestOutcome.TIMEOUT, f"killed after {seconds:.1f} s"
+        return CommandOutcome.TIMEOUT, f"killed after {seconds:.1f} s"
     if code < 0:
-        return TestOutcome.CRASH, signal.Signals(-code).name
+        return CommandOutcome.CRASH, signal.Signals(-code).name
     if code in _SHELL_CODES:
-        return TestOutcome.CRASH, f"{signal.Signals(code - 128).name}, reported by exit code {code}"
-    return (TestOutcome.EXCEPTION if code else TestOutcome.PASSED), f"exit code {code}"
+        return CommandOutcome.CRASH, f"{signal.Signals(code - 128).name}, reported by exit code {code}"
+    return (CommandOutcome.EXIT_CODE if code else None), f"exit code {code}"
 
 
 def _last_line(output: int) -> str:

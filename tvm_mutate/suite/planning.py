@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm.target import Target
@@ -62,22 +62,10 @@ def kernel_selections(words: Sequence[str], catalogue: Catalogue) -> list[Select
     return chosen
 
 
-def pipeline_mutations(words: Sequence[str], catalogue: Catalogue) -> list[Mutation]:
-    """Every fault of the selected operators in the list of passes of TVM's TIR pipeline, one pass at a time."""
-    lists = tir_pass_lists(Target("llvm"))
-    found = []
-    for operator in catalogue.select(words):
-        if not isinstance(operator.rule, PipelineRule):
-            continue
-        each_pass = [{"pass": name} for name in dict.fromkeys(pass_names(lists))] if operator.rule.each_pass else []
-        for variant in [*operator.variants, *each_pass]:
-            selection = Selection.resolve(operator.mutation(variant), catalogue)
-            found += [selection.mutation.at("*", sites) for sites in _single(len(pass_sites(lists, selection)))]
-    return found
-
-
-def plan_suite(texts: Mapping[str, KernelText], pipeline: Iterable[Mutation], sites: str, seed: int) -> list[Mutation]:
-    """The mutants of the kernels in ``texts`` (by digest) at the requested sites, shuffled with the seed.
+def plan_suite(
+    words: Sequence[str], texts: Mapping[str, KernelText], sites: str, seed: int, catalogue: Catalogue
+) -> list[Mutation]:
+    """The mutants of the kernels in ``texts`` (by digest) and of the list of passes, shuffled with the seed.
 
     ``all`` mutates all sites of a kernel at once, ``first`` the first site, ``each`` one site at a time; ``sample:N``
     draws N single sites, from each operator in turn.
@@ -88,17 +76,11 @@ def plan_suite(texts: Mapping[str, KernelText], pipeline: Iterable[Mutation], si
         for mutation, count in sorted(kernel.sites.items(), key=lambda item: str(item[0]))
         for place in ([Sites()] if sites == "all" else _single(1 if sites == "first" else count))
     ]
-    mutations += pipeline
+    mutations += _pipeline_mutations(words, catalogue)
     if sites.startswith(_SAMPLE):
         mutations = sample_sites(mutations, int(sites.removeprefix(_SAMPLE)), seed)
     random.Random(seed).shuffle(mutations)
     return mutations
-
-
-def operators_without_sites(selections: Iterable[Selection], texts: Iterable[KernelText]) -> list[str]:
-    """The names of the operators that have no site in any kernel."""
-    found = {mutation.operator for kernel in texts for mutation in kernel.sites}
-    return sorted({each.operator.name for each in selections} - found)
 
 
 def plan_command(
@@ -114,7 +96,7 @@ def plan_command(
     selections = _selections(words, catalogue)
     in_kernels = [each for each in selections if isinstance(each.operator.rule, TirRule)]
     on_graphs = [each.mutation for each in selections if isinstance(each.operator.rule, GraphRule | FunctionRule)]
-    in_passes = [PlannedMutant(each) for each in pipeline_mutations(words, catalogue)]
+    in_passes = [PlannedMutant(each) for each in _pipeline_mutations(words, catalogue)]
     if not in_kernels and not on_graphs and not in_passes:
         raise UsageError(f"--mutants {','.join(words)!r} act on generated code, whose sites are not recorded")
     counts = _count_sites(in_kernels, recording)
@@ -135,6 +117,20 @@ def plan_command(
         each.mutation.at(f"{each.mutation.function}.{each.kernel}", each.mutation.sites): each for each in planned
     }
     return [unique[each] for each in sample_sites(list(unique), int(sites.removeprefix(_SAMPLE)), seed)]
+
+
+def _pipeline_mutations(words: Sequence[str], catalogue: Catalogue) -> list[Mutation]:
+    """Every fault of the selected operators in the list of passes of TVM's TIR pipeline, one pass at a time."""
+    lists = tir_pass_lists(Target("llvm"))
+    found = []
+    for operator in catalogue.select(words):
+        if not isinstance(operator.rule, PipelineRule):
+            continue
+        each_pass = [{"pass": name} for name in dict.fromkeys(pass_names(lists))] if operator.rule.each_pass else []
+        for variant in [*operator.variants, *each_pass]:
+            selection = Selection.resolve(operator.mutation(variant), catalogue)
+            found += [selection.mutation.at("*", sites) for sites in _single(len(pass_sites(lists, selection)))]
+    return found
 
 
 def _selections(words: Sequence[str], catalogue: Catalogue) -> list[Selection]:

@@ -19,18 +19,13 @@ from tvm_mutate.results import (
     SuiteTestRow,
     SuiteVerdict,
     TestOutcome,
+    environment,
 )
 from tvm_mutate.suite.journal import SuiteJournal
-from tvm_mutate.suite.planning import (
-    kernel_selections,
-    operators_without_sites,
-    pipeline_mutations,
-    plan_suite,
-    short,
-)
+from tvm_mutate.suite.planning import kernel_selections, plan_suite, short
 from tvm_mutate.suite.recording import KernelText, Recording, record
 from tvm_mutate.suite.testing import SuiteTest
-from tvm_mutate.suite.trials import Canaries, Trials
+from tvm_mutate.suite.trials import Trials
 from tvm_mutate.suite.verdicts import Judge, kernel_text, locate
 
 # A recorded test takes longer than a plain one: the sites of its kernels are counted.
@@ -55,22 +50,20 @@ class SuiteRun:
         """The results of the run; raises UsageError for a mutant whose kernel no test builds."""
         started = time.monotonic()
         recordings = [self._recorded(test, number, len(tests)) for number, test in enumerate(tests, 1)]
+        rows = {each.test.name: _test_row(each) for each in recordings}
         recorded = time.monotonic()
-        passing = [each for each in recordings if each.run.outcome is TestOutcome.PASSED]
-        canaries: dict[str, Canaries] = {}
         if self._settings.mode is not SuiteMode.RECORD:
+            passing = [each for each in recordings if each.run.outcome is TestOutcome.PASSED]
             for number, recording in enumerate(passing, 1):
-                canaries[recording.test.name] = self._trials.canaries(recording)
-                self._tell(f"canaries {number}/{len(passing)}  {recording.test.name}")
+                name = recording.test.name
+                rows[name] = self._trials.with_canaries(rows[name], recording)
+                self._tell(f"canaries {number}/{len(passing)}  {name}")
         checked = time.monotonic()
         planned = self._planned() if self._settings.mode is SuiteMode.RUN else []
-        reliable = [each for each in passing if (found := canaries.get(each.test.name)) and found.is_reliable]
-        judge = Judge(self._trials, self._catalogue, reliable, canaries, self._settings.builds == "each")
+        judge = Judge(self._trials, self._catalogue, recordings, rows, self._settings.builds == "each")
         judged = self._judged(planned, judge)
         mutants = tuple(self._located(mutation, row) for mutation, row in zip(planned, judged, strict=False))
-        # A late import: TVM's parser searches all loaded modules, and tests use the parser.
-        from tvm_mutate.results import environment
-
+        with_site = {mutation.operator for text in self._texts.values() for mutation in text.sites}
         return SuiteResults(
             settings=self._settings,
             environment=environment(),
@@ -83,10 +76,10 @@ class SuiteRun:
                 seconds_canaries=round(checked - recorded, 3),
                 seconds_judging=round(time.monotonic() - checked, 3),
             ),
-            tests=tuple(_test_row(each, canaries.get(each.test.name)) for each in recordings),
+            tests=tuple(rows.values()),
             kernels=_kernel_rows(self._texts, recordings),
             mutants=mutants,
-            operators_without_site=tuple(operators_without_sites(self._selections, self._texts.values())),
+            operators_without_site=tuple(sorted({each.operator.name for each in self._selections} - with_site)),
         )
 
     def _recorded(self, test: SuiteTest, number: int, count: int) -> Recording:
@@ -98,8 +91,7 @@ class SuiteRun:
     def _planned(self) -> list[Mutation]:
         if self._requested:
             return [self._only_mutation(mutant) for mutant in self._requested]
-        pipeline = pipeline_mutations(self._operators, self._catalogue)
-        return plan_suite(self._texts, pipeline, self._settings.sites, self._settings.seed)
+        return plan_suite(self._operators, self._texts, self._settings.sites, self._settings.seed, self._catalogue)
 
     def _only_mutation(self, mutant: Mutant) -> Mutation:
         mutation, *others = mutant.mutations
@@ -131,7 +123,7 @@ class SuiteRun:
         return replace(row, name=text.name) if text else row
 
 
-def _test_row(recording: Recording, canaries: Canaries | None) -> SuiteTestRow:
+def _test_row(recording: Recording) -> SuiteTestRow:
     kernels = {each.digest for each in recording.built}
     runs = [recording.runs(digest) for digest in kernels]
     return SuiteTestRow(
@@ -146,10 +138,8 @@ def _test_row(recording: Recording, canaries: Canaries | None) -> SuiteTestRow:
         kernels_unknown=runs.count(None),
         obstacle=recording.obstacle,
         filled_memory=recording.filled,
-        vanished=canaries.vanished if canaries else None,
-        no_op=canaries.no_op if canaries else None,
-        notices=canaries.notices if canaries else None,
-        reliable=canaries.is_reliable if canaries else None,
+        vanished=None,
+        notices=None,
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
+from msgspec import structs
 
 from tvm_mutate.activation import activate, caught_builds
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation
-from tvm_mutate.results import TestOutcome
+from tvm_mutate.results import SuiteTestRow, TestOutcome
 from tvm_mutate.suite.journal import SuiteJournal, TrialKey
 from tvm_mutate.suite.kernel_calls import KernelCalls, ValueChange, compare_values
 from tvm_mutate.suite.recording import BuildRecorder, Recording
@@ -37,24 +38,6 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     values: ValueChange = ValueChange.UNKNOWN
 
 
-@dataclass(frozen=True)
-class Canaries:
-    """The outcomes of a passing test with every store removed (None without a store), and with a harmless mutant."""
-
-    vanished: TestOutcome | None
-    no_op: TestOutcome
-
-    @property
-    def notices(self) -> bool:
-        """Whether the test notices that its kernels store nothing."""
-        return self.vanished is not None and self.vanished.kills
-
-    @property
-    def is_reliable(self) -> bool:
-        """Whether the test passes with the harmless mutant, so that its other outcomes mean something."""
-        return not self.no_op.kills
-
-
 class Trials:
     """Runs tests with mutants in forked children, or takes the outcome from the journal.
 
@@ -77,12 +60,18 @@ class Trials:
         """Whether the mutation changes the values that its kernel leaves in the test."""
         return self._trial(recording, mutation, "values", lambda: self._compared(recording, mutation)).values
 
-    def canaries(self, recording: Recording) -> Canaries:
-        """The canaries of a test that passes."""
-        if not recording.built:
-            return Canaries(None, TestOutcome.PASSED)
-        no_op, vanished = self.trial(recording, NO_OP), self.trial(recording, VANISHED)
-        return Canaries(vanished.kind if vanished.applied else None, no_op.kind)
+    def with_canaries(self, row: SuiteTestRow, recording: Recording) -> SuiteTestRow:
+        """The row of a passing test with the outcomes of its canaries.
+
+        A test that kills the harmless canary is not reliable: its outcomes with mutants mean nothing.
+        """
+        no_op, vanished = TestOutcome.PASSED, None
+        if recording.built:
+            no_op = self.trial(recording, NO_OP).kind
+            trial = self.trial(recording, VANISHED)
+            vanished = trial.kind if trial.applied else None
+        notices = vanished is not None and vanished.kills
+        return structs.replace(row, vanished=vanished, no_op=no_op, notices=notices, reliable=not no_op.kills)
 
     def _trial(
         self,

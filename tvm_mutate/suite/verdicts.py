@@ -12,10 +12,10 @@ from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.mutant import Catalogue, Mutation, Slot
 from tvm_mutate.passes import Selection, apply_mutations, find_sites, unified_difference
 from tvm_mutate.pipeline import pass_names, tir_pass_lists, with_faults
-from tvm_mutate.results import SuiteMutantRow, SuiteTrialRow, SuiteVerdict, SurvivalReason
+from tvm_mutate.results import SuiteMutantRow, SuiteTestRow, SuiteTrialRow, SuiteVerdict, SurvivalReason
 from tvm_mutate.suite.kernel_calls import ValueChange
 from tvm_mutate.suite.recording import KernelText, Recording
-from tvm_mutate.suite.trials import NO_OP, Canaries, Trial, Trials
+from tvm_mutate.suite.trials import NO_OP, Trial, Trials
 
 _CONTEXT_LINES = 3
 _SECONDS = 30.0
@@ -24,7 +24,8 @@ _SECONDS = 30.0
 class Judge:
     """Gives mutants their verdicts: the tests that cover a mutant run until one of them kills the mutant.
 
-    With ``each_build`` a mutant is in one build of a test at a time instead of in all builds.
+    ``rows`` are the tests by name, with their canaries: only reliable tests judge. With ``each_build`` a mutant is in
+    one build of a test at a time instead of in all builds.
     """
 
     def __init__(
@@ -32,35 +33,17 @@ class Judge:
         trials: Trials,
         catalogue: Catalogue,
         recordings: Sequence[Recording],
-        canaries: Mapping[str, Canaries],
+        rows: Mapping[str, SuiteTestRow],
         each_build: bool,
     ) -> None:
-        self._trials, self._catalogue, self._recordings = trials, catalogue, recordings
-        self._canaries, self._each_build = canaries, each_build
+        self._trials, self._catalogue, self._rows, self._each_build = trials, catalogue, rows, each_build
+        self._recordings = [each for each in recordings if rows[each.test.name].reliable]
 
     def judge(self, mutation: Mutation) -> SuiteMutantRow:
         """The row of a mutant, without the location of the mutant."""
         covering = self._covering(mutation)
-        trials: list[tuple[str, Trial]] = []
-        for recording in covering:
-            for trial in self._deciding(recording, mutation):
-                trials.append((recording.test.name, trial))
-                if trial.kind.kills:
-                    return self._row(mutation, SuiteVerdict.KILLED, trial.reason, covering, trials)
-        if not covering:
-            return self._row(mutation, SuiteVerdict.NO_COVERAGE, "no test builds it", covering, trials)
-        if not any(trial.applied for _, trial in trials):
-            return self._row(mutation, SuiteVerdict.NOT_APPLIED, "", covering, trials)
-        return self._row(mutation, SuiteVerdict.SURVIVED, self._reason(mutation, covering), covering, trials)
-
-    def _row(
-        self,
-        mutation: Mutation,
-        verdict: SuiteVerdict,
-        reason: str,
-        covering: Sequence[Recording],
-        trials: Sequence[tuple[str, Trial]],
-    ) -> SuiteMutantRow:
+        trials: list[SuiteTrialRow] = []
+        verdict, reason = self._verdict(mutation, covering, trials)
         operator = self._catalogue[mutation.operator]
         killer = trials[-1] if verdict is SuiteVerdict.KILLED else None
         return SuiteMutantRow(
@@ -71,16 +54,29 @@ class Judge:
             kernel=mutation.function,
             name="*",
             verdict=verdict,
-            kind=killer[1].kind if killer else None,
-            killer=killer[0] if killer else None,
+            kind=killer.kind if killer else None,
+            killer=killer.test if killer else None,
             reason=reason,
             covering=tuple(each.test.name for each in covering),
-            trials=tuple(
-                SuiteTrialRow(test=test, kind=each.kind, seconds=each.seconds, applied=each.applied)
-                for test, each in trials
-            ),
-            seconds=round(sum(each.seconds for _, each in trials), 3),
+            trials=tuple(trials),
+            seconds=round(sum(each.seconds for each in trials), 3),
         )
+
+    def _verdict(
+        self, mutation: Mutation, covering: Sequence[Recording], trials: list[SuiteTrialRow]
+    ) -> tuple[SuiteVerdict, str]:
+        """The verdict and its reason; adds the trials that decide the verdict to ``trials``."""
+        for recording in covering:
+            for each in self._deciding(recording, mutation):
+                name = recording.test.name
+                trials.append(SuiteTrialRow(test=name, kind=each.kind, seconds=each.seconds, applied=each.applied))
+                if each.kind.kills:
+                    return SuiteVerdict.KILLED, each.reason
+        if not covering:
+            return SuiteVerdict.NO_COVERAGE, "no test builds it"
+        if not any(each.applied for each in trials):
+            return SuiteVerdict.NOT_APPLIED, ""
+        return SuiteVerdict.SURVIVED, self._reason(mutation, covering)
 
     def _covering(self, mutation: Mutation) -> list[Recording]:
         """The tests that build the mutation's kernel: those that run it and pass the canaries first, the fastest first.
@@ -92,7 +88,7 @@ class Judge:
             key=lambda each: (
                 not self._trials.is_known(each, mutation),
                 each.never_runs(mutation),
-                not self._canaries[each.test.name].notices,
+                not self._rows[each.test.name].notices,
                 each.run.seconds,
                 each.test.name,
             ),
