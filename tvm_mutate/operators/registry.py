@@ -15,23 +15,20 @@ from tvm_mutate.operators import (
     codegen,
     compiler_passes,
     conditions,
+    generated_code,
     gpu,
-    graph_structure,
     indices,
     layer_attributes,
-    llvm_code,
+    layers,
     loops,
-    nodes,
     runtime_faults,
-    source_code,
     stores,
     weights,
 )
 
 ENTRY_POINT_GROUP = "tvm_mutate.operators"
 _FAMILIES = (
-    nodes,
-    graph_structure,
+    layers,
     layer_attributes,
     weights,
     stores,
@@ -43,8 +40,7 @@ _FAMILIES = (
     indices,
     runtime_faults,
     codegen,
-    llvm_code,
-    source_code,
+    generated_code,
     compiler_passes,
     canaries,
 )
