@@ -14,7 +14,7 @@ from tests.rows_by_hand import mutant_row
 from tvm_mutate.campaign import Subject
 from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies, undefined_requests
 from tvm_mutate.campaign.pool import WorkerPool
-from tvm_mutate.campaign.requests import UndefinedRequest
+from tvm_mutate.campaign.worker import UndefinedRequest
 from tvm_mutate.device import Device
 from tvm_mutate.oracle import Outcome
 from tvm_mutate.results import MutantRow, find_fault, write_json

@@ -15,9 +15,8 @@ from tests.rows_by_hand import mutant_row, without
 from tvm_mutate.campaign import Campaign, Specification, Subject, Survey
 from tvm_mutate.campaign.mutant_rows import mark_duplicates
 from tvm_mutate.campaign.pool import Observer, WorkerDeathError
-from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, SurveyRequest
 from tvm_mutate.campaign.work_order import Job
-from tvm_mutate.campaign.worker import Worker
+from tvm_mutate.campaign.worker import BaselineRequest, MutantAnswer, MutantRequest, SurveyRequest, Worker
 from tvm_mutate.device import parse_device
 from tvm_mutate.results import MutantRow
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tvm_mutate.campaign import Pair, Subject
 from tvm_mutate.campaign.mutant_rows import Baseline
 from tvm_mutate.campaign.pool import _SENT_AHEAD_BYTES, RequestReader, RequestWriter, WorkerPool
-from tvm_mutate.campaign.requests import MutantRequest
 from tvm_mutate.campaign.work_order import Job
+from tvm_mutate.campaign.worker import MutantRequest
 from tvm_mutate.device import Device
 
 INPUTS = 50_000

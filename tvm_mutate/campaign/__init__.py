@@ -16,9 +16,8 @@ from tvm_mutate.campaign.plan import (
     prepare_subject,
 )
 from tvm_mutate.campaign.progress import Reporter, make_reporter
-from tvm_mutate.campaign.requests import MutantRequest
 from tvm_mutate.campaign.survey import Survey, take_shard, variants
-from tvm_mutate.campaign.worker import Worker
+from tvm_mutate.campaign.worker import MutantRequest, Worker
 
 __all__ = [
     "CANARIES",

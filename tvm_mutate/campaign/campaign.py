@@ -25,9 +25,9 @@ from tvm_mutate.campaign.mutant_rows import Baseline, digest_of_outputs, lost_ro
 from tvm_mutate.campaign.plan import Pair, Plan, Specification, Subject, golden_bytes
 from tvm_mutate.campaign.pool import Engine, EngineFactory, WorkerDeathError, WorkerPool
 from tvm_mutate.campaign.progress import Reporter
-from tvm_mutate.campaign.requests import BaselineRequest, MutantAnswer, MutantRequest, Request, SurveyRequest
 from tvm_mutate.campaign.survey import Survey, take_shard
 from tvm_mutate.campaign.work_order import Job
+from tvm_mutate.campaign.worker import BaselineRequest, MutantAnswer, MutantRequest, Request, SurveyRequest
 from tvm_mutate.device import Device, DeviceLostError, EndingKind, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.operators import load_catalogue

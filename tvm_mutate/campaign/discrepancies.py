@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from tvm_mutate.campaign.plan import Subject
-from tvm_mutate.campaign.requests import UndefinedRequest
+from tvm_mutate.campaign.worker import UndefinedRequest
 from tvm_mutate.device import Device
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.oracle import Behaviour, Verdict, absolute_differences, compare, device_disagreement
