@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Mutated folders and files of the package. Names that do not exist are left out.
 MUTATED = ("mutant", "oracle", "results", "campaign/shard.py")
 # The tests that judge. Each of them takes milliseconds.
-JUDGES = ("mutant", "oracle", "results", "report/test_json_report.py", "campaign/test_shards.py")
+JUDGES = ("mutant", "oracle", "results", "report/test_json_report.py", "campaign/test_plan.py")
 # A mutant that hangs or crashes is killed, as is one whose test fails.
 KILLED = ("killed", "timeout", "segfault")
 SURVIVED = ("survived", "no tests")

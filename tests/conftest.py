@@ -33,12 +33,11 @@ FAST = (
     "test_contributing.py",
     "activation/test_[ac]*.py",
     "campaign/test_engine.py",
-    "campaign/test_evaluators.py",
     "campaign/test_journal.py",
-    "campaign/test_memory.py",
+    "campaign/test_plan.py",
     "campaign/test_pool.py",
     "campaign/test_progress.py",
-    "campaign/test_shards.py",
+    "campaign/test_worker.py",
     "cli/test_bad_input.py",
     "cli/test_operators.py",
     "device/test_devices.py",
@@ -60,7 +59,14 @@ FAST = (
     "suite/test_kernel_calls.py",
 )
 # Tests of these files that start processes or take seconds: not part of the fast subset.
-NOT_FAST = ("*linters*", "*_process*", "*after_a_kill*", "*padding_condition_that_lets_reads*")
+NOT_FAST = (
+    "*linters*",
+    "*_process*",
+    "*after_a_kill*",
+    "*padding_condition_that_lets_reads*",
+    "*second_campaign*",
+    "*takes_the_place_of_a_dead_one*",
+)
 
 
 def is_fast(path: Path) -> bool:

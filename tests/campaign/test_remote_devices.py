@@ -1,4 +1,4 @@
-"""Campaigns on devices over TVM's RPC, whose kernels crash and hang, and which go away and come back."""
+"""Campaigns over RPC and on another architecture: kernels crash and hang, devices go away and come back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from tvm_mutate.campaign import Reporter, Subject
 from tvm_mutate.device import parse_device, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError
 from tvm_mutate.results import DeviceRow, MutantRow
+from tvm_mutate.server.emulation import TARGET
 
 from .conftest import campaign
 
@@ -193,3 +195,24 @@ def test_code_in_c_is_compiled_here_and_runs_there(subject: Subject, tmp_path: P
     assert results.devices[1] == DeviceRow(
         name="board", target='{"kind":"c"}', session=session, compiler="gcc", flags=("-O1",)
     )
+
+
+@pytest.mark.aarch64
+def test_kernels_run_crash_and_hang_on_the_other_architecture_as_on_this_one(
+    subject: Subject, tmp_path: Path, hostile_package: None, device_servers, emulated_machine: Path
+):
+    server = device_servers.start(emulated=emulated_machine)
+    arm = f"arm=rpc://{device_servers.tracker}/{device_servers.key}?patience=120&target={quote(TARGET)}"
+    mutants = (KILLED, CRASH, HANG, SURVIVED)
+    results = campaign(subject, tmp_path / "out", *mutants, devices=("llvm", arm), least_seconds=4.0).run()
+    found = {(row.device, row.id): (row.outcome, row.verdict) for row in results.mutants}
+    for device in ("llvm", "arm"):
+        assert found[device, KILLED] == ("completed", "killed")
+        assert found[device, CRASH] == ("crash", "killed")
+        assert found[device, HANG] == ("timeout", "killed")
+        assert found[device, SURVIVED] == ("completed", "survived")
+    here, there = results.baselines
+    assert here.labels == there.labels
+    assert here.digest != there.digest
+    assert there.noise_floor == 0.0
+    assert server.poll() is None

@@ -1,0 +1,129 @@
+"""Outcomes of mutants that crash, hang, do not compile or write out of bounds, and of faults in the compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tvm_mutate.campaign import Specification, Subject
+from tvm_mutate.results import write_json
+
+from .conftest import INPUTS, campaign
+
+HARMLESS = "tir.swap-compare{from=gt,to=ge}@*#*"
+KILLED = "graph.replace-activation{to=tanh}@main#*"
+SAME_CODE = "pipeline.skip-pass{pass=tirx.VectorizeLoop}@*#*"
+SURVIVOR = "pipeline.skip-pass{pass=tirx.LowerIntrin}@*#*"
+REFUSED = "pipeline.skip-pass{pass=s_tir.LowerInitBlock}@*#*"
+PLANNED_OTHERWISE = "pipeline.skip-pass{pass=StaticPlanBlockMemory}@*#*"
+BOTH = f"{KILLED}+pipeline.skip-pass{{pass=tirx.CommonSubexprElim}}@*#*"
+LIMIT = 6.0
+
+
+@pytest.mark.parametrize("device", ["llvm", "c"])
+def test_four_hostile_mutants_are_four_outcomes_of_one_finished_campaign(
+    subject: Subject, tmp_path: Path, hostile_package: None, device: str
+):
+    hostile = [f"tir.hostile-{name}@*#*" for name in ("crash", "hang", "not-compile", "write-beyond")]
+    results = campaign(
+        subject, tmp_path / "out", *hostile, HARMLESS, KILLED, devices=(device,), least_seconds=LIMIT
+    ).run()
+    rows = {row.id: row for row in results.mutants}
+    assert list(rows) == [*hostile, HARMLESS, KILLED]
+    crash, hang, not_compile, beyond = (rows[mutant] for mutant in hostile)
+    assert (crash.outcome, crash.verdict) == ("crash", "killed")
+    assert "SIGSEGV" in crash.reason
+    assert (hang.outcome, hang.verdict) == ("timeout", "killed")
+    assert hang.reason.endswith(": no end within the time limit")  # no measured number: it is the same every time
+    assert (not_compile.outcome, not_compile.verdict) == ("compile error", None)
+    assert beyond.outcome in ("completed", "crash")
+    # What came after the worst of them is judged as if alone.
+    alone = campaign(subject, tmp_path / "alone", HARMLESS, KILLED, devices=(device,)).run()
+    for row in alone.mutants:
+        after = rows[row.id]
+        for name in ("verdict", "labels", "max_abs_diff", "changed_labels"):
+            assert getattr(after, name) == getattr(row, name)
+    assert all(canary.ok for canary in results.canaries)
+
+
+def test_a_crash_says_how_far_it_got_and_which_sites_were_applied(
+    subject: Subject, tmp_path: Path, hostile_package: None
+):
+    (row,) = campaign(subject, tmp_path / "out", "tir.hostile-crash@*#*").run().mutants
+    assert row.rung == "reached"
+    assert row.sites > 0
+    assert row.dissimilarity is None
+
+
+@pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
+def test_a_mutant_that_takes_memory_without_end_is_an_outcome_of_its_own(
+    subject: Subject, tmp_path: Path, hostile_package: None, rebuild: bool
+):
+    greedy = "tir.hostile-take-memory@*#*"
+    options = {"specification": {"rebuild": rebuild}}
+    row, other = campaign(subject, tmp_path / "out", greedy, KILLED, **options).run().mutants
+    assert (row.outcome, row.verdict) == ("compile error", None)  # it was in the compiler that it did so
+    assert "Unable to allocate" in row.reason
+    assert (other.outcome, other.verdict) == ("completed", "killed")
+
+
+def test_faults_of_the_compiler_end_as_they_do_and_are_in_no_score(subject: Subject, tmp_path: Path):
+    mutants = (KILLED, SAME_CODE, SURVIVOR, REFUSED, PLANNED_OTHERWISE, BOTH)
+    results = campaign(subject, tmp_path / "out", *mutants).run()
+    rows = {row.id: row for row in results.mutants}
+    ended = {mutant: (row.outcome, row.verdict, row.evaluation) for mutant, row in rows.items()}
+    assert ended == {
+        KILLED: ("completed", "killed", "content"),
+        SAME_CODE: ("completed", "equivalent", "content"),
+        SURVIVOR: ("completed", "survived", "content"),
+        REFUSED: ("compile error", None, "content"),
+        PLANNED_OTHERWISE: ("completed", "survived", "rebuild"),
+        BOTH: ("completed", "killed", "content"),
+    }
+    assert rows[REFUSED].sites == rows[REFUSED].functions == 2
+    assert "planning of memory" in rows[PLANNED_OTHERWISE].evaluation_reason
+    assert {row.category for mutant, row in rows.items() if mutant != KILLED} == {"Compiler Passes"}
+    assert {row.slot for mutant, row in rows.items() if mutant != KILLED} == {"pipeline"}
+    assert results.score.value == 1.0
+
+
+def test_a_campaign_that_is_asked_for_the_pipeline_takes_nothing_else(subject: Subject, tmp_path: Path):
+    asked = campaign(subject, tmp_path / "out")
+    asked.specification = Specification(operators=("pipeline",), sites="sample:4", seed=3)
+    results = asked.run()
+    assert len(results.mutants) == 4
+    assert {row.operator.split(".")[0] for row in results.mutants} == {"pipeline"}
+    assert results.score.value is None
+
+
+@pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
+def test_until_killed_runs_a_mutant_up_to_the_first_input_that_the_oracle_notices(
+    subject: Subject, tmp_path: Path, rebuild: bool
+):
+    specification = {"until": "killed", "oracle": "bitwise", "rebuild": rebuild}
+    planned = campaign(subject, tmp_path / "out", KILLED, HARMLESS, devices=("llvm", "c"), specification=specification)
+    results = planned.run()
+    rows = {(row.id, row.device): row for row in results.mutants}
+    for device in ("llvm", "c"):
+        assert (rows[KILLED, device].verdict, rows[KILLED, device].inputs) == ("killed", 1)
+        assert (rows[HARMLESS, device].verdict, rows[HARMLESS, device].inputs) == ("survived", INPUTS)
+    assert {len(row.labels) for row in results.mutants} == {1, INPUTS}
+    assert write_json(results, tmp_path)
+
+
+def test_a_precision_stops_when_the_share_of_changed_labels_is_known_well_enough(subject: Subject, tmp_path: Path):
+    (row,) = campaign(subject, tmp_path / "out", HARMLESS, specification={"precision": 0.6}).run().mutants
+    # The 95 % Wilson interval of 0 changed labels of 3 is the first that is at most 0.6 wide: 0 to 0.56.
+    assert (row.inputs, row.changed_labels) == (3, 0)
+
+
+def test_without_fast_kernels_the_outputs_are_the_same(subject: Subject, tmp_path: Path):
+    digests = {
+        campaign(subject, tmp_path / str(fast), KILLED, specification={"fast_kernels": fast})
+        .run()
+        .mutants[0]
+        .outputs_digest
+        for fast in (True, False)
+    }
+    assert len(digests) == 1
