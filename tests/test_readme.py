@@ -102,7 +102,7 @@ def test_the_python_of_the_recipes_runs():
     assert names["executable"] is not None
 
 
-def test_a_mutant_is_active_in_the_context(capsys: pytest.CaptureFixture[str]):
+def test_a_mutant_is_active_in_its_context(capsys: pytest.CaptureFixture[str]):
     names: dict = {}
     for block in blocks("python"):
         if block.startswith("# check.py") or "tvm_mutate.activate(" in block:

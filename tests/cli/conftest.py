@@ -1,4 +1,4 @@
-"""How tests of the command line run it: in this process where that is enough, else in another one."""
+"""Runs the command line for its tests: in this process, or in another one if a test needs it."""
 
 from __future__ import annotations
 

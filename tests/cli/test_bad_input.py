@@ -1,4 +1,4 @@
-"""What cannot be used is refused: one sentence, exit code 1, and nothing is written."""
+"""Bad input is refused with one sentence and exit code 1, and nothing is written."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_gpu_target_without_a_gpu_is_refused(tool: Tool, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_command_at_all_is_answered_with_the_help_and_exit_code_one(tool: Tool):
+def test_without_a_command_the_help_is_shown_with_exit_code_one(tool: Tool):
     ended = tool()
     assert ended.code == 1
     assert ended.err.startswith("Usage: tvm-mutate ") and ended.out == ""
@@ -177,7 +177,7 @@ def test_a_broken_model_is_refused(tool: Tool, tmp_path: Path, content: bytes | 
 
 
 @pytest.mark.parametrize("output", ["file", "file/below", "/proc/tvm_mutate"])
-def test_an_output_folder_that_cannot_be_is_refused(tool: Tool, tmp_path: Path, network: list[str], output: str):
+def test_an_impossible_output_folder_is_refused(tool: Tool, tmp_path: Path, network: list[str], output: str):
     (tmp_path / "file").write_text("mine")
     ended = tool("run", *network, *SELECTION, "--output", tmp_path / output)
     assert_refused(ended, "cannot be used", "name another with --output")

@@ -1,4 +1,4 @@
-"""``python -m tvm_mutate.bench``: a tiny run, and what it refuses."""
+"""``python -m tvm_mutate.bench``: a tiny run, and bad input."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_tiny_bench_writes_its_files_and_prints_the_table_and_the_figures_of_t
     assert ended.out.splitlines()[-1].startswith("time: ")
 
 
-def test_images_of_ones_own_have_their_labels(run_bench: Tool, tmp_path: Path):
+def test_a_wrong_label_of_own_images_is_refused(run_bench: Tool, tmp_path: Path):
     (tmp_path / "images").mkdir()
     Image.new("RGB", (32, 32)).save(tmp_path / "images" / "a.png")
     (tmp_path / "images" / "some.csv").write_text("file,class_index\na.png,77\n")
@@ -81,7 +81,7 @@ def test_images_of_ones_own_have_their_labels(run_bench: Tool, tmp_path: Path):
         (["--labels", "labels.csv"], "--labels needs --images"),
     ],
 )
-def test_what_the_bench_cannot_use_is_refused_and_nothing_is_written(
+def test_bad_input_of_the_bench_is_refused_and_nothing_is_written(
     run_bench: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ):
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""``tvm-mutate critical``: a table and a file of the smallest faults that are noticed."""
+"""``tvm-mutate critical``: a table and a file of the smallest noticed faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODEL = "zoo://alexnet"
 SEARCH = ("critical", MODEL, "--operator", "tir.shift-store-index", "--limit", "2", "--max", "4", "--workers", "1")
 
 
-def test_the_table_and_the_file_tell_the_same_sites_and_the_command_resumes(tool: Tool, tmp_path: Path):
+def test_the_table_and_the_file_have_the_same_sites_and_the_command_resumes(tool: Tool, tmp_path: Path):
     output = tmp_path / "out"
     ended = tool(*SEARCH, "--sample", "3", "--output", output)
     assert ended.code == 0, ended.err
@@ -49,7 +49,7 @@ def test_the_table_and_the_file_tell_the_same_sites_and_the_command_resumes(tool
         (["critical", MODEL, "--operator", "tir.offset-store", "--target", "vulkan"], "nothing here runs code"),
     ],
 )
-def test_what_cannot_be_searched_is_refused_in_one_sentence(
+def test_bad_input_of_a_search_is_refused_in_one_sentence(
     tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ):
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""``tvm-mutate doctor``: what works here, and survival of what does not."""
+"""``tvm-mutate doctor``: targets and devices that work, and those that do not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rows_of(ended: Ended) -> list[list[str]]:
     return rows
 
 
-def test_targets_that_run_pass_their_canaries_and_others_say_why_not(process: Tool):
+def test_targets_that_run_pass_their_canaries_and_other_rows_have_a_reason(process: Tool):
     ended = process("doctor", "--target", "llvm", "--target", "c", "--target", "opencl", "--quiet")
     assert (ended.code, ended.err) == (0, "")
     for name in ("apache-tvm", "python", "platform", "cores"):
@@ -44,7 +44,7 @@ def test_targets_that_run_pass_their_canaries_and_others_say_why_not(process: To
     assert opencl[2:] == ["no: no opencl device", "-"]
 
 
-def test_a_code_generator_that_crashes_is_a_row_and_not_the_end(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+def test_a_crash_of_a_code_generator_is_a_row(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_code_size", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
     ended = tool("doctor", "--target", "metal", "--target", "llvm", "--quiet")
     assert ended.code == 0
@@ -58,7 +58,7 @@ def test_a_target_for_which_tvm_has_no_code_generator_is_a_row(process: Tool):
     assert row[1].startswith("no: ") and "target.build.vulkan" in row[1].replace(" ", "")
 
 
-def test_a_wrong_canary_is_told_and_is_exit_code_three(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_canary_is_shown_with_exit_code_three(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     wrong = (Canary("no-op", CANARIES[0].mutant, "killed"), CANARIES[1])
     monkeypatch.setattr("tvm_mutate.campaign.campaign.CANARIES", wrong)
     ended = tool("doctor", "--target", "llvm", "--quiet")
@@ -66,14 +66,14 @@ def test_a_wrong_canary_is_told_and_is_exit_code_three(tool: Tool, monkeypatch: 
     assert "FAILED: the no-op canary of alexnet on llvm came out survived, not killed" in rows_of(ended)[0][3]
 
 
-def test_a_missing_c_compiler_is_told(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_c_compiler_is_named(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     ended = tool("doctor", "--target", "c", "--quiet")
     assert ended.code == 0
     assert rows_of(ended)[0][2].startswith("no: its code needs a C compiler, and 'no-such-compiler'")
 
 
-def test_a_remote_device_answers_or_does_not(tool: Tool, device_servers):
+def test_a_remote_device_is_shown_with_and_without_its_server(tool: Tool, device_servers):
     ended = tool("doctor", "--device", device_servers.device(), "--quiet")
     (row,) = rows_of(ended)
     assert (ended.code, row[0], row[3]) == (0, "board", "-")
@@ -84,7 +84,7 @@ def test_a_remote_device_answers_or_does_not(tool: Tool, device_servers):
     assert rows_of(ended)[0][2:] == ["yes", "no-op: survived, sure kill: killed"]
 
 
-def test_this_processor_is_one_that_runs_code_for_itself():
+def test_this_processor_runs_code_for_itself():
     assert module.why_not_on_processor(parse_target("llvm")) is None
     itself = {"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())}
     assert module.why_not_on_processor(parse_target(itself)) is None
@@ -105,7 +105,7 @@ def test_instructions_that_the_processor_lacks_are_named(monkeypatch: pytest.Mon
     assert module.why_not_on_processor(parse_target({"kind": "llvm", "mcpu": "x86-64"})) is None
 
 
-def test_where_llvm_cannot_tell_what_the_processor_has_nothing_speaks_against_a_target(
+def test_a_target_runs_if_llvm_cannot_list_the_features_of_the_processor(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(module, "host_features", dict)
@@ -123,7 +123,7 @@ def native_line(ended: Ended) -> str:
     return " ".join(ended.out.partition("native library: ")[2].partition("┏")[0].split())
 
 
-def test_the_native_library_is_told_with_its_version_and_operators(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+def test_the_native_library_is_shown_with_its_version_and_operators(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     here = NativeLibrary(Path("library.so"), built_for="0.1.14.post1")
     monkeypatch.setattr(module, "native_library", lambda: here)
     monkeypatch.setattr(module, "native_operators", lambda: ("tir.drop-store", "tir.swap-compare"))
@@ -131,7 +131,7 @@ def test_the_native_library_is_told_with_its_version_and_operators(tool: Tool, m
     assert told == "yes, for apache-tvm-ffi 0.1.14.post1; 2 operators: tir.drop-store, tir.swap-compare"
 
 
-def test_why_there_is_no_native_library_is_told(tool: Tool, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_native_library_is_shown_with_the_reason(tool: Tool, monkeypatch: pytest.MonkeyPatch):
     absent = NativeLibrary(Path("library.so"), obstacle="the native library was not built")
     monkeypatch.setattr(module, "native_library", lambda: absent)
     ended = tool("doctor", "--target", "vulkan", "--quiet")

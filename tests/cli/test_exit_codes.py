@@ -1,4 +1,4 @@
-"""The door that every command goes through, option texts, and the help."""
+"""Exit codes and errors of all commands, texts of options, and the help."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_error_is_one_sentence_with_its_exit_code(
     assert out == ""
 
 
-def test_an_internal_error_shows_its_place_when_asked(
+def test_an_internal_error_shows_its_traceback_on_request(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     @click.command()
@@ -88,7 +88,7 @@ def test_an_internal_error_shows_its_place_when_asked(
     assert "test_exit_codes.py" in capfd.readouterr().err
 
 
-def test_the_version_is_told(tool: Tool):
+def test_the_version_is_printed(tool: Tool):
     ended = tool("--version")
     assert (ended.code, ended.err) == (0, "")
     assert re.fullmatch(r"tvm-mutate, version \S+\n", ended.out)

@@ -1,4 +1,4 @@
-"""Campaigns that are stopped in the middle, and readers that go away."""
+"""Interrupted campaigns, and closed pipes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def stopped(
 
 
 @pytest.mark.parametrize("everyone", [False, True], ids=["the tool alone", "its workers too"])
-def test_ctrl_c_is_exit_code_four_and_the_same_command_goes_on(
+def test_ctrl_c_is_exit_code_four_and_the_same_command_resumes(
     tool: Tool, tmp_path: Path, network: list[str], gate: Any, everyone: bool
 ):
     output = tmp_path / "out"
@@ -114,7 +114,7 @@ def test_a_killed_campaign_resumes_to_the_results_of_an_undisturbed_one(
     assert timeless(output) == timeless(tmp_path / "other")
 
 
-def test_what_a_killed_campaign_leaves_in_the_temporary_folder_the_next_campaign_takes_away(
+def test_the_next_campaign_removes_the_temporary_files_of_a_killed_one(
     tool: Tool, tmp_path: Path, network: list[str], gate: Any, monkeypatch: pytest.MonkeyPatch
 ):
     temporary, output = tmp_path / "temporary", tmp_path / "out"
@@ -128,7 +128,7 @@ def test_what_a_killed_campaign_leaves_in_the_temporary_folder_the_next_campaign
 
 
 @pytest.mark.parametrize("early", [("operators",), ("operators", "--json"), ("list", "zoo://alexnet")])
-def test_a_reader_that_has_gone_ends_a_command_without_a_word(early: tuple[str, ...]):
+def test_a_closed_pipe_ends_a_command_in_silence(early: tuple[str, ...]):
     reading, writing = os.pipe()
     os.close(reading)
     finished = subprocess.run(command(*early), stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
@@ -136,7 +136,7 @@ def test_a_reader_that_has_gone_ends_a_command_without_a_word(early: tuple[str, 
     assert (finished.returncode, "Traceback" in finished.stderr, "rror" in finished.stderr) == (0, False, False)
 
 
-def test_a_reader_that_has_gone_does_not_hide_a_score_below_the_threshold(tmp_path: Path, network: list[str]):
+def test_a_closed_pipe_does_not_hide_a_score_below_the_threshold(tmp_path: Path, network: list[str]):
     reading, writing = os.pipe()
     os.close(reading)
     arguments = ["run", *network, "--mutant", SURVIVOR, "--output", str(tmp_path / "out"), "--quiet"]

@@ -1,4 +1,4 @@
-"""``tvm-mutate list``: the mutants of a model, the same ones every time."""
+"""``tvm-mutate list``: the mutants of a model, the same in every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .conftest import Tool, assert_refused
 MODEL = "zoo://alexnet"
 
 
-def test_the_text_has_an_id_a_line_and_stderr_says_how_many(tool: Tool):
+def test_the_text_has_one_id_per_line_and_stderr_has_the_counts(tool: Tool):
     ended = tool("list", MODEL)
     ids = ended.out.splitlines()
     assert ended.code == 0
@@ -24,7 +24,7 @@ def test_the_text_has_an_id_a_line_and_stderr_says_how_many(tool: Tool):
     assert ended.err.startswith(f"{len(ids)} mutants; ")
 
 
-def test_the_json_has_the_same_ids_and_says_why_variants_are_absent(tool: Tool):
+def test_the_json_has_the_same_ids_and_the_reasons_of_absent_variants(tool: Tool):
     content = json.loads(tool("list", MODEL, "--json").out)
     assert content["mutants"] == tool("list", MODEL).out.splitlines()
     assert (content["model"], content["target"]) == ("alexnet", "llvm")
@@ -32,7 +32,7 @@ def test_the_json_has_the_same_ids_and_says_why_variants_are_absent(tool: Tool):
     assert all(Mutant.parse(each) and reason.startswith("no site: ") for each, reason in content["absent"].items())
 
 
-def test_mutants_of_generated_code_are_listed_where_the_code_is_known_and_else_say_for_what_it_is(tool: Tool):
+def test_mutants_of_generated_code_are_listed_for_known_targets_and_absent_for_others(tool: Tool):
     on_llvm = json.loads(tool("list", MODEL, "--operators", "code.swap-select,code.drop-barrier", "--json").out)
     assert on_llvm["mutants"] == ["code.swap-select@*#*"]
     assert on_llvm["absent"] == {
@@ -58,7 +58,7 @@ def test_single_sites_of_generated_code_are_in_kernels_by_name(tool: Tool):
         ("code.swap-select{slot=kernel}@*#*", "llvm", "code.swap-select has no parameter 'slot'"),
     ],
 )
-def test_places_in_generated_code_that_are_not_there_are_refused(tool: Tool, mutant: str, target: str, sentence: str):
+def test_missing_sites_of_generated_code_are_refused(tool: Tool, mutant: str, target: str, sentence: str):
     assert_refused(tool("list", MODEL, "--mutant", mutant, "--target", target), sentence)
 
 
@@ -70,7 +70,7 @@ def test_two_processes_list_the_same_single_sites_in_the_same_order(process: Too
     assert there.strip()
 
 
-def test_a_sample_is_a_part_of_each_and_another_seed_takes_another(tool: Tool):
+def test_a_sample_is_a_subset_of_all_single_sites_and_depends_on_the_seed(tool: Tool):
     each = tool("list", MODEL, "--sites", "each").out.splitlines()
     samples = [tool("list", MODEL, "--sites", "sample:7", "--seed", seed).out.splitlines() for seed in (0, 1)]
     for sample in samples:
@@ -79,7 +79,7 @@ def test_a_sample_is_a_part_of_each_and_another_seed_takes_another(tool: Tool):
     assert samples[0] != samples[1]
 
 
-def test_a_sample_takes_from_every_operator_alike_however_many_sites_it_has(tool: Tool):
+def test_a_sample_takes_equally_many_sites_from_every_operator(tool: Tool):
     each, sample = (tool("list", MODEL, *more).out.splitlines() for more in (["--sites", "each"], ["--sample", "40"]))
     sizes, drawn = (Counter(Mutant.parse(text).mutations[0].operator for text in ids) for ids in (each, sample))
     assert max(sizes.values()) > 5 * min(sizes.values())
@@ -88,7 +88,7 @@ def test_a_sample_takes_from_every_operator_alike_however_many_sites_it_has(tool
     assert sample == tool("list", MODEL, "--sites", "sample:40").out.splitlines()
 
 
-def test_the_shards_of_a_sample_are_together_the_sample(tool: Tool):
+def test_the_union_of_the_shards_is_the_sample(tool: Tool):
     sample = tool("list", MODEL, "--sample", "10").out.splitlines()
     shards = [tool("list", MODEL, "--sample", "10", "--shard", f"{k}/3").out.splitlines() for k in (1, 2, 3)]
     assert sorted(text for shard in shards for text in shard) == sorted(sample)
@@ -121,7 +121,7 @@ def test_listed_ids_are_accepted_by_show(tool: Tool):
             assert f"+++ mutated/{slots}/" in ended.out
 
 
-def test_mutants_given_in_two_spellings_are_one(tool: Tool):
+def test_two_spellings_of_a_mutant_are_one_mutant(tool: Tool):
     ended = tool(
         *("list", MODEL, "--mutant", "tir.swap-compare{to=ge,from=gt}@*#*"),
         *("--mutant", "tir.swap-compare{from=gt,to=ge,slot=kernel}@*#*"),

@@ -12,7 +12,7 @@ from tvm_mutate.operators import builtin_catalogue, load_catalogue
 from .conftest import Tool, assert_refused
 
 
-def test_every_operator_stands_in_the_table_with_its_parameters_in_full(tool: Tool):
+def test_the_table_has_every_operator_with_its_full_parameters(tool: Tool):
     ended = tool("operators")
     assert (ended.code, ended.err) == (0, "")
     joined = re.sub(r"[│\s]+", "", ended.out)
@@ -23,7 +23,7 @@ def test_every_operator_stands_in_the_table_with_its_parameters_in_full(tool: To
     assert "type=float16|int32" in joined
 
 
-def test_every_operator_stands_in_the_json_with_all_that_an_id_needs(tool: Tool):
+def test_the_json_has_every_operator_with_the_parts_of_an_id(tool: Tool):
     found = {row["name"]: row for row in json.loads(tool("operators", "--json").out)}
     catalogue = load_catalogue()
     assert set(found) == set(catalogue)
@@ -49,7 +49,7 @@ def test_a_glob_without_a_match_is_refused_with_the_nearest_name(tool: Tool):
     assert_refused(tool("operators", "tir.swop-compare"), "'tir.swop-compare'", "did you mean 'tir.swap-compare'?")
 
 
-def test_the_markdown_is_what_the_documents_hold(tool: Tool):
+def test_the_markdown_is_equal_to_the_document(tool: Tool):
     document = Path(__file__).parents[2] / "docs" / "operators.md"
     ours = tool("operators", *builtin_catalogue(), "--markdown")
     assert ended(ours) == document.read_text(encoding="utf-8"), (

@@ -1,4 +1,4 @@
-"""``tvm-mutate part``: where two devices part."""
+"""``tvm-mutate part``: where two devices diverge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .conftest import Tool, assert_refused
 OUTSIDE = "tir.swap-compare{from=lt,to=le}@fused_conv2d_relu#*"
 
 
-def test_it_tells_the_kernel_the_pass_and_the_behaviour(tool: Tool, network: list[str], tmp_path: Path):
+def test_the_kernel_the_pass_and_the_behaviour_are_printed(tool: Tool, network: list[str], tmp_path: Path):
     arguments = [each for each in network if each not in ("--workers", "1")]
     ended = tool("part", OUTSIDE, *arguments, "--limit", "1", "--target", "llvm", "--target", "c")
     assert (ended.code, ended.err) == (0, "")
@@ -19,7 +19,7 @@ def test_it_tells_the_kernel_the_pass_and_the_behaviour(tool: Tool, network: lis
     assert "behaviour: undefined" in lines
 
 
-def test_it_needs_two_devices_of_this_machine(tool: Tool, network: list[str]):
+def test_other_than_two_devices_of_this_machine_are_refused(tool: Tool, network: list[str]):
     arguments = [each for each in network if each not in ("--workers", "1")]
     assert_refused(
         tool("part", OUTSIDE, *arguments, "--target", "llvm"), "this command compares two devices, not 1; name two"

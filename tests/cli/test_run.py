@@ -1,4 +1,4 @@
-"""``tvm-mutate run``: files, exit codes, resumption, and folders that are not its own."""
+"""``tvm-mutate run``: files, exit codes, resumption, and foreign folders."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_another_campaign_into_the_same_folder_is_refused_and_no_byte_changes(
     assert contents(out) == before
 
 
-def test_a_campaign_that_could_not_begin_leaves_no_folder_and_does_not_block_the_mended_one(
+def test_a_campaign_that_could_not_start_leaves_no_folder_and_does_not_block_a_corrected_one(
     tool: Tool, tmp_path: Path, network: list[str]
 ):
     out = tmp_path / "out"
@@ -140,14 +140,14 @@ def test_progress_goes_to_stderr_only_and_quiet_has_none(tool: Tool, tmp_path: P
     ],
     ids=["nan", "raises"],
 )
-def test_a_baseline_that_cannot_be_trusted_is_exit_code_three(tool: Tool, tmp_path: Path, output: str, message: str):
+def test_a_bad_baseline_is_exit_code_three(tool: Tool, tmp_path: Path, output: str, message: str):
     arguments = write_network(tmp_path, output)
     ended = tool("run", *arguments, "--mutant", SURVIVOR, "--output", tmp_path / "out", "--quiet")
     assert_refused(ended, message, code=3)
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_of_ones_own_give_an_accuracy(tool: Tool, tmp_path: Path, network: list[str]):
+def test_own_labels_give_an_accuracy(tool: Tool, tmp_path: Path, network: list[str]):
     np.save(tmp_path / "labels.npy", np.arange(INPUTS) % 5)
     arguments = ("--labels", tmp_path / "labels.npy", "--mutant", SURVIVOR, "--output", tmp_path / "out", "--quiet")
     assert tool("run", *network, *arguments).code == 0

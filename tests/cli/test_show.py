@@ -24,7 +24,7 @@ def parts_of(text: str) -> list[str]:
     return [f"--- {part}" for part in text.split("--- ") if part.strip()]
 
 
-def test_the_difference_of_the_script_has_the_changed_place_and_no_more(tool: Tool):
+def test_the_difference_of_the_script_has_only_the_changed_site(tool: Tool):
     ended = tool("show", MUTANT, MODEL)
     (part,) = parts_of(ended.out)
     assert part.startswith(
@@ -61,7 +61,7 @@ def test_a_mutant_of_weights_shows_which_elements_it_changes(tool: Tool):
     assert float(after) == -float(before) != 0.0
 
 
-def test_constants_are_named_where_the_printer_puts_them():
+def test_constants_have_their_names_at_their_uses():
     function = load_model("zoo://shufflenetv2").module["main"]
     calls = re.findall(r"= R\.nn\.conv2d\(\w+, (?:<float32\[(.*?)\])", script_with_constants(function))
     weights = []
@@ -72,7 +72,7 @@ def test_constants_are_named_where_the_printer_puts_them():
     assert calls == [", ".join(map(str, each.value.shape)) for each in weights] and len(calls) == 18
 
 
-def test_a_mutant_that_changes_no_code_is_said_to_be_the_same(tool: Tool):
+def test_unchanged_code_is_reported_as_the_same(tool: Tool):
     ended = tool("show", EQUIVALENT, MODEL, "--target", "llvm")
     assert ended.code == 0
     assert "+++ mutated/kernel/fused_matmul_add4_relu4" in ended.out
@@ -89,7 +89,7 @@ def test_a_mutant_of_generated_code_is_shown_once_in_the_code_of_its_kernel(tool
         assert "@llvm.fmuladd.f32(" in gone and come[1:] == gone[1:].replace("fmuladd", "fma")
 
 
-def test_a_change_of_llvm_ir_that_reaches_no_machine_code_is_said_to(tool: Tool):
+def test_a_change_of_llvm_ir_that_is_lost_in_the_machine_code_is_reported(tool: Tool):
     ended = tool("show", "code.integer-flag{flag=inbounds}@max_pool2d2#0", MODEL, "--target", "llvm")
     assert "+++ mutated/text/max_pool2d2" in ended.out
     assert ended.out.splitlines()[-1] == "the machine code that LLVM makes of it is the same"
@@ -108,7 +108,7 @@ def test_fewer_blocks_are_shown_in_the_code_of_the_host_that_launches_them(tool:
     assert [line.split(",")[0] for line in host.splitlines()[3:]] == ["-  store i64 2", "+  store i64 1"]
 
 
-def test_cuda_without_a_gpu_or_an_architecture_says_nothing_on_stderr(tool: Tool):
+def test_cuda_without_a_gpu_or_an_architecture_prints_nothing_on_stderr(tool: Tool):
     ended = tool("list", MODEL, "--operators", "tir.swap-compare", "--target", "cuda", "--json")
     assert (ended.code, ended.err) == (0, "")
 
@@ -132,11 +132,11 @@ def test_a_target_without_a_code_generator_is_refused_by_its_name(process: Tool)
         ("", "does not parse at ''"),
     ],
 )
-def test_a_mutant_that_cannot_be_is_refused(tool: Tool, mutant: str, message: str):
+def test_an_impossible_mutant_is_refused(tool: Tool, mutant: str, message: str):
     assert_refused(tool("show", mutant, MODEL), message)
 
 
-def test_of_a_fault_in_the_compiler_the_lists_of_passes_are_shown_and_the_code(tool: Tool):
+def test_a_fault_in_the_compiler_is_shown_as_lists_of_passes_and_as_code(tool: Tool):
     mutant = "pipeline.skip-pass{pass=tirx.CommonSubexprElim}@fused_conv2d_add_relu#*"
     ended = tool("show", mutant, MODEL, "--target", "c", "--context", "0")
     passes, code = parts_of(ended.out)

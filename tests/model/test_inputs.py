@@ -88,7 +88,7 @@ def test_a_folder_per_class_gives_labels_by_number_by_order_or_by_name(tmp_path,
     assert load_inputs(tmp_path / "letters", named).labels.tolist() == list(range(9, -1, -1))
 
 
-def test_a_part_of_the_classes_is_not_counted_into_wrong_labels(tmp_path, classifier):
+def test_folders_of_only_some_classes_are_refused(tmp_path, classifier):
     for name in ("cat", "dog"):
         picture(tmp_path / name / "a.png")
     assert "2 folders of images, but the model has 10 classes" in refused(tmp_path, classifier)

@@ -60,7 +60,7 @@ def refused(path: Path | str, **options) -> str:
     return message
 
 
-def test_a_model_comes_as_a_module_that_no_pass_has_touched(save):
+def test_a_model_is_a_module_before_any_pass(save):
     path = save(tiny_model())
     model = load_model(path)
     assert (model.name, model.input_name, model.input_shape) == ("tiny", "input", (1, 3, 8, 8))
@@ -84,7 +84,7 @@ def test_loading_twice_gives_the_same_module(save):
     tvm.ir.assert_structural_equal(load_model(path).module, load_model(path).module)
 
 
-def test_weights_listed_as_inputs_are_no_inputs(save):
+def test_weights_listed_as_inputs_are_not_inputs(save):
     proto = tiny_model(ir_version=3)
     for each in proto.graph.initializer:
         proto.graph.input.append(helper.make_tensor_value_info(each.name, each.data_type, each.dims))

@@ -30,7 +30,7 @@ RECIPE = st.builds(
 
 
 @given(RECIPE)
-def test_a_recipe_comes_back_from_the_journal_as_it_was(recipe):
+def test_a_recipe_survives_its_way_through_json(recipe):
     back = Preprocessing.from_mapping(json.loads(json.dumps(recipe.to_mapping())))
     assert back == recipe
     assert back.guessed == recipe.guessed
@@ -95,7 +95,7 @@ def test_recipes_are_found_by_name():
     assert RECIPES["imagenet-bgr-caffe"].mean == (104.0, 117.0, 123.0)
 
 
-def test_a_guess_follows_the_shape_and_says_that_it_is_one():
+def test_a_guess_follows_the_shape_and_is_marked():
     assert guess_preprocessing((1, 3, 224, 224)).resize == 256
     assert guess_preprocessing((1, 240, 240, 3)).layout == "NHWC"
     assert guess_preprocessing((1, 3, 32, 32)).std == RECIPES["cifar10"].std

@@ -107,7 +107,7 @@ def test_the_digest_is_the_same_in_another_process(network):
         ("def model():\n    return 3\n", "model() returned a int; return a tvm.IRModule or a Model"),
     ],
 )
-def test_what_goes_wrong_in_the_file_is_told_in_one_sentence(tmp_path, text, expected):
+def test_an_error_in_the_file_is_one_sentence(tmp_path, text, expected):
     path = tmp_path / "user.py"
     path.write_text(text)
     message = refused(path)
@@ -139,7 +139,7 @@ def module_of(*parameters: tuple[str, list, str]) -> tvm.IRModule:
         ([("x", [1, 4], "float16")], "'x' .*is float16; it must be float32"),
     ],
 )
-def test_a_module_that_cannot_be_fed_is_refused(parameters, expected):
+def test_a_module_with_unsupported_parameters_is_refused(parameters, expected):
     with pytest.raises(UsageError, match=expected):
         model_from_module(module_of(*parameters), "mine")
 

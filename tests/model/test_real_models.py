@@ -127,7 +127,7 @@ def test_a_corrupted_file_in_the_cache_is_downloaded_again(server, cached):
     assert server.requests == 1
 
 
-def test_a_wrong_digest_is_told_with_both_and_nothing_is_kept(server, cached):
+def test_a_wrong_digest_is_an_error_with_both_digests_and_nothing_is_kept(server, cached):
     server.content = CONTENT + b"x"
     message = refused()
     assert DIGEST in message and hashlib.sha256(server.content).hexdigest() in message
@@ -142,7 +142,7 @@ def test_a_wrong_digest_is_told_with_both_and_nothing_is_kept(server, cached):
         ("overloaded", "the server answered 503"),
     ],
 )
-def test_a_server_that_fails_is_told_in_one_sentence(server, cached, behaviour, expected):
+def test_a_failing_server_is_one_sentence(server, cached, behaviour, expected):
     server.behaviour = behaviour
     message = refused()
     assert message.startswith(f"{server.url}/{FILE}: ")
@@ -150,14 +150,14 @@ def test_a_server_that_fails_is_told_in_one_sentence(server, cached, behaviour, 
     assert left_behind(cached) == []
 
 
-def test_a_server_that_says_nothing_more_is_given_up(server, cached):
+def test_a_hanging_server_is_given_up(server, cached):
     server.behaviour = "hanging"
     with pytest.raises(UsageError, match="the connection broke"):
         real_models.download(f"{server.url}/{FILE}", cached, DIGEST, timeout=0.2)
     assert left_behind(cached) == []
 
 
-def test_a_server_that_is_not_there_is_named(monkeypatch):
+def test_a_missing_server_is_named(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("TVM_MUTATE_MODEL_URL", f"http://127.0.0.1:{port}")
@@ -167,7 +167,7 @@ def test_a_server_that_is_not_there_is_named(monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is always full")
-def test_a_full_disk_is_told_and_nothing_is_kept(server, cached, monkeypatch):
+def test_a_full_disk_is_an_error_and_nothing_is_kept(server, cached, monkeypatch):
     def always_full(descriptor: int, mode: str, buffering: int) -> BinaryIO:
         os.close(descriptor)
         return open("/dev/full", mode, buffering=buffering)  # noqa: PTH123
@@ -178,7 +178,7 @@ def test_a_full_disk_is_told_and_nothing_is_kept(server, cached, monkeypatch):
     assert left_behind(cached) == []
 
 
-def test_a_file_beyond_the_limit_of_file_sizes_is_told_and_nothing_is_kept(server, cached):
+def test_a_file_beyond_the_limit_of_file_sizes_is_an_error_and_nothing_is_kept(server, cached):
     with file_size_limit(len(CONTENT) // 2):
         message = refused()
     assert "the file is too large" in message
@@ -217,7 +217,7 @@ def test_a_folder_of_the_user_is_searched_by_name_and_by_digest(tmp_path):
     assert real_model_path("resnet", folder) == folder / FILE
 
 
-def test_a_file_of_the_right_name_and_another_content_is_told_with_both_digests(tmp_path):
+def test_a_file_of_the_right_name_and_other_contents_is_an_error_with_both_digests(tmp_path):
     (tmp_path / FILE).write_bytes(b"other")
     message = refused(tmp_path)
     assert DIGEST in message and hashlib.sha256(b"other").hexdigest() in message
@@ -251,7 +251,7 @@ class Hub(SimpleNamespace):
         return str(path)
 
 
-def test_the_hub_is_asked_where_no_url_is_given(monkeypatch, cached):
+def test_the_hub_is_asked_without_a_url(monkeypatch, cached):
     hub = Hub(CONTENT)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert real_model_path("resnet").read_bytes() == CONTENT
@@ -272,13 +272,13 @@ def test_the_hub_is_asked_where_no_url_is_given(monkeypatch, cached):
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
     ],
 )
-def test_what_fails_at_the_hub_is_told_and_nothing_is_kept(monkeypatch, cached, content, expected):
+def test_a_failure_of_the_hub_is_an_error_and_nothing_is_kept(monkeypatch, cached, content, expected):
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(content))
     assert expected in refused()
     assert left_behind(cached) == []
 
 
-def test_the_real_client_has_what_is_used_of_it():
+def test_the_real_client_has_the_functions_that_are_used():
     import inspect
 
     import huggingface_hub
