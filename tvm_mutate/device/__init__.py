@@ -15,29 +15,3 @@ from tvm_mutate.device.isolation import (
 from tvm_mutate.device.session import DeviceLostError, RemoteSession, Session, demand_for, why_absent
 from tvm_mutate.device.tasks import PersistentSession, RemoteTasks, why_no_session
 from tvm_mutate.device.temporary import held_folder
-
-__all__ = [
-    "LOCAL",
-    "Children",
-    "Device",
-    "DeviceLostError",
-    "Ending",
-    "EndingKind",
-    "PersistentChild",
-    "PersistentSession",
-    "RemoteSession",
-    "RemoteTasks",
-    "Session",
-    "Stage",
-    "demand_for",
-    "die_with_parent",
-    "held_folder",
-    "machine_memory",
-    "mutant_headroom",
-    "parse_device",
-    "parse_devices",
-    "read_devices",
-    "run_isolated",
-    "why_absent",
-    "why_no_session",
-]

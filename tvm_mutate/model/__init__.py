@@ -5,17 +5,3 @@ from tvm_mutate.model.inputs import Inputs, load_inputs
 from tvm_mutate.model.model import Model, load_model, model_from_module
 from tvm_mutate.model.preprocessing import RECIPES, Preprocessing, parse_preprocessing
 from tvm_mutate.model.real_models import REAL_MODELS, real_model_path
-
-__all__ = [
-    "REAL_MODELS",
-    "RECIPES",
-    "Inputs",
-    "Model",
-    "Preprocessing",
-    "load_inputs",
-    "load_model",
-    "model_from_module",
-    "parse_preprocessing",
-    "preprocess",
-    "real_model_path",
-]

@@ -3,5 +3,3 @@
 from tvm_mutate.suite.journal import SuiteJournal
 from tvm_mutate.suite.suite_run import SuiteRun
 from tvm_mutate.suite.testing import SuiteTest
-
-__all__ = ["SuiteJournal", "SuiteRun", "SuiteTest"]
