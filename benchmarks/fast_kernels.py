@@ -23,13 +23,12 @@ from measuring.machine import processor
 from tvm import relax, tirx
 from tvm.target import Target
 
+from tvm_mutate.kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.kernels.fast_check import perturbed
-from tvm_mutate.kernels.fast_kernels import agrees, contracts, fast_schedule, fast_target
-from tvm_mutate.kernels.kernels import generate
 from tvm_mutate.kernels.target import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
-from tvm_mutate.pipeline import Stages, kernels_of
+from tvm_mutate.pipeline import Stages, generate, kernels_of
 
 Kernel = Callable[..., Any]
 MOST_RUNS = 40

@@ -24,7 +24,7 @@ WALK = (
 TRACER = """
 import os, sys, threading
 PACKAGE, OUT = os.environ["TRACED_PACKAGE"] + os.sep, os.environ["TRACE"]
-STARTS = {("campaign/pool.py", "submit"), ("campaign/worker.py", "judge"), ("evaluate/content.py", "_run")}
+STARTS = {("campaign/pool.py", "submit"), ("campaign/worker.py", "judge"), ("evaluate/content.py", "_evaluate")}
 ENDS = {("campaign/journal.py", "add")}
 seen, on = set(), [False]
 

@@ -9,12 +9,12 @@ import tvm
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import run_isolated
-from tvm_mutate.kernels import generate, generated_text, host_text, module_of
+from tvm_mutate.kernels import generated_text, host_text, module_of
 from tvm_mutate.kernels.code_text import llvm_digests
-from tvm_mutate.kernels.known_kernels import structure
+from tvm_mutate.kernels.kernels import structure
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, kernels_of, mutated_tir_pipeline
+from tvm_mutate.pipeline import Selections, Stages, generate, kernels_of, mutated_tir_pipeline
 
 from .cuda_compiler import Compile, Compiled
 

@@ -1,4 +1,4 @@
-"""Devices as their users write them: on the command line, and in TOML files."""
+"""Devices on the command line and in TOML files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_target_alone_is_a_device_with_a_short_name_of_its_own():
     )
 
 
-def test_options_of_the_compiler_stand_beside_the_target_and_are_no_part_of_it():
+def test_options_of_the_compiler_stand_beside_the_target():
     device = parse_device('clang={"kind":"c","compiler":"clang","flags":["-O3","-march=native"]}')
     assert device == Device("clang", '{"kind":"c"}', compiler="clang", flags=("-O3", "-march=native"))
     assert device.toolchain.compiler == "clang"
@@ -90,7 +90,7 @@ def test_devices_can_be_kept_in_sets_and_sent_to_workers():
     assert pickle.loads(pickle.dumps(devices)) == devices
 
 
-def test_where_a_device_is_decides_no_outcome_and_how_it_compiles_does():
+def test_the_identity_of_a_device_has_its_compiler_and_not_its_address():
     board = parse_device(f"board={BOARD}")
     moved = parse_device("board=rpc://elsewhere:1234/pi4?target=raspberry-pi/4b-aarch64&patience=1")
     assert board.identity() == moved.identity()
@@ -124,7 +124,7 @@ def test_where_a_device_is_decides_no_outcome_and_how_it_compiles_does():
         ('slow={"compiler":"clang"}', "has no target"),
     ],
 )
-def test_what_is_no_device_is_told_in_one_sentence(text: str, complaint: str):
+def test_an_invalid_device_gives_an_error_of_one_sentence(text: str, complaint: str):
     with pytest.raises(UsageError, match=complaint) as raised:
         parse_device(text)
     assert "\n" not in str(raised.value)
@@ -141,14 +141,14 @@ def test_what_is_no_device_is_told_in_one_sentence(text: str, complaint: str):
         ("[fast]\nkind = 'llvm'\nsince = 2020-01-01", "a target that JSON cannot hold"),
     ],
 )
-def test_a_file_that_names_no_devices_is_told_in_one_sentence(content: str, complaint: str, tmp_path: Path):
+def test_a_file_without_valid_devices_gives_an_error_of_one_sentence(content: str, complaint: str, tmp_path: Path):
     path = tmp_path / "devices.toml"
     path.write_text(content)
     with pytest.raises(UsageError, match=complaint):
         parse_devices([], [path])
 
 
-def test_a_file_that_is_not_there_is_told_in_one_sentence(tmp_path: Path):
+def test_a_missing_file_gives_an_error_of_one_sentence(tmp_path: Path):
     with pytest.raises(UsageError, match=r"devices\.toml: cannot be read"):
         parse_devices([], [tmp_path / "devices.toml"])
 

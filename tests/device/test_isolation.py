@@ -1,4 +1,4 @@
-"""Tasks in forked children: how each can end, and that the parent is unharmed."""
+"""Tasks in forked children: all kinds of endings, without harm to the parent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_value_comes_back_with_the_last_stage_and_note():
     assert ending.value.tolist() == [0, 1, 2]
 
 
-def test_an_exception_is_told_in_one_line_with_its_stage():
+def test_an_exception_gives_one_line_and_its_stage():
     def task(stage):
         stage("compile")
         raise ValueError("first line\nthe last line")
@@ -42,7 +42,7 @@ def test_an_exception_is_told_in_one_line_with_its_stage():
     assert (ending.kind, ending.stage, ending.reason) == ("raised", "compile", "ValueError: the last line")
 
 
-def test_of_an_error_in_a_pass_the_error_is_told_and_not_the_module_that_tvm_adds():
+def test_the_reason_of_an_error_in_a_pass_is_the_error_without_the_module_that_tvm_adds():
     @T.prim_func
     def kernel(buffer: T.Buffer((4,), "float32")):
         buffer[0] = T.float32(1)
@@ -70,7 +70,7 @@ def test_a_segmentation_fault_is_attributed_to_its_signal_and_stage():
     assert ending.reason.startswith("SIGSEGV")
 
 
-def test_an_abort_is_told_with_the_last_line_that_the_child_wrote():
+def test_the_reason_of_an_abort_has_the_last_line_of_the_output():
     def task(stage):
         os.write(2, b"free(): invalid pointer\n")
         os.abort()
@@ -83,7 +83,7 @@ def test_a_task_that_leaves_with_an_exit_code_did_not_finish():
     assert (ending.kind, ending.reason) == ("died", "the process ended with exit code 7")
 
 
-def test_a_task_that_never_ends_is_stopped_at_its_limit_with_all_that_it_started(tmp_path: Path):
+def test_an_endless_task_is_killed_at_its_limit_with_the_processes_that_it_started(tmp_path: Path):
     mark = tmp_path / "pid"
 
     def task(stage):
@@ -99,12 +99,12 @@ def test_a_task_that_never_ends_is_stopped_at_its_limit_with_all_that_it_started
     assert not is_running(int(mark.read_text()))
 
 
-def test_a_task_that_others_keep_from_the_processor_is_given_longer():
+def test_a_task_that_gets_little_processor_time_may_take_longer():
     ending = run_isolated(lambda stage: time.sleep(2.0), 1.0)
     assert (ending.kind, ending.seconds > 2.0) == ("finished", True)
 
 
-def test_a_task_that_has_had_its_processor_time_is_stopped(tmp_path: Path):
+def test_a_task_is_killed_when_its_processor_time_is_used_up(tmp_path: Path):
     used = tmp_path / "used"
 
     def task(stage):
@@ -115,7 +115,7 @@ def test_a_task_that_has_had_its_processor_time_is_stopped(tmp_path: Path):
     assert 0.3 < float(used.read_text() or "0.5") < 2.0
 
 
-def test_a_slow_task_that_gives_signs_of_life_is_no_endless_loop_until_ten_times_its_limit():
+def test_a_slow_task_with_signs_of_life_may_take_ten_times_its_limit():
     def work(seconds: float) -> None:
         until = time.process_time() + seconds
         while time.process_time() < until:
@@ -136,7 +136,7 @@ def test_more_memory_than_allowed_is_an_exception_of_the_task():
     assert (ending.kind, ending.reason) == ("raised", "MemoryError")
 
 
-def test_a_task_that_takes_memory_without_end_ends_in_the_stage_where_it_did_so():
+def test_a_task_that_allocates_without_end_raises_in_that_stage():
     def task(stage):
         stage("run")
         taken = []
@@ -147,7 +147,7 @@ def test_a_task_that_takes_memory_without_end_ends_in_the_stage_where_it_did_so(
     assert (ending.kind, ending.stage, ending.reason) == ("raised", "run", "MemoryError")
 
 
-def test_what_the_task_inherits_does_not_count_against_its_headroom(tmp_path: Path):
+def test_inherited_memory_does_not_count_against_the_headroom(tmp_path: Path):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(4 << 30)
     mapped = np.memmap(tmp_path / "large", np.uint8, mode="c")
@@ -155,14 +155,14 @@ def test_what_the_task_inherits_does_not_count_against_its_headroom(tmp_path: Pa
     assert (ending.kind, ending.value) == ("finished", 1 << 27)
 
 
-def test_a_child_is_the_first_to_go_when_memory_runs_out_and_its_parent_is_not():
+def test_the_system_kills_a_child_before_its_parent_when_memory_runs_out():
     score = Path("/proc/self/oom_score_adj")
     ours = score.read_text()
     assert run_isolated(lambda stage: score.read_text(), 20).value == "1000\n"
     assert score.read_text() == ours != "1000\n"
 
 
-def test_what_a_task_writes_into_memory_is_not_seen_by_the_parent():
+def test_the_memory_of_the_parent_does_not_change():
     values = np.zeros(1000)
 
     def task(stage):
@@ -179,7 +179,7 @@ def test_a_large_value_comes_back_whole():
     assert ending.value.sum() == 500_000
 
 
-def test_children_one_after_another_leave_none_behind():
+def test_no_process_of_many_children_is_left():
     before = set(psutil.Process().children())  # those of other tests in this process
     children = Children()
     endings = [children.run(lambda stage, value=value: value**2, 10.0) for value in range(4)]
@@ -191,7 +191,7 @@ def test_children_one_after_another_leave_none_behind():
     assert set(psutil.Process().children()) <= before
 
 
-def test_of_signs_that_say_nothing_new_few_are_sent_and_of_others_all():
+def test_few_signs_of_life_are_sent_but_every_new_stage_and_note():
     sent: list[tuple[str, object]] = []
 
     def task(stage) -> None:

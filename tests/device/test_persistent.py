@@ -1,4 +1,4 @@
-"""Children and sessions that last over many requests: what they keep, and how they are replaced."""
+"""Children and sessions for many requests: their state and their replacement."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def persistent_child() -> Iterator[PersistentChild]:
         child.close()
 
 
-def test_a_persistent_child_keeps_what_it_has_between_requests():
+def test_a_persistent_child_keeps_its_state_between_requests():
     with persistent_child() as child:
         endings = [child.ask("count", SECONDS) for _ in range(3)]
     assert [ending.value[0] for ending in endings] == [1, 2, 3]
@@ -76,7 +76,7 @@ def test_an_exception_ends_the_request_and_not_the_child():
 @pytest.mark.parametrize(
     ("request_", "kind", "reason"), [("crash", "died", "SIGSEGV"), ("hang", "timed out", "no end")]
 )
-def test_a_request_that_ends_the_child_is_attributed_and_the_next_has_a_new_one(request_: str, kind: str, reason: str):
+def test_a_request_that_kills_the_child_is_blamed_and_the_next_gets_a_new_child(request_: str, kind: str, reason: str):
     with persistent_child() as child:
         child.ask("count", SECONDS)
         ending = child.ask(request_, 1.0)
@@ -85,7 +85,7 @@ def test_a_request_that_ends_the_child_is_attributed_and_the_next_has_a_new_one(
         assert child.ask("count", SECONDS).value[0] == 1
 
 
-def test_a_child_that_was_killed_while_it_had_nothing_to_do_is_replaced():
+def test_an_idle_child_that_was_killed_is_replaced():
     with persistent_child() as child:
         _, process = child.ask("count", SECONDS).value
         os.kill(process, signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_a_child_that_keeps_too_much_memory_is_replaced():
     assert len({ending.value[1] for ending in endings}) == 2
 
 
-def test_the_time_limit_is_that_of_each_request():
+def test_each_request_has_its_own_time_limit():
     def work(stage):
         def answer(stage, seconds):
             until = time.process_time() + seconds
@@ -169,7 +169,7 @@ def test_a_session_that_was_killed_is_opened_again_and_the_request_answered(
     assert (ending.kind, ending.value) == ("finished", [2.0])
 
 
-def test_a_session_that_its_server_ended_because_it_was_old_is_renewed(device_servers):
+def test_a_session_that_its_server_ended_because_of_its_age_is_renewed(device_servers):
     device_servers.start("--longest", "3")
     opened = PersistentSession(parse_device(device_servers.device()), remembering, "run", RemoteTasks())
     assert opened.ask(1, SECONDS).value == [1.0]
@@ -189,7 +189,7 @@ def test_a_session_is_renewed_before_its_time_is_over(device_servers):
     opened.close()
 
 
-def test_what_goes_wrong_behind_a_harmful_request_is_tried_again_in_a_new_session(
+def test_a_request_that_fails_after_a_harmful_one_is_tried_again_in_a_new_session(
     persistent_session: PersistentSession,
 ):
     persistent_session.ask(1, SECONDS)
@@ -215,7 +215,7 @@ def test_a_session_is_given_back_when_its_turn_is_over_and_another_waits(
         assert other.result().cpu(0) is not None
 
 
-def test_a_device_that_is_not_there_is_lost_for_a_session(device_servers):
+def test_an_absent_device_is_lost_for_a_session(device_servers):
     opened = PersistentSession(parse_device(device_servers.device(patience=1)), remembering, "run", RemoteTasks())
     ending = opened.ask(1, SECONDS)
     assert ending.kind == EndingKind.LOST

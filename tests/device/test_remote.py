@@ -1,4 +1,4 @@
-"""Tasks on remote devices: which went wrong by their own doing, which are tried again, and when a device is lost."""
+"""Tasks on remote devices: failed, repeated, or on a lost device."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_connection_that_broke_is_made_again(device_servers, tmp_path: Path):
     assert (tmp_path / "broken").exists()
 
 
-def test_a_connection_that_breaks_every_time_is_the_tasks_own_doing(device_servers, tmp_path: Path):
+def test_three_broken_connections_are_the_fault_of_the_task(device_servers, tmp_path: Path):
     server = device_servers.start()
 
     def task(stage, remote):
@@ -81,7 +81,7 @@ def test_an_error_of_the_program_is_no_break_of_the_session(device_servers):
     assert ending.kind == "raised"
 
 
-def test_a_device_that_is_not_there_is_lost_until_it_is_back(device_servers):
+def test_an_absent_device_is_lost_until_it_comes_back(device_servers):
     tasks, device = RemoteTasks(), parse_device(device_servers.device(patience=1))
     for _ in range(2):
         ending = tasks.run(device, lambda stage, remote: doubled(remote), "run", SECONDS)
@@ -94,7 +94,7 @@ def test_a_device_that_is_not_there_is_lost_until_it_is_back(device_servers):
     assert tasks.run(device, lambda stage, remote: doubled(remote), "run", SECONDS).value == [2.0, 4.0, 6.0]
 
 
-def test_a_server_that_is_frozen_is_lost_and_holds_nobody_for_ever(device_servers):
+def test_a_frozen_server_is_lost_after_a_limited_time(device_servers):
     server = device_servers.start()
     device = parse_device(device_servers.device(patience=0.5))
     assert why_no_session(device, patience=60) == ""
@@ -105,7 +105,7 @@ def test_a_server_that_is_frozen_is_lost_and_holds_nobody_for_ever(device_server
     assert "became free" in ending.reason or "said nothing" in ending.reason
 
 
-def test_where_no_tracker_is_that_is_told():
+def test_a_missing_tracker_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     device = parse_device(f"board=rpc://127.0.0.1:{port}/k?target=llvm")
@@ -113,7 +113,7 @@ def test_where_no_tracker_is_that_is_told():
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 400 Bad Request\r\n\r\n", b"\x71\xf2\x02\x00\x02\x00\x00\x00[]"])
-def test_what_is_no_tracker_is_told(answer: bytes):
+def test_a_server_that_is_no_tracker_is_reported(answer: bytes):
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def serve() -> None:
@@ -150,7 +150,7 @@ def test_a_task_that_hangs_on_the_device_has_timed_out_only_if_the_device_answer
     assert ending.kind == EndingKind.LOST
 
 
-def test_a_task_that_hangs_before_it_needs_the_device_has_timed_out_whatever_became_of_that(device_servers):
+def test_a_task_that_hangs_before_it_needs_the_device_has_timed_out(device_servers):
     device = parse_device(device_servers.device(patience=1))
 
     def task(stage, remote):

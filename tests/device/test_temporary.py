@@ -1,4 +1,4 @@
-"""Held folders: gone when their processes are, however these end, and never before."""
+"""Held folders are deleted after their processes have ended, in whatever way, and never before."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_held_folder_is_empty_at_first_and_gone_at_the_end(temporary: Path):
     assert not list(temporary.iterdir())
 
 
-def test_the_folder_of_a_killed_process_is_swept_by_the_next_one_and_that_of_a_living_one_is_not():
+def test_the_next_process_deletes_the_folder_of_a_killed_process_and_no_other():
     dead, left = holder()
     alive, held = holder()
     with held_folder("ours") as ours:
@@ -91,7 +91,7 @@ def test_a_folder_stays_while_a_forked_child_of_its_dead_process_lives():
     assert not folder.exists()
 
 
-def test_programs_that_were_started_meanwhile_do_not_hold_the_folder():
+def test_started_programs_do_not_hold_the_folder():
     process, folder = holder("__import__('subprocess').Popen(['sleep', '60'], stdout=-3)")
     process.kill()
     process.wait()
@@ -100,7 +100,7 @@ def test_programs_that_were_started_meanwhile_do_not_hold_the_folder():
     os.killpg(process.pid, 9)
 
 
-def test_nothing_else_is_swept(temporary: Path, tmp_path: Path):
+def test_no_other_folder_is_deleted(temporary: Path, tmp_path: Path):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "photo").write_text("x")
@@ -112,7 +112,7 @@ def test_nothing_else_is_swept(temporary: Path, tmp_path: Path):
     assert len(list(temporary.iterdir())) == 3
 
 
-def test_processes_that_make_and_sweep_folders_at_once_keep_what_they_hold(temporary: Path):
+def test_processes_that_make_and_delete_folders_in_parallel_keep_their_own(temporary: Path):
     processes = [subprocess.Popen([sys.executable, "-c", CHURN]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert not list(temporary.iterdir())

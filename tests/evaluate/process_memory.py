@@ -1,4 +1,4 @@
-"""A device of a new kind, as small as it can be: values and kernels are in another process, behind a pipe."""
+"""A device of a new kind, as small as possible: values and kernels are in another process, behind a pipe."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tvm
 
+from tvm_mutate.evaluate.memory import CONVERSION, PATTERNS, READ
 from tvm_mutate.evaluate.program import KernelCall, Program, ValueType
-from tvm_mutate.evaluate.red_zones import CONVERSION, PATTERNS, READ
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,20 @@ class ProcessValue:
 
 
 def serve(connection: Connection) -> None:
-    """Does what is asked, in the other process, until the pipe is closed."""
+    """Answers requests in the other process until the pipe is closed."""
     values: dict[int, np.ndarray] = {}
-    modules: dict[str, Any] = {}
-
-    def typed(number: int, kind: ValueType) -> np.ndarray:
-        return values[number].view(kind.dtype).reshape(kind.shape)
 
     def call(path: str, name: str, given: Sequence[tuple[int, ValueType]]) -> None:
-        if path not in modules:
-            modules[path] = tvm.runtime.load_module(path)
-        modules[path][name](*(tvm.runtime.from_dlpack(typed(*each)) for each in given))
+        arrays = [values[number].view(kind.dtype).reshape(kind.shape) for number, kind in given]
+        tvm.runtime.load_module(path)[name](*map(tvm.runtime.from_dlpack, arrays))
 
     def write(number: int, content: bytes) -> None:
-        values[number] = aligned(len(content))
+        memory = np.empty(len(content) + 64, np.uint8)
+        values[number] = memory[-memory.ctypes.data % 64 :][: len(content)]  # aligned, as kernels expect
         values[number][...] = np.frombuffer(content, np.uint8)
 
     def same(first: int, second: int) -> bool:
         return values[first].tobytes() == values[second].tobytes()
-
-    def aligned(count: int) -> np.ndarray:
-        memory = np.empty(count + 64, np.uint8)
-        return memory[-memory.ctypes.data % 64 :][:count]
 
     verbs = {"call": call, "write": write, "same": same, "read": lambda number: values[number].tobytes()}
     while True:
@@ -114,7 +106,7 @@ class ProcessMemory:
 
 
 class ProcessArena:
-    """Results that start as a pattern: what a kernel never writes is known. There are no bands around buffers."""
+    """Results start as a pattern, which shows values that are never written. There are no bands around buffers."""
 
     def __init__(self, memory: ProcessMemory, results: Sequence[ValueType]) -> None:
         self._memory, self._kinds, self.kernel_seconds = memory, results, 0.0
@@ -131,9 +123,8 @@ class ProcessArena:
         return results, undefined
 
     def _run(self, function: ProcessKernel, arguments: Sequence[ProcessValue], pattern: int) -> list[ProcessValue]:
-        results = [self._memory.empty(kind) for kind in self._kinds]
-        for value in results:
-            self._memory.ask("write", value.number, bytes([pattern]) * value.kind.byte_count)
+        filled = [self._memory.upload(np.full(kind.byte_count, pattern, np.uint8)) for kind in self._kinds]
+        results = [self._memory.view(value, kind) for value, kind in zip(filled, self._kinds, strict=True)]
         started = time.perf_counter()
         self._memory.launch(function, arguments, results)
         self.kernel_seconds += time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Mutants that are proved to be harmless share a child; what becomes of them does not depend on that."""
+"""Mutants that are proved to be harmless share a child, with the same results as in a child of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import Evaluation, builder, content
-from tvm_mutate.evaluate.red_zones import READ, WRITE
+from tvm_mutate.evaluate.memory import READ, WRITE
 from tvm_mutate.passes import Accesses
 
 from .conftest import CATALOGUE, SECONDS, Both
@@ -33,7 +33,7 @@ def no_child_outlives_its_test(both: Both) -> Iterator[None]:
 
 def child(both: Both) -> int | None:
     """The process of the child that lasts, if there is one."""
-    shared = both.content._shared_child._child
+    shared = both.content._children._shared_child._child
     return None if shared is None else shared.process
 
 
@@ -42,7 +42,7 @@ def told(run: Evaluation) -> Evaluation:
     return replace(run, build_seconds=0.0, run_seconds=(), kernel_seconds=0.0, outputs=None)
 
 
-def test_mutants_of_kernels_and_graphs_that_are_harmless_run_in_one_child(both: Both):
+def test_harmless_mutants_of_kernels_and_graphs_share_a_child(both: Both):
     both.content.rest()
     both.run(HARMLESS)
     first = child(both)
@@ -54,17 +54,19 @@ def test_mutants_of_kernels_and_graphs_that_are_harmless_run_in_one_child(both: 
 
 
 @pytest.mark.parametrize("mutant", [HARMFUL, "tir.offset-store{slot=lowered}@fused_matmul2_add5#2"])
-def test_others_have_a_child_of_their_own_and_leave_the_one_that_lasts_alone(both: Both, mutant: str):
+def test_other_mutants_have_their_own_child_and_leave_the_shared_child_alone(both: Both, mutant: str):
     both.run(HARMLESS)
     before = child(both)
     both.content.evaluate(CATALOGUE.parse(mutant), SECONDS, both.unmutated.digest)
     assert child(both) == before
 
 
-def test_a_mutant_comes_to_the_same_run_in_own_child(both: Both, monkeypatch: pytest.MonkeyPatch):
+def test_a_mutant_has_the_same_evaluation_in_its_own_child(both: Both, monkeypatch: pytest.MonkeyPatch):
     mutants = survey(both.stages, Specification(sites="sample:14", seed=8), CATALOGUE).mutants
     shared = [both.content.evaluate(CATALOGUE.parse(each), SECONDS, both.unmutated.digest) for each in mutants]
-    monkeypatch.setattr(type(both.content), "_evaluate", lambda self, *asked: self._run_in_own_child(*asked))
+    sharing = both.content._children
+    run = sharing.run
+    monkeypatch.setattr(sharing, "run", lambda task, seconds, may_be_proved: run(task, seconds, False))
     both.content._builder._finished.clear()
     for mutant, ending in zip(mutants, shared, strict=True):
         own = both.content.evaluate(CATALOGUE.parse(mutant), SECONDS, both.unmutated.digest)
@@ -74,7 +76,7 @@ def test_a_mutant_comes_to_the_same_run_in_own_child(both: Both, monkeypatch: py
             assert both.scores_of(own.value).tobytes() == both.scores_of(ending.value).tobytes(), mutant
 
 
-def test_memory_that_was_never_written_is_the_same_whatever_ran_before(tmp_path: Path):
+def test_unwritten_memory_does_not_depend_on_earlier_mutants(tmp_path: Path):
     """Kernels take temporary buffers from a pool; what these mutants read there, others had left."""
     both = Both("llvm", tmp_path, reference="zoo://mobilenetv2")
     mutants = survey(both.stages, Specification(("tir.loop-start",), sites="each"), CATALOGUE).mutants
@@ -89,7 +91,7 @@ def test_memory_that_was_never_written_is_the_same_whatever_ran_before(tmp_path:
     assert alone.outputs.tobytes() == found.outputs.tobytes()
 
 
-def test_an_error_counts_only_where_nothing_ran_before(both: Both, monkeypatch: pytest.MonkeyPatch):
+def test_an_error_in_the_shared_child_is_confirmed_in_an_own_child(both: Both, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object) -> None:
         raise RuntimeError("on purpose")
 
@@ -100,7 +102,7 @@ def test_an_error_counts_only_where_nothing_ran_before(both: Both, monkeypatch: 
     assert child(both) is None
 
 
-def test_a_proof_that_turns_out_to_be_wrong_harms_nobody(both: Both, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_proof_harms_no_other_mutant(both: Both, monkeypatch: pytest.MonkeyPatch):
     expected = both.run(HARMLESS)
     both.content.rest()
     monkeypatch.setattr(builder, "find_outside", lambda function: Accesses((), others_inside=True))

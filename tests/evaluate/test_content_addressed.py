@@ -1,4 +1,4 @@
-"""Content-addressed evaluation agrees bit for bit with the full rebuild, and tells what a whole run cannot."""
+"""Content-addressed evaluation has the bits of the full rebuild, and finds more than a whole run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import StopRule, Unsuitable
+from tvm_mutate.evaluate.memory import READ, WRITE
 from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, take_program
-from tvm_mutate.evaluate.red_zones import READ, WRITE
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.model.zoo import ZOO_NAMES
@@ -55,7 +55,7 @@ def test_with_fast_kernels_for_the_rest_the_bits_are_still_those_of_the_full_reb
     assert compared(fast, list(mutants)) >= 5
 
 
-def test_mutants_of_all_sites_at_once_change_most_kernels_and_are_evaluated_by_content_too(both: Both):
+def test_mutants_of_all_sites_change_most_kernels_and_are_evaluated_by_content(both: Both):
     mutants = [
         "tir.offset-store@*#*",
         "tir.store-through{type=int8}@fused_conv2d*#*",
@@ -104,7 +104,7 @@ def test_a_mutant_may_be_stopped_at_the_first_input_that_the_oracle_notices(both
         assert len(run.outputs) == len(run.run_seconds) == 1
 
 
-def test_a_mutant_may_be_stopped_when_its_dissimilarity_is_known_well_enough(both: Both):
+def test_a_mutant_may_be_stopped_when_its_dissimilarity_is_precise_enough(both: Both):
     mutant = "tir.scale-store{ulps=4096}@fused_matmul2_add5#1"
     assert len(both.run(mutant, StopRule(both.scores, precision=0.75)).outputs) == 2
 
@@ -114,7 +114,7 @@ def test_only_the_last_kernel_runs_for_a_mutant_of_the_last_kernel(both: Both):
     assert (run.reached, run.infected, run.kernel_runs, run.undefined) == (True, True, IMAGES, ())
 
 
-def test_a_mutant_that_is_reached_but_does_not_infect_runs_nothing_behind_it(both: Both):
+def test_no_kernel_runs_after_a_mutated_kernel_that_does_not_infect(both: Both):
     (mutant,) = [
         each
         for each in survey(both.stages, Specification(("tir.swap-compare",), sites="each"), CATALOGUE).mutants
@@ -148,13 +148,13 @@ def test_a_register_that_was_never_written_is_named_although_no_pattern_in_memor
     assert both.run("tir.drop-initialisation@fused_matmul2_add5#0").undefined == (READ,)
 
 
-def test_an_access_behind_a_temporary_buffer_is_named_by_its_index_whatever_becomes_of_it(both: Both):
+def test_an_access_behind_a_temporary_buffer_is_known_from_its_index(both: Both):
     mutant = CATALOGUE.parse("tir.loop-extent{by=1}@fused_conv2d1_add1_relu1#9")
     ending = both.content.evaluate(mutant, SECONDS, both.unmutated.digest)
     assert (ending.value or ending.note).undefined == (READ, WRITE)
 
 
-def test_golden_values_beyond_the_room_for_them_are_calculated_again(both: Both, tmp_path: Path):
+def test_golden_values_beyond_the_limit_are_computed_again(both: Both, tmp_path: Path):
     cramped = Both("llvm", tmp_path, golden_bytes=both.prepared.golden.record_bytes)
     assert (cramped.prepared.stored, both.prepared.stored) == (1, IMAGES)
     mutant = "tir.offset-store@fused_matmul1_add4_relu4#2"

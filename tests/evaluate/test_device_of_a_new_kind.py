@@ -1,4 +1,4 @@
-"""A device of a new kind is a memory: everything else of the evaluation is there, and gives the host's bits."""
+"""A device of a new kind only needs a memory, and gives the bits of the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tvm.tirx import PrimFunc
 
 from tvm_mutate.evaluate import Evaluation
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
-from tvm_mutate.evaluate.keys import GoldenKeys
+from tvm_mutate.evaluate.program import GoldenKeys
 from tvm_mutate.evaluate.program_run import ProgramRun, run_calls
 from tvm_mutate.kernels import write_library
 from tvm_mutate.passes import selections_by_slot
@@ -58,7 +58,7 @@ class InAnotherProcess:
         program_run = ProgramRun(
             built.mutated, self._keys, self.memory, kernels.__getitem__, {}, constants, built.harmless, is_rewired=False
         )
-        return built.run.completed(program_run.run(self._rows.__getitem__, len(self._rows), None, lambda: None))
+        return built.evaluation.completed(program_run.run(self._rows.__getitem__, len(self._rows), None, lambda: None))
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,7 @@ def elsewhere(both: Both, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "canary.no-op@*#*",
     ],
 )
-def test_a_mutant_has_the_bits_and_the_course_that_it_has_on_the_host(
-    both: Both, elsewhere: InAnotherProcess, mutant: str
-):
+def test_a_mutant_has_the_same_bits_and_trace_as_on_the_host(both: Both, elsewhere: InAnotherProcess, mutant: str):
     there, here = elsewhere.run(mutant), both.run(mutant)
     assert both.scores_of(there).tobytes() == both.scores_of(here).tobytes()
     assert (there.reached, there.infected, there.masked_by, there.kernel_runs, there.undefined) == (

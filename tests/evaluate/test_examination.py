@@ -1,4 +1,4 @@
-"""Whether mutants leave their buffers, and what that is told by."""
+"""Examination of mutants that leave their buffers, with the evidence."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_conversions_of_numbers_that_fit_are_defined(examiner: Examiner):
     assert (found.behaviour, found.red_zones) == ("defined", "nothing undefined")
 
 
-def test_without_the_sanitizer_the_others_tell_it_and_that_is_said(examiner: Examiner, monkeypatch: pytest.MonkeyPatch):
+def test_without_the_sanitizer_the_other_examinations_decide(examiner: Examiner, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CC", "/bin/false")
     found = examiner.examine(CATALOGUE.parse(OUTSIDE), SECONDS)
     assert found.behaviour == "undefined"
@@ -62,7 +62,7 @@ def test_a_fault_in_lowered_code_is_found_by_running_it(examiner: Examiner):
     assert found.behaviour == "undefined"
 
 
-def test_a_fault_in_the_planning_of_memory_is_not_known_of(examiner: Examiner):
+def test_the_behaviour_of_a_fault_in_memory_planning_is_unknown(examiner: Examiner):
     found = examiner.examine(CATALOGUE.parse("pipeline.skip-pass{pass=StaticPlanBlockMemory}@*#*"), SECONDS)
     assert found.behaviour == "unknown"
     assert "planning of memory" in found.red_zones

@@ -1,4 +1,4 @@
-"""Faults in the compiler's passes: both evaluators tell the same of them, and no cache gets in their way."""
+"""Faults in the compiler's passes: both evaluators agree, and no cache hides a fault."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_passes_that_plan_memory_are_left_to_the_full_rebuild(both: Both):
 
 
 @pytest.mark.parametrize("name", ["s_tir.LowerInitBlock", "LowerAllocTensor"])
-def test_a_compiler_that_refuses_is_a_compile_error_of_a_fault_that_was_applied(both: Both, name: str):
+def test_an_error_of_the_compiler_is_a_compile_error_of_an_applied_fault(both: Both, name: str):
     mutant = CATALOGUE.parse(f"pipeline.skip-pass{{pass={name}}}@*#*")
     ending = both.rebuild.evaluate(mutant, SECONDS)
     assert (ending.kind, ending.stage) == ("raised", "compile")

@@ -9,8 +9,16 @@ import pytest
 import tvm
 
 from tvm_mutate.evaluate.host import HostMemory, HostRow
-from tvm_mutate.evaluate.keys import ConstantKeys, GoldenKeys, MutatedProgram, value_keys
-from tvm_mutate.evaluate.program import KernelCall, Program, ValueType, View
+from tvm_mutate.evaluate.program import (
+    ConstantKeys,
+    GoldenKeys,
+    KernelCall,
+    MutatedProgram,
+    Program,
+    ValueType,
+    View,
+    value_keys,
+)
 from tvm_mutate.evaluate.program_run import ProgramRun
 
 KERNELS = {
@@ -33,7 +41,7 @@ def function_of(name: str):
 
 
 @pytest.mark.parametrize(("kernel", "reached"), [("double", False), ("triple", True)])
-def test_a_known_kernel_in_the_place_of_another_is_reached_behind_a_view_of_the_input(kernel: str, reached: bool):
+def test_a_known_kernel_in_place_of_another_is_reached_behind_a_view_of_the_input(kernel: str, reached: bool):
     """The mutant calls a kernel of the unmutated model, so none is changed: the fault is the call itself."""
     digests = {name: name for name in KERNELS}
     unmutated, mutated = flattened_and("double"), flattened_and(kernel)

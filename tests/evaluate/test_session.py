@@ -1,4 +1,4 @@
-"""Content-addressed evaluation in sessions on devices: the bits of the full rebuild there, and harm to nobody."""
+"""Content-addressed evaluation in sessions on devices has the bits of the full rebuild and harms no other mutant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tvm_mutate.evaluate import (
     prepare,
     prepare_session,
 )
-from tvm_mutate.evaluate.red_zones import CONVERSION, READ, WRITE
+from tvm_mutate.evaluate.memory import CONVERSION, READ, WRITE
 from tvm_mutate.evaluate.session_memory import SessionArena
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
@@ -147,7 +147,7 @@ def test_sampled_mutants_give_the_bits_of_the_full_rebuild_in_a_local_session(lo
     assert counts["ran"] >= 4
 
 
-def test_a_session_tells_of_a_mutant_what_evaluation_in_this_process_tells(local: OnDevice, tmp_path: Path):
+def test_a_session_gives_the_same_evaluation_as_this_process(local: OnDevice, tmp_path: Path):
     wanted = Preparation(tmp_path / "golden.bin", GOLDEN_BYTES, 0)
     prepared = prepare(local.stages, local.inputs, local.scores, wanted, SECONDS).value
     content = ContentEvaluator(local.stages, local.inputs, local.catalogue, prepared)
@@ -160,7 +160,7 @@ def test_a_session_tells_of_a_mutant_what_evaluation_in_this_process_tells(local
         assert there.undefined or local.scores_of(there).tobytes() == local.scores_of(here).tobytes(), mutant
 
 
-def test_only_the_changed_kernel_is_compiled_and_sent_and_what_is_before_it_does_not_run_again(
+def test_only_the_changed_kernel_is_compiled_and_sent_and_earlier_kernels_do_not_run(
     remote: OnDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     log = tmp_path / "log"
@@ -190,7 +190,7 @@ def test_only_the_changed_kernel_is_compiled_and_sent_and_what_is_before_it_does
     assert again.run_seconds == run.run_seconds
 
 
-def test_a_crash_and_a_hang_are_the_mutants_own_and_harm_no_other(remote: OnDevice):
+def test_a_crash_and_a_hang_harm_no_other_mutant(remote: OnDevice):
     before = remote.run(LAST).outputs
     ending = remote.ending("tir.hostile-crash@matmul#*")
     assert (ending.kind, ending.stage, ending.reason) == ("died", "run", "SIGSEGV on board")
@@ -223,14 +223,14 @@ def test_a_result_that_is_never_written_is_named_and_is_the_same_garbage_every_t
     assert runs[0].outputs.tobytes() == runs[1].outputs.tobytes()
 
 
-def test_conversions_to_integers_that_numbers_do_not_fit_into_are_named(local: OnDevice):
+def test_conversions_of_numbers_that_do_not_fit_into_an_integer_are_named(local: OnDevice):
     # Sums of 64 products are in the hundreds.
     assert CONVERSION in local.run("tir.store-through{type=int8}@matmul#*").undefined
     wider = local.run("tir.store-through{type=int16}@matmul#*")
     assert (wider.infected, wider.undefined) == (True, ())
 
 
-def test_a_mutant_that_writes_over_golden_values_is_found_out_and_the_next_is_unharmed(
+def test_a_mutant_that_overwrites_golden_values_is_detected_and_harms_no_other(
     local: OnDevice, monkeypatch: pytest.MonkeyPatch
 ):
     run = SessionArena.run
@@ -255,7 +255,7 @@ def test_a_session_that_is_killed_between_mutants_changes_no_verdict(remote: OnD
     assert run.outputs.tobytes() == remote.rebuilt(OTHER).outputs.tobytes()
 
 
-def test_golden_values_beyond_the_room_for_them_are_calculated_again(local: OnDevice, tmp_path: Path):
+def test_golden_values_beyond_the_limit_are_computed_again(local: OnDevice, tmp_path: Path):
     (tmp_path / "cramped").mkdir()
     cramped = OnDevice("llvm", tmp_path / "cramped", golden_bytes=4096)
     assert (cramped.prepared.stored, local.prepared.stored) == (1, IMAGES)

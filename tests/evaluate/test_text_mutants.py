@@ -1,4 +1,4 @@
-"""Mutants of generated code: both evaluators give the same bits, and say the same of what was applied."""
+"""Mutants of generated code: both evaluators give the same bits and apply the same sites."""
 
 from __future__ import annotations
 

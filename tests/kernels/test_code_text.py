@@ -1,4 +1,4 @@
-"""Digests of single kernels out of generated code of many."""
+"""Digests of single kernels in the generated code of many."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_kernel_has_one_digest_alone_among_others_and_under_another_name(kerne
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_digests_tell_constants_apart_and_take_what_compilers_fold_for_the_same(kernels, device: str, tmp_path: Path):
+def test_digests_differ_for_constants_and_are_equal_for_folded_code(kernels, device: str, tmp_path: Path):
     plain = built(kernels, device, tmp_path / "plain")
 
     def changed(mutant: str) -> list[str]:
@@ -66,7 +66,7 @@ def test_digests_tell_constants_apart_and_take_what_compilers_fold_for_the_same(
     assert changed("tir.scale-store{epsilon=1e-08}@fused_conv2d_add_relu#2") == []
 
 
-def test_vectors_that_are_filled_later_and_remarks_are_no_undefined_values():
+def test_vectors_that_are_filled_later_and_comments_are_no_undefined_values():
     function = "define dllexport i32 @__tvm_ffi_f(ptr %0) {\n  %1 = \n}\n"
     for instruction, undefined in (
         ("phi float [ undef, %entry ], [ %2, %for_body ]", True),

@@ -1,4 +1,4 @@
-"""The GPU of this machine is asked for in a child process: children of one that has asked itself cannot use it."""
+"""A child process asks for the GPU: the children of a process that asks cannot use the GPU."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     cuda_architecture.cache_clear()
 
 
-def test_the_gpu_is_asked_for_once_in_a_child_and_its_architecture_compiled_for(install: Install):
+def test_a_child_asks_the_gpu_once_for_its_architecture(install: Install):
     asked = install(exist=True, compute_version="9.0")
     targets = {str(parse_target(text).attrs["arch"]) for text in ("cuda", '{"kind":"cuda"}', {"kind": "cuda"})}
     assert targets == {"sm_90"}
@@ -46,7 +46,7 @@ def test_the_gpu_is_asked_for_once_in_a_child_and_its_architecture_compiled_for(
     assert str(os.getpid()) not in asked.read_text().split()
 
 
-def test_an_architecture_that_is_given_is_taken_and_nothing_asked(install: Install):
+def test_a_given_architecture_is_used_without_asking_the_gpu(install: Install):
     asked = install(exist=True, compute_version="9.0")
     assert parse_target('{"kind":"cuda","arch":"sm_80"}').attrs["arch"] == "sm_80"
     assert not asked.read_text()

@@ -1,4 +1,4 @@
-"""Digests of kernels for GPUs: device source, with what the host launches of it."""
+"""Digests of kernels for GPUs: device source and the launches by the host."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 import tvm
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.kernels import build_batch, build_kernels, generate, generated_text, host_text, module_of, parse_target
+from tvm_mutate.kernels import build_batch, generated_text, host_text, module_of, parse_target
+from tvm_mutate.kernels.compiled_model import build_kernels
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import apply_mutations, selections_by_slot
+from tvm_mutate.pipeline import generate
 
 CUDA = '{"kind":"cuda","arch":"sm_80"}'
 TARGETS = (CUDA, "opencl", "webgpu")
@@ -42,7 +44,7 @@ def digests(target: str, folder: Path, **functions: PrimFunc) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_launch_of_fewer_blocks_has_the_same_device_source_and_is_other_code(target: str, tmp_path: Path):
+def test_a_launch_of_fewer_blocks_has_the_same_device_source_and_another_digest(target: str, tmp_path: Path):
     plain = kernel("A[b * 4 + t]")
     fewer = mutated(plain, BLOCKS)
     chosen = parse_target(target)
@@ -57,7 +59,7 @@ def test_a_launch_of_fewer_blocks_has_the_same_device_source_and_is_other_code(t
     assert whole[0] == whole[2] != whole[1]
 
 
-def test_a_kernel_for_a_gpu_has_the_same_digest_whatever_it_is_compiled_with(tmp_path: Path):
+def test_the_digest_of_a_gpu_kernel_does_not_depend_on_other_kernels(tmp_path: Path):
     functions = {"first": kernel("A[b * 4 + t]"), "second": kernel("A[t]")}
     together = digests(CUDA, tmp_path, **functions)
     assert together["first"] != together["second"]
@@ -65,6 +67,6 @@ def test_a_kernel_for_a_gpu_has_the_same_digest_whatever_it_is_compiled_with(tmp
     assert digests(CUDA, tmp_path, second=functions["second"])["second"] == together["second"]
 
 
-def test_cpus_have_no_host_apart():
+def test_cpu_targets_have_no_separate_host_code():
     module = generate(module_of({"main": tvm.script.from_source(SCRIPT.format(value="A[t]"))}), parse_target(CUDA))
     assert host_text(module, "llvm") == "" and "define" in host_text(module, "cuda")

@@ -12,12 +12,11 @@ from tvm import relax, s_tir, tirx
 from tvm.script import tirx as T  # noqa: N812
 from tvm.target import Target
 
+from tvm_mutate.kernels import agrees, contracts, fast_schedule, fast_target
 from tvm_mutate.kernels.fast_check import perturbed
-from tvm_mutate.kernels.fast_kernels import agrees, contracts, fast_schedule, fast_target
-from tvm_mutate.kernels.kernels import generate
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
-from tvm_mutate.pipeline import Stages, kernels_of
+from tvm_mutate.pipeline import Stages, generate, kernels_of
 
 BASELINE = Target("llvm")
 WITH_FMA = Target({"kind": "llvm", "mcpu": "x86-64-v3"})
@@ -146,7 +145,7 @@ def test_a_pointwise_convolution_over_an_odd_number_of_pixels_fills_whole_vector
 
 
 @pytest.mark.parametrize("size", [5, 7, 8, 14])
-def test_a_convolution_with_nothing_behind_it_keeps_its_bits(size: int):
+def test_a_convolution_without_a_consumer_keeps_its_bits(size: int):
     weights = relax.const(np.random.default_rng(2).standard_normal([16, 16, 1, 1]).astype("float32"))
     (function,) = kernels(network(lambda image: relax.op.nn.conv2d(image, weights), [1, 16, size, size]), BASELINE)
     fast = fast_schedule(function)
@@ -163,7 +162,7 @@ def test_a_reduction_in_another_order_is_noticed():
 
 
 @pytest.mark.parametrize("size", [7, 8, 14])
-def test_scheduling_leaves_the_kernel_as_it_was(size: int):
+def test_scheduling_does_not_change_the_given_kernel(size: int):
     for kernel in (1, 3):
         (function,) = kernels(convolution(16, 16, size, kernel, 1, kernel // 2, 1), BASELINE)
         before = function.script()
@@ -229,11 +228,11 @@ def single_element(a: T.Buffer((1,), "float32"), b: T.Buffer((1,), "float32")):
 
 
 @pytest.mark.parametrize("function", [scheduled_already, without_blocks, single_element])
-def test_what_cannot_be_scheduled_better_gives_none(function: tirx.PrimFunc):
+def test_a_kernel_without_a_better_schedule_gives_none(function: tirx.PrimFunc):
     assert fast_schedule(function) is None
 
 
-def test_the_target_contracts_as_the_one_under_test_does():
+def test_the_fast_target_contracts_like_the_device_under_test():
     for plain in (BASELINE, Target("c"), Target({"kind": "llvm", "mcpu": "x86-64-v2"})):
         assert not contracts(plain)
         assert not contracts(fast_target(plain))
@@ -252,5 +251,5 @@ def test_the_target_contracts_as_the_one_under_test_does():
     ],
     ids=["fast-math", "fast-math-contract", "aarch64", "cuda"],
 )
-def test_targets_whose_bits_cannot_be_kept_have_no_fast_one(target: Target):
+def test_targets_whose_bits_cannot_be_kept_have_no_fast_target(target: Target):
     assert fast_target(target) is None

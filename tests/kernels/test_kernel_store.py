@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.kernels import KernelStore, build_library, parse_target
-from tvm_mutate.kernels.library import library_key
+from tvm_mutate.kernels.kernels import library_key
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
@@ -51,7 +51,7 @@ def result(library, name: str) -> bytes:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=20), st.binary(max_size=200), max_size=8))
-def test_what_is_put_comes_back(tmp_path: Path, entries: dict[str, bytes]):
+def test_a_store_gives_back_stored_bytes(tmp_path: Path, entries: dict[str, bytes]):
     store = KernelStore(tmp_path / "store")
     for key, content in entries.items():
         store.put(key, content)
@@ -67,7 +67,7 @@ def test_a_store_stays_within_its_limit(tmp_path: Path):
     assert store.get("59") == bytes([59]) * 100_000
 
 
-def test_a_corrupted_entry_is_no_entry(tmp_path: Path):
+def test_a_corrupted_entry_counts_as_missing(tmp_path: Path):
     store = KernelStore(tmp_path)
     store.put("key", b"kernel" * 20_000)
     (entry,) = tmp_path.rglob("*.val")
@@ -79,7 +79,7 @@ def test_a_corrupted_entry_is_no_entry(tmp_path: Path):
     assert store.get("key") is None
 
 
-def test_a_store_whose_database_is_garbage_is_as_good_as_empty(tmp_path: Path):
+def test_a_store_with_a_corrupted_database_counts_as_empty(tmp_path: Path):
     (tmp_path / "cache.db").write_bytes(b"no database at all" * 1000)
     store = KernelStore(tmp_path)
     store.put("key", b"content")

@@ -1,4 +1,4 @@
-"""Kernels compiled with AddressSanitizer: what they do outside their buffers, and where."""
+"""Kernels compiled with AddressSanitizer: accesses outside their buffers, with their places."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ def test_a_kernel_that_stays_in_its_buffers_has_no_outside_access(sanitizer: Pat
     assert findings(sanitizer) == []
 
 
-def test_a_read_one_element_behind_an_argument_is_told_with_its_line_of_code(sanitizer: Path):
+def test_a_read_one_element_behind_an_argument_is_reported_with_its_line_of_code(sanitizer: Path):
     (found,) = findings(sanitizer, loaded="i + 1")
     assert (found.what, found.access) == ("heap-buffer-overflow", "read")
     assert "A[(i + 1)]" in found.code
     assert (sanitizer / "kernels.c").read_text().splitlines()[found.line - 1].strip() == found.code
 
 
-def test_a_write_behind_a_temporary_buffer_is_told_too(sanitizer: Path):
+def test_a_write_behind_a_temporary_buffer_is_reported(sanitizer: Path):
     (found,) = findings(sanitizer, stored="i + 2")
     assert (found.what, found.access) == ("stack-buffer-overflow", "write")
 
 
-def test_a_read_far_away_ends_the_program_and_is_told(sanitizer: Path):
+def test_a_read_far_away_ends_the_program_and_is_reported(sanitizer: Path):
     (found,) = findings(sanitizer, loaded="i + 1000000000")
     assert found.what == "SEGV"
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "no-such-compiler"])
-def test_a_machine_without_the_sanitizer_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str):
+def test_a_machine_without_the_sanitizer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str):
     monkeypatch.setenv("CC", compiler)
     assert not has_sanitizer(tmp_path)
     with pytest.raises(SanitizerMissingError, match="AddressSanitizer"):

@@ -12,11 +12,18 @@ import tvm
 from tvm.ir.instrument import PassTimingInstrument
 from tvm.script import from_source
 
-from tvm_mutate.kernels import generate, generated_text, parse_target
+from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import mutant_passes, mutation_pass, selections_by_slot
-from tvm_mutate.pipeline import Stages, default_relax_pipeline, kernels_of, slotted_relax_pipeline, slotted_tir_pipeline
+from tvm_mutate.pipeline import (
+    Stages,
+    default_relax_pipeline,
+    generate,
+    kernels_of,
+    slotted_relax_pipeline,
+    slotted_tir_pipeline,
+)
 
 NETWORK = """
 @I.ir_module

@@ -17,12 +17,13 @@ from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.function_digests import FunctionDigests
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.errors import UsageError
-from tvm_mutate.kernels import generate, generated_text, parse_target
+from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, mutant_passes, selections_by_slot
 from tvm_mutate.pipeline import (
     Stages,
+    generate,
     kernels_of,
     lower_kernels,
     mutated_tir_pipeline,

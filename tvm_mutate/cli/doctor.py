@@ -17,12 +17,12 @@ from tvm_mutate.cli.console import output_console, progress_console
 from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_option
 from tvm_mutate.device import Device, EndingKind, held_folder, parse_device, parse_devices, run_isolated, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
-from tvm_mutate.kernels import generate, generated_text, missing_compiler, parse_target
+from tvm_mutate.kernels import generated_text, missing_compiler, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import native_library
 from tvm_mutate.passes import native_operators
-from tvm_mutate.pipeline import Stages, kernels_of
+from tvm_mutate.pipeline import Stages, generate, kernels_of
 from tvm_mutate.results import environment
 
 _MODEL = "zoo://alexnet"

@@ -23,13 +23,14 @@ from tvm_mutate.cli.options import (
 )
 from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import UsageError
-from tvm_mutate.evaluate import MARGIN, Examination, Examiner, KernelParting, LocalSession, find_kernel_parting
+from tvm_mutate.evaluate import Examination, Examiner
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.studies.divergence import MARGIN, KernelDivergence, LocalRunner, find_kernel_divergence
 from tvm_mutate.studies.pass_divergence import PassDivergence, find_pass_divergence
 
 _INPUTS = 3
@@ -68,8 +69,8 @@ def part(mutant: str, model: str, margin: float, timeout: float, **options: Any)
         survey(each, Specification(mutants=(str(parsed),)), catalogue)  # refuses a site that does not exist
     with held_folder("inputs") as folder:
         inputs = np.load(prepare_subject(model, inputs_of(model, options), folder, **arguments).inputs)
-    sessions = [LocalSession(each, catalogue, timeout) for each in stages]
-    kernel = find_kernel_parting(parsed, sessions[0], sessions[1], inputs, margin)
+    sessions = [LocalRunner(each, catalogue, timeout) for each in stages]
+    kernel = find_kernel_divergence(parsed, sessions[0], sessions[1], inputs, margin)
     selections = selections_by_slot(parsed.mutations, catalogue)
     name = kernel.kernel if kernel else None
     found = None if Slot.TEXT in selections else find_pass_divergence(stages[0], stages[1], selections, name)
@@ -84,7 +85,7 @@ def _target_here(device: Device) -> Target:
     return parse_target(device.target)
 
 
-def _kernel_lines(found: KernelParting | None) -> Iterator[str]:
+def _kernel_lines(found: KernelDivergence | None) -> Iterator[str]:
     if found is None:
         yield "kernels: no call gives other values on one device than on the other, beyond the unmutated builds"
         return
@@ -93,7 +94,7 @@ def _kernel_lines(found: KernelParting | None) -> Iterator[str]:
         yield f"  one of the devices does not get through it: {found.reason}"
         return
     by = "NaN or infinity" if found.difference is None else f"up to {found.difference:.3g}"
-    yield f"  {found.elements} of {found.size} elements differ by {by}; ordinary would be {found.floor:.3g}"
+    yield f"  {found.elements} of {found.size} elements differ by {by}; ordinary would be {found.tolerance:.3g}"
 
 
 def _pass_line(found: PassDivergence | None, devices: Sequence[Device], kernel: str | None) -> str:

@@ -20,7 +20,7 @@ from tvm_mutate.cli.console import output_console
 from tvm_mutate.cli.options import shape_option, shapes_of
 from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.errors import UsageError
-from tvm_mutate.kernels import generate, generated_text, host_text, parse_target
+from tvm_mutate.kernels import generated_text, host_text, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
@@ -29,6 +29,7 @@ from tvm_mutate.pipeline import (
     GeneratedCode,
     Selections,
     Stages,
+    generate,
     kernels_of,
     mutated_tir_pipeline,
     pass_names,

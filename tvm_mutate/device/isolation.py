@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import enum
 import functools
 import gc
 import math
@@ -24,6 +23,8 @@ from typing import Any, NoReturn
 
 import psutil
 
+from tvm_mutate.text_enum import TextEnum
+
 Stage = Callable[..., None]
 Answer = Callable[[Stage, Any], Any]
 # A child that gets too little processor time may take longer, at most this many times its limit.
@@ -40,7 +41,7 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _LEAST_HEADROOM_BYTES = 2 << 30
 
 
-class EndingKind(str, enum.Enum):
+class EndingKind(TextEnum):
     """How a task in a child process ended; only a task on a remote device can end with the device lost."""
 
     FINISHED = "finished"
@@ -48,12 +49,6 @@ class EndingKind(str, enum.Enum):
     DIED = "died"
     TIMED_OUT = "timed out"
     LOST = "lost"
-
-    def __str__(self) -> str:
-        return self.value
-
-    def __format__(self, specification: str) -> str:
-        return format(self.value, specification)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Mutants as programs whose changed kernels alone are compiled, for whatever runs them."""
+"""Builds mutants kernel by kernel: only the changed kernels of a mutant are compiled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any
 
 import tvm
 import tvm_ffi
@@ -17,70 +17,91 @@ from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Stage
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, Unsuitable
-from tvm_mutate.evaluate.keys import AnyKernel, ConstantKeys, MutatedProgram, value_keys
-from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, Program, take_program
-from tvm_mutate.evaluate.red_zones import KINDS
+from tvm_mutate.evaluate.memory import KINDS
+from tvm_mutate.evaluate.program import (
+    ConstantKeys,
+    KernelCall,
+    MutatedProgram,
+    NotStraightLineError,
+    Program,
+    take_program,
+    value_keys,
+)
 from tvm_mutate.kernels import KnownKernels, MissingKernelError, module_of
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside, prove_equivalent, with_marked_conversions
 from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_kernels, mutated_tir_pipeline
 
-# Mutants of one kernel come one after another, and so do duplicates.
+# Mutants of one kernel follow each other, and so do duplicates.
 _REMEMBERED = 256
-
-
-# Compiles kernels, by name, in a folder and by a TIR pipeline.
-Compile = Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, AnyKernel]]
 _STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
 
 
 @dataclass(frozen=True)
-class Built(Generic[AnyKernel]):
-    """A mutant that has to be run: its program, and what is known of its run so far.
+class Built:
+    """A mutant that is ready to run: its program, and what is known of its evaluation so far.
 
-    ``harmless`` are those of its changed kernels that are proved to touch nothing but their own buffers, ``marked``
-    those that convert numbers to integers, as functions that mark what does not fit.
+    ``harmless`` are the changed kernels that are proved to stay inside their own buffers, ``marked`` the changed
+    kernels that convert numbers to integers, as functions that mark a number that does not fit.
     """
 
-    mutated: MutatedProgram[AnyKernel]
-    run: Evaluation
+    mutated: MutatedProgram
+    evaluation: Evaluation
     harmless: frozenset[str]
     marked: Mapping[str, PrimFunc]
 
 
+@dataclass(frozen=True)
+class _Proved:
+    """A mutant that is not proved to be equivalent: its program, its changed functions, and the known kernels by name.
+
+    ``accesses`` are the accesses of changed functions, ``harmless`` the functions that are proved to stay inside their
+    own buffers. ``seconds`` is the time so far that counts as building.
+    """
+
+    program: Program
+    changed: Mapping[str, PrimFunc]
+    known: Mapping[str, Any]
+    accesses: Mapping[str, Accesses]
+    harmless: frozenset[str]
+    seconds: float
+
+
 class MayDoHarmError(Exception):
-    """A mutant has a changed kernel that is not proved to be harmless: it has to run where it can do no harm."""
+    """A mutant has a changed kernel that is not proved to be harmless, so it needs a process of its own."""
 
 
-class MutantBuilder(Generic[AnyKernel]):
-    """Builds the mutants of one program, and says of those that need not be run what they come to.
+class MutantBuilder:
+    """Builds the mutants of one program, and evaluates the mutants that need no run.
 
-    ``plain`` are its kernels as the device has them, by name, ``running`` those that run in their place, by digest.
+    ``plain`` are the compiled kernels of the program by name, ``running`` the kernels that run in their place, by
+    digest. ``compile_kernels`` compiles functions by name in a folder, by the TIR pipeline of that name.
     """
 
     def __init__(
         self,
         stages: Stages,
         program: Program,
-        plain: Mapping[str, AnyKernel],
-        running: Mapping[str, AnyKernel],
-        compile_kernels: Compile[AnyKernel],
+        plain: Mapping[str, Any],
+        running: Mapping[str, Any],
+        compile_kernels: Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, Any]],
     ) -> None:
         self.stages, self.program = stages, program
-        self._known, self._running, self._compile = KnownKernels(program.kernels, plain), running, compile_kernels
+        self._known, self._running = KnownKernels(program.kernels, plain), running
+        self._compile_kernels = compile_kernels
         self._digests = {name: kernel.digest for name, kernel in plain.items()}
         self.constants = ConstantKeys()
         self.keys = tuple(value_keys(program, self._digests, self.constants))
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
 
     def prepare(self, selections: Selections) -> None:
-        """Calculates what all mutants of a kind share, before children are forked for them."""
+        """Computes what all mutants of a kind share, before children are forked for them."""
         if Slot.PIPELINE in selections:
             _ = self._lowered
 
-    def remember(self, run: Evaluation) -> None:
-        """Keeps a finished run for mutants that have the same code."""
-        self._finished[run.digest] = run
+    def remember(self, evaluation: Evaluation) -> None:
+        """Keeps a finished evaluation for mutants with the same code."""
+        self._finished[evaluation.digest] = evaluation
         if len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
 
@@ -91,17 +112,33 @@ class MutantBuilder(Generic[AnyKernel]):
         same_code: str,
         folder: Path,
         harmless_only: bool = False,
-    ) -> Evaluation | Unsuitable | Built[AnyKernel]:
-        """The mutant ready to run, or what is known of it without a run: prove, compile, classify.
+    ) -> Evaluation | Unsuitable | Built:
+        """The mutant ready to run, or its evaluation if it needs no run: prove, compile, classify.
 
-        The digest of a run whose code is that of the unmutated model is ``same_code``. With ``harmless_only``
-        MayDoHarmError is raised, and nothing compiled, for a mutant that is not proved to do none.
+        ``same_code`` is the digest of an evaluation whose code is that of the unmutated model. With ``harmless_only``
+        a mutant that is not proved to be harmless is not compiled and raises MayDoHarmError.
         """
+        applied: list[Applied] = []
+        proved = self._prove(selections, stage, applied)
+        if not isinstance(proved, _Proved):
+            return proved
+        if harmless_only and not proved.harmless.issuperset(proved.changed):
+            raise MayDoHarmError
+        started = time.monotonic()
+        try:
+            mutated = self._compile(proved, selections, applied, folder)
+        except MissingKernelError as error:
+            return Unsuitable(str(error))
+        seconds = proved.seconds + time.monotonic() - started
+        return self._classify(proved, mutated, selections, stage, applied, same_code, seconds)
+
+    def _prove(self, selections: Selections, stage: Stage, applied: list[Applied]) -> Evaluation | Unsuitable | _Proved:
+        """Applies the mutations, and proves that the mutant is equivalent or that changed kernels are harmless."""
         stage(COMPILING)
         started = time.monotonic()
         if self.stages.has_faulty_memory_passes(selections):
             return Unsuitable("planning of memory: kernels one by one do without it")
-        applied = self.stages.pipeline_faults(selections)
+        applied += self.stages.pipeline_faults(selections)
         stage(COMPILING, Progress(tuple(applied)))
         try:
             program = self._mutated_program(selections, applied)
@@ -114,31 +151,50 @@ class MutantBuilder(Generic[AnyKernel]):
         functions = program.called()
         known = self._kernels_known(functions, selections)
         changed = {name: function for name, function in functions.items() if name not in known}
-        looked = time.monotonic()
+        seconds = time.monotonic() - started
         accesses = _accesses(changed, selections)
         harmless = _harmless(program, accesses) if is_structured(selections) else frozenset()
-        looked = time.monotonic() - looked
-        if harmless_only and not harmless.issuperset(changed):
-            raise MayDoHarmError
-        try:
-            mutated = self._compiled(program, changed, known, selections, applied, folder)
-        except MissingKernelError as error:
-            return Unsuitable(str(error))
-        built = time.monotonic() - started - looked
-        outside = [each for name in accesses if name in mutated.changed for each in accesses[name].outside]
+        return _Proved(program, changed, known, accesses, harmless, seconds)
+
+    def _compile(self, proved: _Proved, selections: Selections, applied: list[Applied], folder: Path) -> MutatedProgram:
+        """The program with a kernel for each call: the known kernels, and the changed ones compiled together."""
+        kernels = dict(proved.known)
+        if proved.changed:
+            with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
+                kernels.update(self._compile_kernels(proved.changed, folder, tir_pipeline))
+        digests = {name: kernel.digest for name, kernel in kernels.items()}
+        # A kernel whose generated code did not change counts as unmutated.
+        differing = frozenset(name for name in proved.changed if digests[name] != self._digests.get(name))
+        running = {name: kernels[name] if name in differing else self._running[digests[name]] for name in kernels}
+        # The keys of the mutant's own constants are not kept.
+        keys = value_keys(proved.program, digests, ConstantKeys(self.constants))
+        return MutatedProgram(proved.program, running, differing, tuple(keys))
+
+    def _classify(
+        self,
+        proved: _Proved,
+        mutated: MutatedProgram,
+        selections: Selections,
+        stage: Stage,
+        applied: list[Applied],
+        same_code: str,
+        seconds: float,
+    ) -> Evaluation | Built:
+        """The evaluation of a mutant whose code is that of the unmutated model or of an earlier mutant, else Built."""
+        outside = [each for name, found in proved.accesses.items() if name in mutated.changed for each in found.outside]
         undefined = tuple(sorted({KINDS[each.kind] for each in outside}))
         stage(RUNNING, Progress(tuple(applied), undefined))
-        outputs = [mutated.keys[number] for number in program.outputs]
+        outputs = [mutated.keys[number] for number in mutated.program.outputs]
         if outputs == [self.keys[number] for number in self.program.outputs]:
-            return Evaluation(tuple(applied), same_code, built, kernel_runs=0)
+            return Evaluation(tuple(applied), same_code, seconds, kernel_runs=0)
         digest = (outputs[0] or b"").hex()
         if digest in self._finished:
-            return replace(self._finished[digest], applied=tuple(applied), build_seconds=built)
-        marked = marked_functions({name: changed[name] for name in mutated.changed}, selections)
-        return Built(mutated, Evaluation(tuple(applied), digest, built, undefined=undefined), harmless, marked)
+            return replace(self._finished[digest], applied=tuple(applied), build_seconds=seconds)
+        marked = marked_functions({name: proved.changed[name] for name in mutated.changed}, selections)
+        return Built(mutated, Evaluation(tuple(applied), digest, seconds, undefined=undefined), proved.harmless, marked)
 
     def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
-        """Whether a mutant's calls may be others than those of the unmutated program."""
+        """Whether the calls of a mutant may differ from those of the unmutated program."""
         rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
         return rewired or any(each.function == "main" for each in applied)
 
@@ -149,73 +205,50 @@ class MutantBuilder(Generic[AnyKernel]):
         changed = {each.function: module[each.function] for each in applied if each.changed}
         return replace(self.program, kernels={**self.program.kernels, **changed})
 
-    def _compiled(
-        self,
-        program: Program,
-        changed: Mapping[str, PrimFunc],
-        there: Mapping[str, AnyKernel],
-        selections: Selections,
-        applied: list[Applied],
-        folder: Path,
-    ) -> MutatedProgram[AnyKernel]:
-        """The program with a kernel for each call: those that are ``there``, and the others compiled in one go."""
-        kernels = dict(there)
-        missing = {name: function for name, function in changed.items() if name not in there}
-        if missing:
-            with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
-                kernels.update(self._compile(missing, folder, tir_pipeline))
-        digests = {name: kernel.digest for name, kernel in kernels.items()}
-        # A mutated kernel whose code came out as before is no mutated one.
-        differing = frozenset(name for name in changed if digests[name] != self._digests.get(name))
-        running = {name: kernels[name] if name in differing else self._running[digests[name]] for name in kernels}
-        # A mutant's own constants are forgotten with it.
-        keys = value_keys(program, digests, ConstantKeys(self.constants))
-        return MutatedProgram(program, running, differing, tuple(keys))
-
-    def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, AnyKernel]:
-        """Those of a mutant's kernels that are compiled already, by name."""
+    def _kernels_known(self, functions: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Any]:
+        """The kernels of a mutant that are compiled already, by name."""
         otherwise = {name for name in functions if self.stages.is_lowered_otherwise(name, selections)}
         found = {name: self._known.find(name, function) for name, function in functions.items()}
         kernels = {name: kernel for name, kernel in found.items() if kernel is not None}
         if Slot.PIPELINE in selections:
-            known: Mapping[str, Any] = self._known.kernels
+            known = self._known.kernels
             same = {name: functions[name] for name in otherwise & kernels.keys() if kernels[name] is known.get(name)}
             otherwise -= _unchanged(self._lowered, _lowered(same, self.stages, selections)) if same else set()
         return {name: kernel for name, kernel in kernels.items() if name not in otherwise}
 
     @cached_property
     def _lowered(self) -> dict[str, BaseFunc]:
-        """The unmutated kernels as code is generated from them."""
+        """The unmutated kernels in the form from which code is generated."""
         return _lowered(self._known.functions, self.stages, {})
 
 
 def _accesses(changed: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Accesses]:
-    """What is known of the accesses of changed kernels, whatever lies behind buffers: for temporaries it is no pattern.
+    """The accesses of changed kernels.
 
-    Where a mutation comes after structured kernels, only those are looked into that have another in them.
+    If a mutation acts after structured kernels, only kernels with a mutation in structured form are examined.
     """
-    looked_into = dict(changed)
+    examined = dict(changed)
     if not is_structured(selections):
         matching = [each.mutation for each in selections.get(Slot.KERNEL, ())]
-        looked_into = {name: each for name, each in changed.items() if any(one.matches(name) for one in matching)}
-    return {name: find_outside(function) for name, function in looked_into.items()}
+        examined = {name: each for name, each in changed.items() if any(one.matches(name) for one in matching)}
+    return {name: find_outside(function) for name, function in examined.items()}
 
 
 def _harmless(program: Program, accesses: Mapping[str, Accesses]) -> frozenset[str]:
-    """The kernels that are proved to stay in their buffers, and to write to their results alone."""
+    """The kernels that are proved to stay in their buffers and to write only to their results."""
     calls = [step for step in program.steps if isinstance(step, KernelCall) and step.kernel in accesses]
     return frozenset(step.kernel for step in calls if accesses[step.kernel].harm_nothing(len(step.arguments)))
 
 
 def is_structured(selections: Selections) -> bool:
-    """Whether all mutations act in structured kernels or before them: what is proved of these kernels is what runs."""
+    """Whether all mutations act on structured kernels or before: a proof about these kernels holds for the code."""
     return set(selections) <= _STRUCTURED
 
 
 def marked_functions(changed: Mapping[str, PrimFunc], selections: Selections) -> dict[str, PrimFunc]:
-    """Those of the changed kernels that convert numbers to integers, with marks as by ``with_marked_conversions``.
+    """The changed kernels that convert numbers to integers, with marks as by ``with_marked_conversions``.
 
-    None if a mutation comes after structured kernels: the marked kernel would lack it.
+    Empty if a mutation acts after structured kernels: the marked kernel would lack the mutation.
     """
     if not is_structured(selections):
         return {}
@@ -224,7 +257,7 @@ def marked_functions(changed: Mapping[str, PrimFunc], selections: Selections) ->
 
 
 def proof_of(stages: Stages, selections: Selections, applied: Sequence[Applied]) -> str | None:
-    """The proof that mutations in the slot ``kernel`` change nothing that is computed, as a sentence; else None.
+    """The proof, as a sentence, that mutations in the slot ``kernel`` change no computed value; None without a proof.
 
     ``applied`` is what the mutations did: if nothing changed, there is nothing to prove.
     """
@@ -239,7 +272,7 @@ def proof_of(stages: Stages, selections: Selections, applied: Sequence[Applied])
 
 
 def _lowered(functions: Mapping[str, PrimFunc], stages: Stages, selections: Selections) -> dict[str, BaseFunc]:
-    """Structured kernels as code is generated from them, by name, with the mutations of the TIR pipeline applied."""
+    """Structured kernels in the form from which code is generated, by name, after the mutated TIR pipeline."""
     with (
         tvm.transform.PassContext(config=PASS_CONFIG),
         mutated_tir_pipeline(selections, stages.target) as tir_pipeline,
@@ -249,7 +282,7 @@ def _lowered(functions: Mapping[str, PrimFunc], stages: Stages, selections: Sele
 
 
 def _unchanged(before: Mapping[str, BaseFunc], after: Mapping[str, BaseFunc]) -> frozenset[str]:
-    """The kernels that are lowered to the same IR; none if a kernel has become several functions."""
+    """The kernels that are lowered to the same IR; none if a kernel became several functions."""
     if not after.keys() <= before.keys():
         return frozenset()
     return frozenset(name for name, function in after.items() if tvm_ffi.structural_equal(before[name], function))

@@ -1,4 +1,4 @@
-"""Whether what a mutant does is defined: by its indices, red zones, conversions, and AddressSanitizer."""
+"""Examines whether a mutant's behaviour is defined: indices, red zones, conversions and AddressSanitizer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tvm_mutate.device import Ending, EndingKind, Stage, mutant_headroom, run_is
 from tvm_mutate.evaluate.builder import is_structured, marked_functions
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
 from tvm_mutate.evaluate.host import HostMemory, start_values
+from tvm_mutate.evaluate.memory import CONVERSION, KINDS, READ, WRITE
 from tvm_mutate.evaluate.program import NotStraightLineError, Program, View, take_program
-from tvm_mutate.evaluate.red_zones import CONVERSION, KINDS, READ, WRITE
 from tvm_mutate.kernels import Kernel, KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.oracle import Behaviour
@@ -35,11 +35,11 @@ _KINDS = {told: kind for kind, told in KINDS.items()}
 
 @dataclass(frozen=True)
 class UndefinedAccess:
-    """An access of a kernel that is undefined: ``kind`` is ``read``, ``write``, or empty where it is not known.
+    """An undefined access of a kernel: ``kind`` is ``read``, ``write``, or empty if unknown.
 
-    ``expression`` is the access in TVMScript (``evidence`` is ``indices``) or in C (``AddressSanitizer``), and empty
-    where only its effect was seen (``red zones``, ``crash``), or a value is undefined in the generated ``code`` or by
-    one of the kernel's ``conversions``; ``detail`` is for people.
+    ``expression`` is the access in TVMScript (``evidence`` is ``indices``) or in C (``AddressSanitizer``). It is empty
+    if only the effect is known (``red zones``, ``crash``), or if a value is undefined in the generated ``code`` or
+    after one of the kernel's ``conversions``. ``detail`` is a text for people.
     """
 
     kernel: str
@@ -53,8 +53,8 @@ class UndefinedAccess:
 class Examination:
     """What is known of the accesses of one mutant: its behaviour is defined, undefined or unknown.
 
-    ``indices``, ``red_zones`` and ``sanitizer`` say in words what each way of looking came to; conversions are looked
-    at where kernels run between red zones.
+    ``indices``, ``red_zones`` and ``sanitizer`` are the results of the three examinations in words; conversions are
+    examined together with red zones.
     """
 
     behaviour: Behaviour
@@ -66,7 +66,7 @@ class Examination:
 
 @dataclass(frozen=True)
 class Seen:
-    """What running a mutant between red zones has shown so far; ``running`` is the kernel that is being run."""
+    """What running a mutant between red zones has shown so far; ``running`` is the kernel that runs now."""
 
     changed: tuple[str, ...] = ()
     indices: Mapping[str, Accesses] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class ExaminedProgram:
-    """A mutated program, the functions of those of its kernels that changed, and the kernels of the others."""
+    """A mutated program, the functions of its changed kernels, and its other kernels in compiled form."""
 
     program: Program
     changed: Mapping[str, PrimFunc]
@@ -85,17 +85,17 @@ class ExaminedProgram:
 
 
 class Examiner:
-    """Examines the mutants of one model, lowered for a CPU target of this machine; each in child processes.
+    """Examines the mutants of one model, lowered for a CPU target of this machine, in child processes.
 
-    Each changed kernel is looked at on its first call in the mutated program, for the first of ``inputs``, which have
-    shape [inputs, *input shape of the model].
+    Each changed kernel is examined at its first call in the mutated program, for the first of ``inputs``, shape
+    [inputs, *input shape of the model].
     """
 
     def __init__(self, stages: Stages, inputs: np.ndarray, catalogue: Catalogue) -> None:
         self._stages, self._inputs, self._catalogue = stages, inputs, catalogue
 
     def examine(self, mutant: Mutant, seconds: float) -> Examination:
-        """What is known of the mutant's accesses, within a time limit for each way of looking."""
+        """What is known of the mutant's accesses, within a time limit for each examination."""
         selections = selections_by_slot(mutant.mutations, self._catalogue)
         try:
             _ = self._unmutated
@@ -116,7 +116,7 @@ class Examiner:
 
     @cached_property
     def _unmutated(self) -> KnownKernels:
-        """The unmutated kernels, compiled once; children inherit them."""
+        """The unmutated kernels, compiled once and inherited by children."""
         program = take_program(self._stages.at(Slot.KERNEL))
         functions = program.called()
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
@@ -126,7 +126,7 @@ class Examiner:
         return KnownKernels(functions, kernels)
 
     def _mutated(self, selections: Selections) -> ExaminedProgram:
-        """The mutated program, and which of its kernels are others than the unmutated model's."""
+        """The mutated program with its changed and its known kernels."""
         program = take_program(self._stages.mutated(selections, []))
         functions = program.called()
         known = {
@@ -165,7 +165,7 @@ class Examiner:
     def _sanitized(
         self, selections: Selections, suspects: Sequence[str], folder: Path
     ) -> tuple[list[UndefinedAccess], str]:
-        """What AddressSanitizer finds in these kernels, and in words how it went."""
+        """The findings of AddressSanitizer in these kernels, and the result in words."""
         mutated = self._mutated(selections)
         functions = {name: mutated.changed[name] for name in suspects if (folder / f"{name}.npz").exists()}
         found: list[UndefinedAccess] = []
@@ -199,10 +199,10 @@ def _run_between_zones(
     tell: Callable[[Seen], None],
     seen: Seen,
 ) -> Seen:
-    """What running a program on ``data`` (one input, without its batch axis) shows of its changed kernels.
+    """Runs a program on ``data`` (one input, without its batch axis), with its changed kernels between red zones.
 
-    ``marked`` are those of them that mark conversions that do not fit. ``tell`` gets what was seen so far before each
-    changed kernel runs; the arguments of the kernels' first calls go to ``folder``.
+    ``marked`` are the changed kernels that mark conversions that do not fit. ``tell`` gets the observations so far
+    before each changed kernel runs; the arguments of the kernels' first calls go to ``folder``.
     """
     program, memory = mutated.program, HostMemory()
     values = start_values(program, data)
@@ -230,14 +230,14 @@ def _run_between_zones(
 
 
 def _suspects(seen: Seen) -> list[str]:
-    """The kernels that AddressSanitizer has to look at: all that are not settled, and some whose guilt is certain."""
+    """The kernels for AddressSanitizer: all undecided kernels, and a few that are known to be undefined."""
     waiting = [name for name in seen.changed if not _is_settled(seen, name)]
     certain = [name for name in waiting if name in seen.indices and seen.indices[name].outside]
     return [name for name in waiting if name not in certain[_MOST_CONFIRMED:]]
 
 
 def _is_settled(seen: Seen, name: str) -> bool:
-    """Whether a kernel is certain to stay in its buffers, so that no further look is worth its time."""
+    """Whether a kernel certainly stays in its buffers and needs no further examination."""
     return _inside(seen, name) and name in seen.zones and WRITE not in seen.zones[name]
 
 
@@ -270,7 +270,7 @@ def _concluded(seen: Seen, ending: Ending, sanitized: Ending | None) -> Examinat
 
 
 def _seen_access(seen: Seen, kernel: str, what: str) -> UndefinedAccess:
-    """What running a kernel has shown, with the evidence for it."""
+    """An undefined access that running a kernel has shown."""
     if what in _OF_VALUES:
         return UndefinedAccess(kernel, "", "", _OF_VALUES[what], what)
     return UndefinedAccess(

@@ -1,29 +1,61 @@
-"""The memory of this machine: values as tensors of this process, golden values in one file that all processes map."""
+"""The memory of this machine: values are tensors of this process."""
 
 from __future__ import annotations
 
+import ctypes
+import math
+import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
+from tvm import libinfo, tirx
+from tvm.s_tir.stmt import SBlock
+from tvm.script import tirx as T  # noqa: N812
+from tvm.target import Target
 
-from tvm_mutate.evaluate.keys import KEY_BYTES, Key, content_key
-from tvm_mutate.evaluate.memory import Function
-from tvm_mutate.evaluate.program import KernelCall, Program, ValueType
+from tvm_mutate.evaluate.memory import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE, Function, is_filled
+from tvm_mutate.evaluate.program import KernelCall, Key, Program, ValueType, content_key
 from tvm_mutate.evaluate.program_run import run_calls
-from tvm_mutate.evaluate.red_zones import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE, is_filled
-from tvm_mutate.evaluate.temporaries import Temporaries, temporary_sizes
 from tvm_mutate.kernels import Kernel
 
-_ALIGNMENT = 64  # what TVM's kernels expect of their buffers
-_PAGE = 4096
+ALIGNMENT = 64  # what TVM's kernels expect of their buffers
+_CPU = 1  # kDLCPU
+_SYMBOL = "run_on_filled_stack"
+# TVM puts buffers below 1 KiB on the stack (kMaxStackAlloca), a few of them in one kernel.
+_STACK_BYTES = 1 << 16
+# The frame that calls the kernel has to do the filling: anything that ran in between would leave its own bytes.
+_CODE = f"""
+declare i32 @TVMFFIFunctionCall(ptr, ptr, i32, ptr)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+define internal void @fill(i8 %byte) noinline {{
+  %area = alloca [{_STACK_BYTES} x i8], align 64
+  call void @llvm.memset.p0.i64(ptr %area, i8 %byte, i64 {_STACK_BYTES}, i1 true)
+  ret void
+}}
+
+define dllexport i32 @__tvm_ffi_{_SYMBOL}(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
+  %first = getelementptr i8, ptr %arguments, i64 8
+  %byte = load i8, ptr %first
+  %second = getelementptr i8, ptr %arguments, i64 24
+  %kernel = load ptr, ptr %second
+  %others = getelementptr i8, ptr %arguments, i64 32
+  %left = sub i32 %count, 2
+  call void @fill(i8 %byte)
+  %code = call i32 @TVMFFIFunctionCall(ptr %kernel, ptr %others, i32 %left, ptr %result)
+  ret i32 %code
+}}
+"""
 
 
 class HostValue:
-    """A tensor of this process, with its array and the key of its bytes, each made when it is first needed."""
+    """A tensor of this process, and an array over the same memory, made at the first use."""
 
     def __init__(self, tensor: tvm.runtime.Tensor, array: np.ndarray | None = None) -> None:
         self.tensor = tensor
@@ -37,7 +69,7 @@ class HostValue:
 
     @cached_property
     def array(self) -> np.ndarray:
-        """The content; it shares memory with the tensor."""
+        """The content, in the memory of the tensor."""
         return np.from_dlpack(self.tensor)
 
 
@@ -46,7 +78,7 @@ class HostMemory:
 
     @cached_property
     def temporaries(self) -> Temporaries:
-        """The temporary buffers of mutated kernels; compiled when they are first needed."""
+        """The temporary buffers of mutated kernels, compiled at the first use."""
         return Temporaries()
 
     def view(self, value: HostValue, kind: ValueType) -> HostValue:
@@ -62,7 +94,7 @@ class HostMemory:
         function(*(value.tensor for value in (*arguments, *results)))
 
     def wait(self) -> None:
-        """Does nothing: kernels end before their calls return."""
+        """Does nothing: a kernel has ended when its call returns."""
 
     def arena(self, call: KernelCall, program: Program, harmless: bool) -> HostArena:
         """The buffers for a call of a mutated kernel."""
@@ -78,8 +110,8 @@ class HostMemory:
 class HostArena:
     """The buffers of one call of a mutated kernel, each between two bands of one byte pattern.
 
-    ``arguments`` and ``results`` are the types of what the kernel reads and writes, ``sizes`` those of its temporary
-    buffers in bytes. A kernel that is proved to be ``harmless`` gets its arguments without a copy, and short bands.
+    ``arguments`` and ``results`` are types, ``sizes`` the sizes of the temporary buffers in bytes. A kernel that is
+    proved to be ``harmless`` gets its arguments without a copy, and short bands.
     """
 
     def __init__(
@@ -92,17 +124,17 @@ class HostArena:
     ) -> None:
         copied = [] if harmless else list(arguments)
         kinds = [*copied, *results]
-        # A wrong index may miss by as much as the buffer is long: the pattern has to reach that far.
+        # A wrong index may miss by the length of the buffer, so the bands are that long.
         starts, end = _places(kinds, max([NEAR_BYTES, *(kind.byte_count for kind in kinds if not harmless)]))
         self._temporaries, self._sizes, self._harmless = temporaries, sizes, harmless
-        memory = np.empty(end + _ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % _ALIGNMENT
+        memory = np.empty(end + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
         self._memory = memory[start : start + end]
         self._bands = [self._memory[: starts[0]]] + [
             self._memory[at + kind.byte_count : following]
             for at, kind, following in zip(starts, kinds, [*starts[1:], end], strict=True)
         ]
-        values = [HostValue.of(_typed(self._memory, at, kind)) for at, kind in zip(starts, kinds, strict=True)]
+        values = [HostValue.of(typed(self._memory, at, kind)) for at, kind in zip(starts, kinds, strict=True)]
         self._copies, self._results = values[: len(copied)], values[len(copied) :]
         self._pattern = -1
         self.kernel_seconds = 0.0
@@ -114,7 +146,7 @@ class HostArena:
         undefined: set[str] = set()
         expected = None if marked is None else self._run(PATTERNS[0], marked, arguments, undefined, False)
         others = [self._run(each, function, arguments, undefined, True) for each in PATTERNS[1:]] if thoroughly else []
-        # The first pattern comes last: what is garbage is the same garbage every time.
+        # The first pattern comes last, so that garbage is the same every time.
         keys = self._run(PATTERNS[0], function, arguments, undefined, thoroughly)
         if any(other != keys for other in others):
             undefined.add(READ)
@@ -134,7 +166,7 @@ class HostArena:
         self.kernel_seconds += self._temporaries.run(function, tensors, pattern, self._sizes)
         if not self._intact(pattern, thoroughly) or before != [content_key(copy.array) for copy in self._copies]:
             undefined.add(WRITE)
-            self._pattern = -1  # the bands have to be filled anew
+            self._pattern = -1  # the bands must be filled again
         return [content_key(value.array) for value in self._results]
 
     def _fill(self, pattern: int) -> None:
@@ -152,7 +184,7 @@ class HostArena:
 
 
 class HostResult(HostValue):
-    """A result of a mutated kernel, whose bytes have a key already."""
+    """A result of a mutated kernel, with the key of its bytes."""
 
     def __init__(self, value: HostValue, key: Key) -> None:
         super().__init__(value.tensor, value.array)
@@ -160,7 +192,7 @@ class HostResult(HostValue):
 
 
 class HostRow:
-    """One input and its golden values by number, and the numbers of the golden values by the keys of their bytes."""
+    """One input, its golden values by number, and the numbers of the golden values by the keys of their bytes."""
 
     def __init__(self, data: np.ndarray, arrays: Mapping[int, np.ndarray], contents: Mapping[Key, int]) -> None:
         self._data, self.arrays, self._contents = data, arrays, contents
@@ -168,11 +200,11 @@ class HostRow:
 
     @classmethod
     def of(cls, data: np.ndarray, arrays: Mapping[int, np.ndarray], numbers: Iterable[int]) -> HostRow:
-        """The row of values that were computed just now; those with ``numbers`` are found by content."""
+        """A row of computed values; the values with ``numbers`` are found by content."""
         return cls(data, arrays, {content_key(arrays[number]): number for number in numbers})
 
     def input(self, number: int) -> HostValue:
-        """A copy, aligned as kernels expect: the inputs are mapped read-only, wherever they lie in their file."""
+        """An aligned copy, as kernels expect: the inputs are mapped read-only at any place in their file."""
         return HostValue(tvm.runtime.tensor(self._data[np.newaxis]))
 
     def value(self, number: int, kind: ValueType) -> HostValue:
@@ -185,68 +217,8 @@ class HostRow:
         return self._values[number]
 
     def find(self, value: HostValue, number: int, is_rewired: bool) -> int | None:
-        """The number of a golden value with the same bits as ``value``, whatever its number, or None."""
+        """The number of any golden value with the same bits as ``value``, or None."""
         return self._contents.get(value.key if isinstance(value, HostResult) else content_key(value.array))
-
-
-@dataclass(frozen=True)
-class GoldenValues:
-    """The golden values of one program on one device, in a file.
-
-    ``path`` is a file with one record of ``record_bytes`` for each of the first ``stored`` inputs; ``offsets`` says
-    where in a record a value is. A file beside it, with the suffix ``.keys``, has the keys of the values' bytes, in the
-    order of ``offsets``. The values of later inputs are computed again when they are needed.
-    """
-
-    path: str
-    record_bytes: int
-    offsets: dict[int, int]
-    stored: int
-
-    def rows(self, program: Program, inputs: np.ndarray) -> list[HostRow]:
-        """The rows of the stored inputs, in order.
-
-        They are mapped copy-on-write: what a mutant writes there changes no file and no other process.
-        """
-        if 0 in (self.stored, self.record_bytes):
-            return [HostRow(data, {}, {}) for data in inputs[: self.stored]]
-        shape = (self.stored, self.record_bytes)
-        records = np.memmap(self.path, np.uint8, mode="c", shape=shape)
-        keys, length = Path(f"{self.path}.keys").read_bytes(), len(self.offsets) * KEY_BYTES
-        return [
-            HostRow(
-                inputs[position],
-                {number: _typed(record, at, program.types[number]) for number, at in self.offsets.items()},
-                {keys[at : at + KEY_BYTES]: number for number, at in self._key_places(position * length)},
-            )
-            for position, record in enumerate(records)
-        ]
-
-    def _key_places(self, start: int) -> list[tuple[int, int]]:
-        return [(number, start + position * KEY_BYTES) for position, number in enumerate(self.offsets)]
-
-
-def record_golden(
-    program: Program, kernels: Mapping[str, Kernel], inputs: np.ndarray, path: Path, limit_bytes: int
-) -> tuple[GoldenValues, np.ndarray]:
-    """Runs the unmutated program on all inputs: its golden values, and its scores of shape [inputs, classes].
-
-    As many inputs as ``limit_bytes`` has room for are written to ``path``.
-    """
-    offsets, record_bytes = _layout(program)
-    stored = min(len(inputs), limit_bytes // max(record_bytes, 1))
-    rows, memory = [], HostMemory()
-    with path.open("wb") as file, Path(f"{path}.keys").open("wb") as keys:
-        for position, data in enumerate(inputs):
-            values = run_on_host(program, kernels, data, memory)
-            rows.append(values[program.outputs[0]].reshape(-1).copy())
-            if position < stored:
-                record = np.zeros(record_bytes, np.uint8)
-                for number, offset in offsets.items():
-                    _typed(record, offset, program.types[number])[...] = values[number]
-                file.write(record.data)
-                keys.write(b"".join(content_key(values[number]) for number in offsets))
-    return GoldenValues(str(path), record_bytes, offsets, stored), np.stack(rows)
 
 
 def start_values(program: Program, data: np.ndarray) -> dict[int, HostValue]:
@@ -270,26 +242,85 @@ def run_on_host(
     return {number: value.array for number, value in values.items()}
 
 
-def _layout(program: Program) -> tuple[dict[int, int], int]:
-    """Where in a record each value that a kernel writes is, and how long a record is, in bytes."""
-    offsets: dict[int, int] = {}
-    end = 0
-    for step in program.steps:
-        for number in step.results if isinstance(step, KernelCall) else ():
-            offsets[number] = end
-            end += -(-program.types[number].byte_count // _ALIGNMENT) * _ALIGNMENT
-    return offsets, -(-end // _PAGE) * _PAGE  # a file can be mapped only from a page on
-
-
 def _places(kinds: Sequence[ValueType], band: int) -> tuple[list[int], int]:
-    """Where each buffer starts, and how long the memory is: a band before the first and one after each."""
-    aligned = -(-band // _ALIGNMENT) * _ALIGNMENT
+    """The start of each buffer and the length of the memory, with a band before the first and after each buffer."""
+    aligned = -(-band // ALIGNMENT) * ALIGNMENT
     starts, end = [], aligned
     for kind in kinds:
         starts.append(end)
-        end += -(-kind.byte_count // _ALIGNMENT) * _ALIGNMENT + aligned
+        end += -(-kind.byte_count // ALIGNMENT) * ALIGNMENT + aligned
     return starts, end
 
 
-def _typed(memory: np.ndarray, offset: int, kind: ValueType) -> np.ndarray:
+def typed(memory: np.ndarray, offset: int, kind: ValueType) -> np.ndarray:
+    """The bytes at ``offset`` as an array of the type."""
     return memory[offset : offset + kind.byte_count].view(kind.dtype).reshape(kind.shape)
+
+
+class Temporaries:
+    """The memory of a CPU kernel's temporary buffers, filled with a known pattern: TVM's workspace pool and the stack.
+
+    The pool (src/runtime/workspace_pool.cc) gives the smallest free page that fits, so a kernel gets the pages that
+    were filled for the sizes of its temporary buffers; small buffers are on the stack. A kernel that reads a temporary
+    buffer before writing to it reads the same bytes every time.
+    """
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(str(libinfo.find_libtvm_runtime()))
+        self._allocate, self._free = library.TVMBackendAllocWorkspace, library.TVMBackendFreeWorkspace
+        self._allocate.restype = ctypes.c_void_p
+        self._allocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
+        self._free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+        self._call = _filled_stack_caller()
+
+    def run(self, kernel: Any, tensors: Sequence[tvm.runtime.Tensor], pattern: int, sizes: Sequence[int]) -> float:
+        """Fills temporary buffers of these sizes in bytes with a pattern and calls the kernel; gives its seconds."""
+        for page in self._pages(sizes):
+            page[...] = pattern
+        started = time.perf_counter()
+        self._call(pattern, kernel, *tensors)
+        return time.perf_counter() - started
+
+    def _pages(self, sizes: Sequence[int]) -> list[np.ndarray]:
+        """Pages of these sizes in bytes, returned to the pool, which keeps them for the next kernel."""
+        addresses = [self._allocate(_CPU, 0, size, 2, 32) for size in sizes]
+        for address in reversed(addresses):
+            self._free(_CPU, 0, address)
+        return [
+            np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+            for address, size in zip(addresses, sizes, strict=True)
+        ]
+
+
+def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
+    """The sizes in bytes of the buffers that a structured PrimFunc allocates, the largest first."""
+    sizes: list[int] = []
+
+    def note(block: SBlock) -> None:
+        for buffer in block.alloc_buffers:
+            sizes.append(math.prod(map(int, buffer.shape)) * int(tvm_ffi.dtype(str(buffer.dtype)).itemsize))
+
+    tvm_ffi.structural_walk(function, [(SBlock, note)])
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _filled_stack_caller() -> Any:
+    """A function ``call(byte, kernel, *arguments)`` that fills the stack below its frame and calls the kernel.
+
+    Arguments are ``TVMFFIAny``, 16 bytes each with the value in the second half (tvm/ffi/c_api.h).
+    """
+    with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
+        path = Path(folder) / "stack.ll"
+        path.write_text(_preamble() + _CODE)
+        return tvm.runtime.load_module(str(path))[_SYMBOL]
+
+
+def _preamble() -> str:
+    """The data layout and the triple of this machine in LLVM IR."""
+
+    @T.prim_func
+    def nothing(buffer: T.Buffer((1,), "float32")) -> None:  # type: ignore[valid-type]
+        buffer[0] = T.float32(0)
+
+    text = tirx.build(tvm.IRModule({"nothing": nothing}), target=Target("llvm")).inspect_source("ll")
+    return "\n".join(line for line in text.splitlines() if line.startswith("target ")) + "\n"

@@ -1,4 +1,4 @@
-"""What content-addressed evaluation needs of the unmutated program: compiled kernels and golden values, in files."""
+"""Prepares content-addressed evaluation on this machine: files of compiled kernels and golden values."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Ending, Stage, run_isolated
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
-from tvm_mutate.evaluate.host import GoldenValues, HostMemory, record_golden, run_on_host
-from tvm_mutate.evaluate.program import KernelCall, Program, take_program
+from tvm_mutate.evaluate.host import ALIGNMENT, HostMemory, HostRow, run_on_host, typed
+from tvm_mutate.evaluate.program import KEY_BYTES, KernelCall, Program, content_key, take_program
 from tvm_mutate.kernels import (
     DEFAULT_TOOLCHAIN,
     Kernel,
@@ -31,19 +31,56 @@ from tvm_mutate.kernels import (
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
 
-# Making a fast kernel and checking it takes about this long; shorter campaigns do better with plain ones.
+_PAGE = 4096
+# The time for making and checking one fast kernel; they do not pay in shorter campaigns.
 _SECONDS_A_FAST_KERNEL = 0.2
-# A fault is half-way down the program, in the mean.
+# On average, half of the program follows the fault.
 _SHARE_BEHIND_A_FAULT = 0.5
+
+
+@dataclass(frozen=True)
+class GoldenValues:
+    """The golden values of one program on one device, in a file.
+
+    ``path`` holds one record of ``record_bytes`` for each of the first ``stored`` inputs; ``offsets`` are the positions
+    of the values in a record. The file ``path`` + ``.keys`` holds the keys of the values' bytes, in the order of
+    ``offsets``. The values of later inputs are computed again at every use.
+    """
+
+    path: str
+    record_bytes: int
+    offsets: dict[int, int]
+    stored: int
+
+    def rows(self, program: Program, inputs: np.ndarray) -> list[HostRow]:
+        """The rows of the stored inputs, in order.
+
+        They are mapped copy-on-write: a mutant that writes to them changes no file and no other process.
+        """
+        if 0 in (self.stored, self.record_bytes):
+            return [HostRow(data, {}, {}) for data in inputs[: self.stored]]
+        shape = (self.stored, self.record_bytes)
+        records = np.memmap(self.path, np.uint8, mode="c", shape=shape)
+        keys, length = Path(f"{self.path}.keys").read_bytes(), len(self.offsets) * KEY_BYTES
+        return [
+            HostRow(
+                inputs[position],
+                {number: typed(record, at, program.types[number]) for number, at in self.offsets.items()},
+                {keys[at : at + KEY_BYTES]: number for number, at in self._key_places(position * length)},
+            )
+            for position, record in enumerate(records)
+        ]
+
+    def _key_places(self, start: int) -> list[tuple[int, int]]:
+        return [(number, start + position * KEY_BYTES) for position, number in enumerate(self.offsets)]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """The unmutated program of one model on one device, ready for evaluating its mutants in any process.
 
-    ``plain`` are its kernels as the device under test has them, ``fast`` those that have a better schedule with the
-    same bits, None where there are none or where making them takes longer than they save. ``toolchain`` compiles C
-    text.
+    ``plain`` are the kernels of the device under test, ``fast`` the kernels with a better schedule and the same bits;
+    None if there are none or they would not pay. ``toolchain`` compiles C code.
     """
 
     golden: GoldenValues
@@ -53,7 +90,7 @@ class Prepared:
 
     @property
     def stored(self) -> int:
-        """How many inputs have their golden values on file."""
+        """The number of inputs whose golden values are in the file."""
         return self.golden.stored
 
 
@@ -61,8 +98,8 @@ class Prepared:
 class Preparation:
     """What to prepare: golden values in the file ``path``, at most ``limit_bytes`` of them.
 
-    ``mutants`` says how many are going to be evaluated, ``fast_kernels`` whether unmutated kernels may be replaced by
-    faster ones; flags of the ``toolchain`` that compiles C text forbid it, for nobody knows how they round.
+    ``mutants`` is the number of mutants to evaluate, ``fast_kernels`` allows faster unmutated kernels. Flags of the
+    ``toolchain`` that compiles C code forbid faster kernels, because flags may change rounding.
     """
 
     path: Path
@@ -73,10 +110,10 @@ class Preparation:
 
 
 def prepare(stages: Stages, inputs: np.ndarray, outputs: np.ndarray, wanted: Preparation, seconds: float) -> Ending:
-    """The ending of preparing in a child process: its value is a Prepared, or a text that says why there is none.
+    """The ending of the preparation in a child process; its value is a Prepared, or a text that says why there is none.
 
     ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build,
-    which the kernels one by one have to give bit by bit.
+    which the kernels one by one must reproduce bit by bit.
     """
     return run_isolated(lambda stage: _prepared(stages, inputs, outputs, wanted, stage), seconds)
 
@@ -105,7 +142,7 @@ def _prepared(
 
 
 def merged(plain: Mapping[str, Kernel], fast: Library | None) -> dict[str, Kernel]:
-    """The kernels of a program, fast where there are fast ones."""
+    """The fast kernels of a program, and the plain ones of the other kernels."""
     return {**plain, **(fast.load() if fast else {})}
 
 
@@ -121,10 +158,10 @@ def _fast_library(
     folder: Path,
     store: KernelStore,
 ) -> Library | None:
-    """The library of those kernels of a program that have a better schedule with the same bits; None without any.
+    """The library of kernels with a better schedule and the same bits; None if there are none or TVM refuses one.
 
-    Each is checked against the plain kernel on the arguments of its first call, which ``values`` has by number, and
-    on perturbed ones. Raises nothing for a schedule that TVM does not compile: then there is no library.
+    Each is compared with the plain kernel on the arguments of its first call, which ``values`` holds by number, and on
+    perturbed arguments.
     """
     native = fast_target(target)
     if native is None:
@@ -134,7 +171,7 @@ def _fast_library(
         return None
     try:
         library = build_library(scheduled, native, folder, store)
-    except Exception:  # what TVM's C++ threw: the plain kernels are there
+    except Exception:  # any error of TVM: the plain kernels still work
         return None
     loaded = library.load()
     good = {
@@ -157,3 +194,37 @@ def _scheduled(program: Program, contraction: bool) -> dict[str, PrimFunc]:
 def _agree(plain: Kernel, fast: Kernel, step: KernelCall, program: Program, values: Mapping[int, np.ndarray]) -> bool:
     kind = program.types[step.results[0]]
     return agrees(plain.run, fast.run, [values[number] for number in step.arguments], kind.shape, kind.dtype)
+
+
+def record_golden(
+    program: Program, kernels: Mapping[str, Kernel], inputs: np.ndarray, path: Path, limit_bytes: int
+) -> tuple[GoldenValues, np.ndarray]:
+    """Runs the unmutated program on all inputs and gives its golden values and its scores, shape [inputs, classes].
+
+    The golden values of as many inputs as fit into ``limit_bytes`` are written to ``path``.
+    """
+    offsets, record_bytes = _layout(program)
+    stored = min(len(inputs), limit_bytes // max(record_bytes, 1))
+    rows, memory = [], HostMemory()
+    with path.open("wb") as file, Path(f"{path}.keys").open("wb") as keys:
+        for position, data in enumerate(inputs):
+            values = run_on_host(program, kernels, data, memory)
+            rows.append(values[program.outputs[0]].reshape(-1).copy())
+            if position < stored:
+                record = np.zeros(record_bytes, np.uint8)
+                for number, offset in offsets.items():
+                    typed(record, offset, program.types[number])[...] = values[number]
+                file.write(record.data)
+                keys.write(b"".join(content_key(values[number]) for number in offsets))
+    return GoldenValues(str(path), record_bytes, offsets, stored), np.stack(rows)
+
+
+def _layout(program: Program) -> tuple[dict[int, int], int]:
+    """The positions of kernel results in a record, and the length of a record in bytes."""
+    offsets: dict[int, int] = {}
+    end = 0
+    for step in program.steps:
+        for number in step.results if isinstance(step, KernelCall) else ():
+            offsets[number] = end
+            end += -(-program.types[number].byte_count // ALIGNMENT) * ALIGNMENT
+    return offsets, -(-end // _PAGE) * _PAGE  # a file is mapped in whole pages

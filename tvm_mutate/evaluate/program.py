@@ -1,20 +1,30 @@
-"""A model as a straight line of kernel calls over values, taken from its module at the slot ``kernel``."""
+"""A model as a straight line of kernel calls over values, and keys of the values.
+
+The key of a value is made of the code and the inputs that the value is computed from, so no value is computed twice.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tvm
+import xxhash
 from tvm import relax
 from tvm.ir import GenericConst, GlobalVar
 from tvm.tirx import PrimFunc
 
+Key = bytes
+KEY_BYTES = 16
+
 
 class NotStraightLineError(Exception):
-    """A module cannot be put as a straight line; the message says what stands in the way."""
+    """A module is no straight line of kernel calls; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,8 @@ Step = KernelCall | View
 class Program:
     """Values by number, each an input, a constant, or written by one step; steps are in order of execution.
 
-    ``inputs`` are the numbers of ``main``'s parameters, ``outputs`` of what it returns (several for a tuple).
-    ``constants`` are tensors that the module holds; they are referred to, not copied.
+    ``inputs`` are the numbers of the parameters of ``main``, ``outputs`` those of its results (several for a tuple).
+    ``constants`` are the tensors of the module, without a copy.
     """
 
     kernels: dict[str, PrimFunc]
@@ -66,7 +76,7 @@ class Program:
     outputs: tuple[int, ...] = ()
 
     def called(self) -> dict[str, PrimFunc]:
-        """The kernels that its steps call, by name, in the order of their first calls."""
+        """The kernels that the steps call, by name, in the order of their first calls."""
         return {step.kernel: self.kernels[step.kernel] for step in self.steps if isinstance(step, KernelCall)}
 
     def first_calls(self) -> list[KernelCall]:
@@ -89,14 +99,13 @@ class Program:
 def take_program(module: tvm.IRModule, entry: str = "main") -> Program:
     """The program of a module after the scheduling pipeline.
 
-    Raises NotStraightLineError for control flow, calls of anything but kernels and views, and shapes that are not
-    static.
+    Raises NotStraightLineError for control flow, calls of other functions than kernels and views, and dynamic shapes.
     """
     return _Reader(module).read(module[entry])
 
 
 class _Reader:
-    """Reads one Relax function, binding by binding; a variable stands for one value, or for several (a tuple)."""
+    """Reads one Relax function, binding by binding; a variable stands for one value or, as a tuple, for several."""
 
     def __init__(self, module: tvm.IRModule) -> None:
         kernels = {each.name_hint: function for each, function in module.functions.items()}
@@ -156,3 +165,104 @@ class _Reader:
             raise NotStraightLineError(f"the shape of a value is not static: {kind}")
         self.program.types.append(ValueType(tuple(int(dim) for dim in dims), str(kind.dtype)))
         return (len(self.program.types) - 1,)
+
+
+def call_key(digest: str, arguments: Sequence[Key | None], position: int) -> Key:
+    """The key of the ``position``-th result of a kernel with this code digest on values with these keys."""
+    content = hashlib.blake2b(digest.encode(), digest_size=KEY_BYTES)
+    for key in arguments:
+        content.update(b"|" + (key or b""))
+    content.update(b"#%d" % position)
+    return content.digest()
+
+
+def value_keys(program: Program, digests: Mapping[str, str], constants: ConstantKeys) -> list[Key | None]:
+    """The key of every value of a program, by number: ``H(kernel code, keys of its inputs)``.
+
+    The key of an input is its position, because values are compared for one input at a time; the key of a constant is
+    made of its bytes; a view has the key of its argument. A value that no step writes has the key None.
+    """
+    keys: list[Key | None] = [None] * len(program.types)
+    for position, number in enumerate(program.inputs):
+        keys[number] = b"input %d" % position
+    for number, tensor in program.constants.items():
+        keys[number] = constants.of(tensor)
+    for step in program.steps:
+        if isinstance(step, View):
+            keys[step.result] = keys[step.argument]
+        else:
+            for position, result in enumerate(step.results):
+                keys[result] = call_key(digests[step.kernel], [keys[each] for each in step.arguments], position)
+    return keys
+
+
+def content_key(array: np.ndarray) -> Key:
+    """The key of an array's bytes: 128 bits of xxHash, so that equal keys mean equal bytes."""
+    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+class ConstantKeys:
+    """Keys of constants by their bytes, each computed once: programs of one model share their weights.
+
+    The keys in ``shared`` are known already.
+    """
+
+    def __init__(self, shared: ConstantKeys | None = None) -> None:
+        self._known: ChainMap[int, tuple[Any, Key]] = ChainMap({}, *(shared._known.maps if shared else ()))
+
+    def of(self, tensor: Any) -> Key:
+        """The key of a constant tensor."""
+        array = tensor.numpy() if not hasattr(tensor, "__dlpack__") else np.from_dlpack(tensor)
+        address = array.__array_interface__["data"][0]
+        if address not in self._known:
+            key = content_key(array) + f"{array.dtype}{array.shape}".encode()
+            self._known[address] = (tensor, key)  # keeping the tensor keeps its address
+        return self._known[address][1]
+
+    def of_program(self, program: Program) -> dict[int, Key]:
+        """The keys of a program's constants, by number."""
+        return {number: self.of(tensor) for number, tensor in program.constants.items()}
+
+
+@dataclass(frozen=True)
+class GoldenKeys:
+    """The keys of the values of the unmutated program, by number, and the numbers of kernel results, by key."""
+
+    keys: tuple[Key | None, ...]
+    numbers: Mapping[Key, int]
+
+    @classmethod
+    def of(cls, program: Program, keys: tuple[Key | None, ...]) -> GoldenKeys:
+        """The golden keys of a program; a view has the key and the bytes of its argument."""
+        written = [each for step in program.steps if isinstance(step, KernelCall) for each in step.results]
+        return cls(keys, {keys[number] or b"": number for number in written})
+
+
+@dataclass(frozen=True)
+class MutatedProgram:
+    """A mutated program with its kernels by name, the names of the changed kernels, and the keys of its values.
+
+    A kernel has a ``digest`` (the SHA-256 of its generated code) and ``undefined_values`` (whether the code is known to
+    use values that were never written).
+    """
+
+    program: Program
+    kernels: Mapping[str, Any]
+    changed: frozenset[str]
+    keys: tuple[Key | None, ...]
+
+
+def needed_steps(program: Program, keys: Sequence[Key | None], golden: GoldenKeys) -> list[tuple[int, Step]]:
+    """The steps that the output needs and whose values are not known to be golden, with their numbers, in order."""
+    writers = program.writers()
+    needed: set[int] = set()
+    waiting = list(program.outputs)
+    while waiting:
+        value = waiting.pop()
+        step = writers.get(value)
+        if step is None or step in needed or keys[value] in golden.numbers:
+            continue
+        needed.add(step)
+        at = program.steps[step]
+        waiting += at.arguments if isinstance(at, KernelCall) else (at.argument,)
+    return [(number, program.steps[number]) for number in sorted(needed)]

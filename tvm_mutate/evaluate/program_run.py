@@ -1,25 +1,30 @@
-"""Runs a program on the memory of a device: of a mutant, only the values whose keys are not golden."""
+"""Runs a program on the memory of a device; a mutant computes only the values whose keys are not golden."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Generic
 
 import numpy as np
 
-from tvm_mutate.evaluate.keys import CodeDigest, GoldenKeys, Key, MutatedProgram, call_key, needed_steps
-from tvm_mutate.evaluate.memory import Arena, Function, GoldenRow, Memory, Value
-from tvm_mutate.evaluate.program import KernelCall, Program, View
-from tvm_mutate.evaluate.red_zones import READ
-from tvm_mutate.evaluate.stopping import StopRule
+from tvm_mutate.evaluate.evaluation import InputsRun, StopRule, Trace
+from tvm_mutate.evaluate.memory import READ, Arena, Function, GoldenRow, Memory, Value
+from tvm_mutate.evaluate.program import (
+    GoldenKeys,
+    KernelCall,
+    Key,
+    MutatedProgram,
+    Program,
+    View,
+    call_key,
+    needed_steps,
+)
 
 
 def run_calls(
-    program: Program, functions: Mapping[str, Function], memory: Memory[Value], values: dict[int, Value]
+    program: Program, functions: Mapping[str, Function], memory: Memory, values: dict[int, Value]
 ) -> Iterator[KernelCall]:
-    """Runs an unmutated program; each kernel call is given when it is launched, and all have ended at the end.
+    """Runs an unmutated program; yields each kernel call after its launch, and waits for all of them at the end.
 
     ``values`` holds the inputs and constants by number, and gets the value of every step.
     """
@@ -34,48 +39,19 @@ def run_calls(
     memory.wait()
 
 
-@dataclass
-class Trace:
-    """What one mutant did, over all inputs so far; ``kernel_seconds`` is the time inside kernels."""
-
-    reached: bool = False
-    infected: bool = False
-    masked_by: set[str] = field(default_factory=set)
-    undefined: set[str] = field(default_factory=set)
-    kernel_runs: int = 0
-    kernel_seconds: float = 0.0
-
-    def note_call(self, kernel: str, fault: bool, same: bool) -> None:
-        """Counts a kernel call: whether the fault acts in it, and whether its results are golden."""
-        self.kernel_runs += 1
-        self.reached |= fault
-        self.infected |= fault and not same
-        if self.infected and not fault and same:
-            self.masked_by.add(kernel)
-
-
-@dataclass(frozen=True)
-class InputsRun:
-    """The scores (each of shape [classes]) and the seconds of each input that was run, and the mutant's trace."""
-
-    rows: tuple[np.ndarray, ...]
-    seconds: tuple[float, ...]
-    trace: Trace
-
-
-class ProgramRun(Generic[Value]):
+class ProgramRun:
     """Runs one mutated program, input by input, on one memory; buffers are allocated once.
 
-    ``function_of`` gives its kernels by name; ``marked`` those of the changed kernels that mark conversions that do not
-    fit; ``constants`` its constants by number; ``harmless`` the changed kernels that are proved to stay inside their
-    buffers. ``is_rewired`` says whether its values may have other numbers than those of the unmutated program.
+    ``function_of`` gives kernels by name, ``marked`` the changed kernels that mark conversions that do not fit,
+    ``constants`` the constants by number, and ``harmless`` the changed kernels that are proved to stay inside their
+    buffers. ``is_rewired`` says whether values may have other numbers than in the unmutated program.
     """
 
     def __init__(
         self,
-        mutated: MutatedProgram[CodeDigest],
+        mutated: MutatedProgram,
         golden: GoldenKeys,
-        memory: Memory[Value],
+        memory: Memory,
         function_of: Callable[[str], Function],
         marked: Mapping[str, Function],
         constants: Mapping[int, Value],
@@ -86,18 +62,18 @@ class ProgramRun(Generic[Value]):
         self._function_of, self._marked, self._harmless, self._is_rewired = function_of, marked, harmless, is_rewired
         self._program = mutated.program
         self._constants = dict(constants)
-        for step in self._program.steps:  # views of constants remain where TVM did not fold them
+        for step in self._program.steps:  # TVM does not fold every view of a constant
             if isinstance(step, View) and step.argument in self._constants:
                 kind = self._program.types[step.result]
                 self._constants[step.result] = memory.view(self._constants[step.argument], kind)
         self._steps = needed_steps(self._program, mutated.keys, golden)
-        self._arenas: dict[int, Arena[Value]] = {}
+        self._arenas: dict[int, Arena] = {}
         self._buffers: dict[int, Value] = {}
         self._trace = Trace()
 
     def run(
         self,
-        row_of: Callable[[int], GoldenRow[Value]],
+        row_of: Callable[[int], GoldenRow],
         inputs: int,
         stop: StopRule | None,
         sign_of_life: Callable[[], object],
@@ -115,7 +91,7 @@ class ProgramRun(Generic[Value]):
                 break
         return InputsRun(tuple(rows), tuple(seconds), self._trace)
 
-    def _scores(self, row: GoldenRow[Value], thoroughly: bool) -> np.ndarray:
+    def _scores(self, row: GoldenRow, thoroughly: bool) -> np.ndarray:
         """The scores of one input, shape [classes]."""
         keys: list[Key | None] = list(self._mutated.keys)
         computed: dict[int, Value] = {}
@@ -141,7 +117,7 @@ class ProgramRun(Generic[Value]):
             if all(key in self._golden.numbers for key in keys_by_code.values()):
                 continue
             is_changed = step.kernel in self._mutated.changed
-            # All arguments are golden but the key is unknown: the kernel, its arguments or its constants are others.
+            # All arguments are golden but the key is unknown: the fault is this kernel, its arguments or its constants.
             is_fault = is_changed or not any(each in computed for each in step.arguments)
             given = [value_of(number) for number in step.arguments]
             results = self._changed(position, step, given, thoroughly) if is_changed else self._unchanged(step, given)

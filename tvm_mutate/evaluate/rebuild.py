@@ -12,8 +12,7 @@ import tvm
 
 from tvm_mutate.device import Device, Ending, RemoteSession, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.builder import proof_of
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress
-from tvm_mutate.evaluate.stopping import StopRule
+from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, StopRule
 from tvm_mutate.kernels import CompiledModel, first_output
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
@@ -21,10 +20,10 @@ from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
 
 
 class RebuildEvaluator:
-    """Builds and runs a model, mutated or not, for one device; every build in a child process of its own.
+    """Builds and runs a model, mutated or not, for one device; every build in its own child process.
 
-    ``inputs`` has shape [inputs, *input shape of the model]. The model is lowered once, here, and shared with
-    the children. ``remote`` runs what is for a remote device.
+    ``inputs`` has shape [inputs, *input shape of the model]. The model is lowered once, here, and shared with the
+    children. ``remote`` runs the tasks for a remote device.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class RebuildEvaluator:
         """The ending of building and running the mutant (None: the unmutated model) within the time limit.
 
         The ending's value is a :class:`Evaluation`, its note the :class:`Progress`. Code whose digest is ``same_code``
-        is not run. With ``stop`` the inputs that come after what it takes for the end are not run.
+        is not run. With ``stop`` only the inputs up to the first that satisfies the rule run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue) if mutant else {}
         device = self.device
@@ -96,10 +95,9 @@ class RebuildEvaluator:
     def _loaded(
         self, model: CompiledModel, session: RemoteSession | None, running: Callable[[], object], started: float
     ) -> tuple[tvm.relax.VirtualMachine, tvm.runtime.Device, float]:
-        """A virtual machine with the program, the device that it is on, and how long building took since ``started``.
+        """A virtual machine with the model, its device, and the seconds of building since ``started``.
 
-        ``running`` is called where code of the program may run from then on; to wait for a remote device is no part of
-        building.
+        ``running`` is called before code of the model can run. Waiting for a remote device does not count as building.
         """
         if session is None:
             running()
@@ -119,9 +117,9 @@ def run_all(
     stop: StopRule | None = None,
     sign_of_life: Callable[[], object] = lambda: None,
 ) -> tuple[np.ndarray, list[float]]:
-    """The scores of the inputs up to where ``stop`` says so, shape [inputs, classes], and the seconds of each.
+    """The scores, shape [inputs, classes], and the seconds of the inputs up to the first that satisfies ``stop``.
 
-    ``sign_of_life`` is called after each of them.
+    ``sign_of_life`` is called after each input.
     """
     rows: list[np.ndarray] = []
     seconds: list[float] = []

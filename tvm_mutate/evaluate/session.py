@@ -1,4 +1,4 @@
-"""Content-addressed evaluation over a session on a device: remote devices and GPUs, whose values stay there."""
+"""Content-addressed evaluation on remote devices and GPUs: golden values stay on the device, in a session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import (
@@ -25,14 +24,19 @@ from tvm_mutate.device import (
 )
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate.builder import Built, MutantBuilder
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, Unsuitable
-from tvm_mutate.evaluate.keys import GoldenKeys, Key, MutatedProgram
-from tvm_mutate.evaluate.memory import Function
-from tvm_mutate.evaluate.program import Program, take_program
-from tvm_mutate.evaluate.program_run import InputsRun, ProgramRun, run_calls
-from tvm_mutate.evaluate.red_zones import WRITE
+from tvm_mutate.evaluate.evaluation import (
+    COMPILING,
+    RUNNING,
+    Evaluation,
+    InputsRun,
+    Progress,
+    StopRule,
+    Unsuitable,
+)
+from tvm_mutate.evaluate.memory import WRITE, Function
+from tvm_mutate.evaluate.program import GoldenKeys, Key, MutatedProgram, Program, take_program
+from tvm_mutate.evaluate.program_run import ProgramRun, run_calls
 from tvm_mutate.evaluate.session_memory import Block, SessionMemory, SessionRow, byte_count
-from tvm_mutate.evaluate.stopping import StopRule
 from tvm_mutate.kernels import (
     Library,
     build_library,
@@ -52,9 +56,9 @@ _OWN, _MARKED = "mutant.so", "marked.so"
 
 @dataclass(frozen=True)
 class SessionKernel:
-    """A kernel in a library: its name there, the digest of its code, and whether the library is the mutant's own.
+    """A kernel in a library: its name, the digest of its code, and whether the library belongs to the mutant.
 
-    ``undefined_values`` says whether its code is known to use values that were never written.
+    ``undefined_values`` says whether the code is known to use values that were never written.
     """
 
     name: str
@@ -65,15 +69,15 @@ class SessionKernel:
 
 @dataclass(frozen=True)
 class SessionTask:
-    """A mutant to run in a session; its program is without kernels and constants.
+    """A mutant to run in a session; its program has neither kernels nor constants.
 
-    ``constants`` are the keys of its constants by number, ``new`` the content of those that the unmutated program does
-    not have. ``harmless`` are the changed kernels that are proved to stay inside their buffers. ``library`` is the path
-    of the changed kernels, if there are any, and ``marked_library`` that of the kernels in ``marked``, which mark
+    ``constants`` are the keys of the constants by number, ``new`` the content of constants that the unmutated program
+    lacks. ``harmless`` are the changed kernels that are proved to stay inside their buffers. ``library`` is the path of
+    the changed kernels, None without any, and ``marked_library`` the path of the kernels in ``marked``, which mark
     conversions that do not fit.
     """
 
-    mutated: MutatedProgram[SessionKernel]
+    mutated: MutatedProgram
     constants: Mapping[int, Key]
     new: Mapping[Key, np.ndarray]
     harmless: frozenset[str]
@@ -92,10 +96,10 @@ class SessionTask:
 
 @dataclass(frozen=True)
 class Unmutated:
-    """What a session needs of the unmutated program, which the session's process inherits.
+    """The unmutated program for a session; the process of the session inherits the object.
 
-    ``library`` and ``memory_library`` are the paths of its kernels and of the kernels on memory; ``constants`` are the
-    keys of its constants by number; golden values may take ``limit_bytes`` of memory on the device.
+    ``library`` and ``memory_library`` are the paths of its kernels and of the kernels on memory, ``constants`` the keys
+    of its constants by number. Golden values may take ``limit_bytes`` of memory on the device.
     """
 
     program: Program
@@ -110,13 +114,8 @@ class Unmutated:
 
 
 @dataclass(frozen=True)
-class ScoresRequest:
-    """Asks for the scores of the unmutated program, kernel by kernel, on all inputs."""
-
-
-@dataclass(frozen=True)
 class Scores:
-    """The scores, shape [inputs, classes], and for how many inputs golden values stay on the device."""
+    """The scores, shape [inputs, classes], and the number of inputs whose golden values stay on the device."""
 
     rows: np.ndarray
     stored: int
@@ -124,14 +123,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class SessionAnswer:
-    """What a mutant did, and whether the golden values and weights on the device are what they were before."""
+    """The run of a mutant, and whether golden values and weights on the device are unchanged."""
 
     run: InputsRun
     is_intact: bool
 
 
 class SessionServer:
-    """Answers requests in the process that holds a session; golden values and weights stay on the device."""
+    """Answers requests in the process of a session; golden values and weights stay on the device."""
 
     def __init__(self, stage: Stage, session: Session, unmutated: Unmutated) -> None:
         self._session, self._unmutated = session, unmutated
@@ -151,11 +150,11 @@ class SessionServer:
         self._rows: dict[int, SessionRow] = {}
         self._kept: list[Block] = list(self._constants.values())
         self._sums = self._memory.checksums(self._kept)
-        self._room = unmutated.limit_bytes
+        self._free_bytes = unmutated.limit_bytes
 
-    def answer(self, stage: Stage, request: ScoresRequest | SessionTask) -> Scores | SessionAnswer:
-        """The answer to a request."""
-        return self._scores(stage) if isinstance(request, ScoresRequest) else self._run(stage, request)
+    def answer(self, stage: Stage, task: SessionTask | None) -> Scores | SessionAnswer:
+        """The answer to a task; None asks for the scores of the unmutated program, kernel by kernel."""
+        return self._scores(stage) if task is None else self._run(stage, task)
 
     def _scores(self, stage: Stage) -> Scores:
         rows, (output, *_) = [], self._unmutated.program.outputs
@@ -171,7 +170,7 @@ class SessionServer:
         if 0 not in self._rows:
             stage(PREPARING)
         first = self._row(0)
-        # From here on the mutant is to blame for what happens, also while further golden values are computed.
+        # From here on the mutant is to blame for errors, even while more golden values are computed.
         stage(RUNNING, task.progress)
         run = self._program_run(task).run(
             lambda position: self._row(position) if position else first,
@@ -182,11 +181,14 @@ class SessionServer:
         intact = not task.may_do_harm or self._memory.checksums(self._kept) == self._sums
         return SessionAnswer(run, intact)
 
-    def _program_run(self, task: SessionTask) -> ProgramRun[Block]:
+    def _program_run(self, task: SessionTask) -> ProgramRun:
         own = self._session.load(Path(task.library)) if task.library else None
         new = {key: self._memory.upload(array) for key, array in task.new.items()}
         constants = {number: new[key] if key in new else self._constants[key] for number, key in task.constants.items()}
-        functions = {name: self._function(kernel, own) for name, kernel in task.mutated.kernels.items()}
+        functions: dict[str, Function] = {
+            name: own[kernel.name] if kernel.is_own and own else self._functions[kernel.name]
+            for name, kernel in task.mutated.kernels.items()
+        }
         library = self._session.load(Path(task.marked_library)) if task.marked_library else {}
         marked = {name: library[name] for name in task.marked}
         return ProgramRun(
@@ -200,26 +202,19 @@ class SessionServer:
             task.is_rewired,
         )
 
-    def _function(self, kernel: SessionKernel, own: tvm.runtime.Module | None) -> Function:
-        if not kernel.is_own:
-            return self._functions[kernel.name]
-        assert own is not None
-        function: Function = own[kernel.name]
-        return function
-
     def _row(self, position: int) -> SessionRow:
-        """An input and its golden values: from the device, or computed now and kept if there is room."""
+        """An input and its golden values: from the device, or computed now and kept if there is enough memory."""
         if position in self._rows:
             return self._rows[position]
         row = self._computed(self._unmutated.inputs[position])
         blocks = list(row.blocks.values())
-        if byte_count(blocks) <= self._room:
-            self._room -= byte_count(blocks)
+        if byte_count(blocks) <= self._free_bytes:
+            self._free_bytes -= byte_count(blocks)
             self._rows[position] = row
             self._kept += blocks
             self._sums += self._memory.checksums(blocks)
         else:
-            self._room = 0  # the first inputs are those that are kept
+            self._free_bytes = 0  # only the first inputs are kept
         return row
 
     def _computed(self, data: np.ndarray) -> SessionRow:
@@ -234,10 +229,10 @@ class SessionServer:
 
 @dataclass(frozen=True)
 class PreparedSession:
-    """The unmutated program of one model for one device, ready for sessions there in any process.
+    """The unmutated program of one model, ready for sessions on one device in any process.
 
-    ``library`` holds its kernels, ``memory`` those on memory. On the device golden values may take ``limit_bytes``:
-    they fit for so many inputs as are ``stored``.
+    ``library`` holds its kernels, ``memory`` the kernels on memory. Golden values may take ``limit_bytes`` on the
+    device, which is enough for ``stored`` inputs.
     """
 
     library: Library
@@ -255,11 +250,11 @@ class SessionPreparation:
 
 
 class SessionEvaluator:
-    """Evaluates mutants of one model on one device against golden values that lie there.
+    """Evaluates mutants of one model on one device against golden values on the device.
 
-    A mutant is built in a child process of its own, and its changed kernels go to a session that lasts over many
-    mutants. ``inputs`` has shape [inputs, *input shape of the model]. Raises NotStraightLineError for a model that is
-    no straight line of kernel calls.
+    Each mutant is built in its own child process; its changed kernels go to a session that serves many mutants.
+    ``inputs`` has shape [inputs, *input shape of the model]. Raises NotStraightLineError for a model that is no
+    straight line of kernel calls.
     """
 
     def __init__(
@@ -297,13 +292,13 @@ class SessionEvaluator:
 
     def scores(self, seconds: float) -> Ending:
         """The ending of running the unmutated kernels one by one; its value is :class:`Scores`."""
-        return self.session.ask(ScoresRequest(), seconds)
+        return self.session.ask(None, seconds)
 
     def evaluate(self, mutant: Mutant, seconds: float, same_code: str, stop: StopRule | None = None) -> Ending:
         """The ending of evaluating the mutant; its value is an Evaluation, or Unsuitable.
 
-        The digest of a run whose code is that of the unmutated model is ``same_code``. With ``stop`` the inputs that
-        come after what it takes for the end are not run.
+        ``same_code`` is the digest of an evaluation whose code is that of the unmutated model. With ``stop`` only the
+        inputs up to the first that satisfies the rule run.
         """
         selections = selections_by_slot(mutant.mutations, self.catalogue)
         self._builder.prepare(selections)
@@ -313,11 +308,11 @@ class SessionEvaluator:
             )
             if not isinstance(built.value, _Ready):
                 return built
-            task, run = built.value.task, built.value.run
+            task, evaluation = built.value.task, built.value.evaluation
             ending = self.session.ask(task, seconds, harmful=task.may_do_harm)
         ending = replace(ending, seconds=built.seconds + ending.seconds, note=ending.note or task.progress)
         if isinstance(ending.value, SessionAnswer):
-            ending = replace(ending, value=self._finished(run, ending.value))
+            ending = replace(ending, value=self._finished(evaluation, ending.value))
         self.session.close_if_wanted()
         return ending
 
@@ -325,14 +320,14 @@ class SessionEvaluator:
         """Gives the session back; the next mutant opens another."""
         self.session.close()
 
-    def _finished(self, run: Evaluation, answer: SessionAnswer) -> Evaluation:
+    def _finished(self, evaluation: Evaluation, answer: SessionAnswer) -> Evaluation:
         if not answer.is_intact:
-            # The mutant wrote over golden values or weights: no other mutant may run in that session.
+            # The mutant overwrote golden values or weights: no other mutant may run in this session.
             self.session.close()
             answer.run.trace.undefined.add(WRITE)
-        run = run.completed(answer.run)
-        self._builder.remember(run)
-        return run
+        evaluation = evaluation.completed(answer.run)
+        self._builder.remember(evaluation)
+        return evaluation
 
     def _built(
         self, selections: Selections, stage: Stage, same_code: str, stop: StopRule | None, folder: Path
@@ -341,7 +336,7 @@ class SessionEvaluator:
         if not isinstance(built, Built):
             return built
         program = built.mutated.program
-        rewired = self._builder.is_rewired(selections, built.run.applied)
+        rewired = self._builder.is_rewired(selections, built.evaluation.applied)
         known = set(self._unmutated.constants.values())
         constants = self._builder.constants.of_program(program)
         if built.marked:
@@ -356,9 +351,9 @@ class SessionEvaluator:
             str(folder / _MARKED) if built.marked else None,
             frozenset(built.marked),
             stop,
-            Progress(built.run.applied, built.run.undefined),
+            Progress(built.evaluation.applied, built.evaluation.undefined),
         )
-        return _Ready(task, built.run)
+        return _Ready(task, built.evaluation)
 
     def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, SessionKernel]:
         finished = write_library(functions, self.stages.target, folder / _OWN, self.device.toolchain, tir_pipeline)
@@ -370,10 +365,10 @@ class SessionEvaluator:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A mutant that is built, and what it is to become a run with."""
+    """A built mutant: the task for the session, and the evaluation so far."""
 
     task: SessionTask
-    run: Evaluation
+    evaluation: Evaluation
 
 
 def prepare_session(
@@ -386,10 +381,10 @@ def prepare_session(
     seconds: float,
     tasks: RemoteTasks | None = None,
 ) -> PreparedSession | str:
-    """What sessions on the device need, or a text that says why there is none.
+    """Prepares sessions on the device, or gives a text that says why they are impossible.
 
     ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build on
-    the device, which the kernels one by one have to give bit by bit.
+    the device, which the kernels one by one must reproduce bit by bit.
     """
     ending = run_isolated(lambda stage: _compiled(stages, device, wanted, stage), seconds)
     if ending.kind != EndingKind.FINISHED:
@@ -414,13 +409,13 @@ def _compiled(stages: Stages, device: Device, wanted: SessionPreparation, stage:
     functions = take_program(stages.at(Slot.KERNEL)).called()
     library = build_library(functions, stages.target, wanted.folder / "kernels", store, tools)
     stage(COMPILING)
-    # By themselves: what else is in a module moves the code of its kernels.
+    # In a module of their own: the code of kernels depends on the other functions of the module.
     memory = build_library(memory_kernels(stages.target), stages.target, wanted.folder / "memory", store, tools)
     return PreparedSession(library, memory, wanted.limit_bytes)
 
 
 def _headroom(device: Device, limit_bytes: int) -> int | None:
-    """How much memory the child of a session may take; drivers of GPUs reserve more than there is."""
+    """The memory limit for the child of a session; GPU drivers reserve more than the machine has."""
     if device.is_remote:
         return mutant_headroom()
     return mutant_headroom() + limit_bytes if device.is_processor else None

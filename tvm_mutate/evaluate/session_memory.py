@@ -1,4 +1,4 @@
-"""The memory of a device behind a session: values stay there and are compared there; only the answers travel."""
+"""The memory of a device in a session: values stay and are compared on the device; only the answers are sent back."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 import tvm
 
-from tvm_mutate.evaluate.memory import Function
+from tvm_mutate.evaluate.memory import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE, Function
 from tvm_mutate.evaluate.program import KernelCall, Program, ValueType
-from tvm_mutate.evaluate.red_zones import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE
-from tvm_mutate.kernels import SCRATCH_WORDS, SLOTS, TOGETHER, MemoryKernels
+from tvm_mutate.kernels.memory_kernels import CHECKSUM, FILL, OTHER_THAN, SCRATCH_WORDS, SLOTS, TOGETHER, differ
 
 _WORD = 4
-_NAMES = MemoryKernels()
 
 
 @dataclass(frozen=True)
 class Block:
-    """A value on a device: whole words, of which the value is the beginning; ``words`` behind it may be a band."""
+    """A value on a device at the beginning of ``words``, 32 bits each; the words behind the value may be a band."""
 
     words: tvm.runtime.Tensor
     kind: ValueType
@@ -33,7 +31,7 @@ class Block:
 
     @property
     def length(self) -> int:
-        """How many words the value takes, the last of which it may not fill."""
+        """The number of words of the value; the last word may be filled in part."""
         return word_count(self.kind)
 
     def as_type(self, kind: ValueType) -> Block:
@@ -49,15 +47,15 @@ class Block:
 class SessionMemory:
     """The memory of one device; ``kernels`` are the loaded kernels that work on its words.
 
-    A block begins where an allocation does, because kernels that are built without checks ignore a byte offset.
-    ``is_asynchronous`` says whether a kernel may still run when its call is over.
+    A block begins at the beginning of an allocation, because kernels without checks ignore a byte offset.
+    ``is_asynchronous`` says whether a kernel may still run when its call returns.
     """
 
     def __init__(self, device: tvm.runtime.Device, kernels: tvm.runtime.Module, is_asynchronous: bool) -> None:
         self.device, self._is_asynchronous = device, is_asynchronous
-        self._differ = {dtype: kernels[_NAMES.differ(dtype)] for dtype in ("uint32", "uint8")}
-        self._fill, self._other_than = kernels[_NAMES.fill], kernels[_NAMES.other_than]
-        self._checksum = kernels[_NAMES.checksum]
+        self._differ = {dtype: kernels[differ(dtype)] for dtype in ("uint32", "uint8")}
+        self._fill, self._other_than = kernels[FILL], kernels[OTHER_THAN]
+        self._checksum = kernels[CHECKSUM]
         self._found = tvm.runtime.empty((SLOTS,), "int32", device)
         self._sums = tvm.runtime.empty((SLOTS,), "uint32", device)
         self._scratch = tvm.runtime.empty((SCRATCH_WORDS,), "uint32", device)
@@ -65,7 +63,7 @@ class SessionMemory:
         self._asked: list[int] = []
 
     def empty(self, kind: ValueType, band_bytes: int = 0) -> Block:
-        """A value whose content is undefined, with a band of so many bytes behind it."""
+        """A value with undefined content and a band of at least ``band_bytes`` behind it."""
         count = max(word_count(kind) + -(-band_bytes // _WORD), 1)
         return Block(tvm.runtime.empty((count,), "uint32", self.device), kind)
 
@@ -94,24 +92,24 @@ class SessionMemory:
         return Block(tvm.runtime.tensor(content.view(np.uint32), self.device), kind)
 
     def copy(self, source: Block, destination: Block) -> None:
-        """Gives a value the content of another of the same length."""
+        """Copies a value to another of the same length."""
         source.flat("uint32").copyto(destination.flat("uint32"))
 
     def fill(self, block: Block, pattern: int, start: int = 0) -> None:
-        """Fills the words of a block and of its band from ``start`` on with a byte."""
+        """Fills the words of a block and its band from ``start`` on with a byte."""
         self._fill(block.words, start, _as_word(pattern))
 
     def ask_differ(self, first: Block, second: Block) -> None:
-        """Asks whether two values of the same length in bytes have other bits."""
+        """Asks whether the bits of two values of the same length in bytes differ."""
         dtype = "uint8" if first.kind.byte_count % _WORD else "uint32"
         self._differ[dtype](first.flat(dtype), second.flat(dtype), self._found, self._slot())
 
     def ask_written(self, block: Block, pattern: int) -> None:
-        """Asks whether the band behind a value is not all of a byte any more."""
+        """Asks whether a byte in the band behind a value differs from the pattern."""
         self._other_than(block.words, block.length, _as_word(pattern), self._found, self._slot())
 
     def answers(self) -> list[bool]:
-        """The answers to what was asked since, in order; waits for the device."""
+        """The answers to the questions since the last call, in order; waits for the device."""
         found = self._found.numpy() if self._asked else ()
         answers = [bool(found[slot]) for slot in self._asked]
         self._asked = []
@@ -128,7 +126,7 @@ class SessionMemory:
         return sums
 
     def wait(self) -> None:
-        """Waits until the device has done all that it was told; raises what it came to."""
+        """Waits until all launched kernels have ended; raises their errors."""
         if self._is_asynchronous:
             self.device.sync()
 
@@ -141,8 +139,8 @@ class SessionMemory:
 class SessionArena:
     """The buffers of one call of a mutated kernel on a device.
 
-    Results start as a pattern, so that a value that is never written is known. With ``banded`` the arguments are copies
-    and every buffer has a band behind it, but none before it: kernels take buffers only where an allocation begins.
+    Results start as a pattern, which shows values that are never written. With ``banded`` the arguments are copies and
+    every buffer has a band behind it, but not before it: kernels take buffers only at the beginning of an allocation.
     """
 
     def __init__(
@@ -152,7 +150,7 @@ class SessionArena:
         kinds = [*arguments, *results]
         band = max([NEAR_BYTES, *(kind.byte_count for kind in kinds)]) if banded else 0
         self._copies = [memory.empty(kind, band) for kind in arguments] if banded else []
-        # The results of the first pattern are kept while the kernel runs under another.
+        # The results under the first pattern are kept while the kernel runs under another.
         self._results = [[memory.empty(kind, band) for kind in results] for _ in range(2)]
         self._copied: list[Block | None] = [None] * len(self._copies)
         self.kernel_seconds = 0.0
@@ -208,7 +206,7 @@ class SessionArena:
 
 
 class SessionRow:
-    """One input and its golden values in the memory of a device; ``blocks`` are both, by number."""
+    """One input and its golden values in the memory of a device; ``blocks`` holds both by number."""
 
     def __init__(self, memory: SessionMemory, program: Program, blocks: Mapping[int, Block]) -> None:
         self._memory, self.blocks = memory, blocks
@@ -239,12 +237,12 @@ class SessionRow:
 
 
 def word_count(kind: ValueType) -> int:
-    """How many words a value takes."""
+    """The number of words of a value."""
     return -(-kind.byte_count // _WORD)
 
 
 def byte_count(blocks: Iterable[Block]) -> int:
-    """How many bytes blocks take with their bands."""
+    """The number of bytes of blocks with their bands."""
     return sum(_WORD * int(block.words.shape[0]) for block in blocks)
 
 

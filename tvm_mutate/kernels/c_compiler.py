@@ -1,4 +1,4 @@
-"""Compiles the C text of TVM's ``c`` target to a shared library with a C compiler of the machine."""
+"""Compiles the C code of TVM's ``c`` target, and links shared libraries, with a C compiler of this machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tvm.support import cc
 from tvm_mutate.errors import UsageError
 
 _OPTIONS = ("-O2", "-fPIC", "-w")
-# TVM writes float16 as `half`, a type that C has under another name.
+# TVM writes float16 as `half`; C has the type under another name.
 HALF = "-Dhalf=_Float16"
 
-# What ``keep_assembly`` leaves in the folder.
+# The file that ``keep_assembly`` leaves in the folder.
 ASSEMBLY = "kernels.s"
 
 
 class CompileError(Exception):
-    """The generated code does not compile; the message holds the compiler's first complaint."""
+    """The generated code does not compile; the message is the compiler's first error."""
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A compiler of C and C++ that links, too: its command (empty: ``$CC``, or gcc), and flags after our own."""
+    """A compiler and linker of C and C++: its command (empty: ``$CC``, or gcc), and extra flags."""
 
     command: str = ""
     flags: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Toolchain:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that C text is compiled with; of two that disagree the last counts."""
+        """The options for compiling C code; later options override earlier ones."""
         return (*_OPTIONS, *self.flags)
 
     @property
@@ -51,7 +51,7 @@ class Toolchain:
 
     @property
     def is_for_x86(self) -> bool:
-        """Whether the compiler says that it makes code for x86-64."""
+        """Whether the compiler makes code for x86-64."""
         command = [self.compiler, "-dumpmachine"]
         try:
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout.startswith("x86_64")
@@ -59,7 +59,7 @@ class Toolchain:
             return True
 
     def identity(self) -> str:
-        """What tells one compiler from another: its name, what it says of its version if it is there, and options."""
+        """Identifies a compiler: its name, its version if it is installed, and its options."""
         if not self.is_there:
             return self.compiler
         said = subprocess.run([self.compiler, "--version"], capture_output=True, text=True, check=False)
@@ -77,15 +77,15 @@ def c_compiler() -> str:
 def compile_c(
     source: str, folder: Path, *, keep_assembly: bool = False, toolchain: Toolchain = DEFAULT_TOOLCHAIN
 ) -> Path:
-    """The shared library of one C text, written as ``kernels.so`` into ``folder``, on request with its assembly.
+    """Compiles C code to the shared library ``kernels.so`` in ``folder``; ``keep_assembly`` keeps its assembly.
 
-    File names are always the same, so that equal text gives equal bytes. Raises CompileError where the compiler
-    refuses the text and UsageError where there is no compiler.
+    File names are always the same, so that equal code gives equal bytes. Raises CompileError if the compiler refuses
+    the code, and UsageError without a compiler.
     """
     text, assembly, library = folder / "kernels.c", folder / ASSEMBLY, folder / "kernels.so"
     text.write_text(source)
     options, purpose = [*toolchain.options, HALF, *include_options()], "target c"
-    library.unlink(missing_ok=True)  # it may be loaded: what is mapped must not change
+    library.unlink(missing_ok=True)  # a loaded file must not change
     if keep_assembly:
         run_compiler([*options, "-S", "-o", assembly.name, text.name], folder, purpose, toolchain)
         run_compiler(["-shared", "-o", library.name, assembly.name, "-lm"], folder, purpose, toolchain)
@@ -95,23 +95,17 @@ def compile_c(
 
 
 def link(object_file: Path, library: Path, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> None:
-    """Makes a shared library of an object file; raises CompileError and UsageError as :func:`compile_c`."""
+    """Links an object file to a shared library; raises CompileError and UsageError as :func:`compile_c`."""
     run_compiler(["-shared", "-o", str(library), str(object_file)], library.parent, "a library of kernels", toolchain)
 
 
 def export(module: tvm.runtime.Module, library: Path, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> None:
-    """Makes a shared library of host code with the device code that it imports.
-
-    Raises CompileError and UsageError as :func:`compile_c`.
-    """
+    """Makes a shared library of host code and its device code; raises errors as :func:`compile_c`."""
     export_with(module.export_library, library, toolchain, "a library of kernels")
 
 
 def export_with(export_library: Callable[..., object], library: Path, toolchain: Toolchain, purpose: str) -> None:
-    """Calls one of TVM's functions that export a library; its files go where the library goes.
-
-    Raises CompileError and UsageError as :func:`compile_c`.
-    """
+    """Calls a function of TVM that exports a library, with this toolchain; raises errors as :func:`compile_c`."""
     if not toolchain.is_there:
         raise UsageError(missing_compiler(purpose, toolchain))
     linker = cc.cross_compiler(toolchain.compiler, options=[*toolchain.options, HALF, *include_options()])
@@ -127,7 +121,7 @@ def _first_complaint(text: str) -> str:
 
 
 def run_compiler(arguments: Sequence[str], folder: Path, purpose: str, toolchain: Toolchain) -> None:
-    """Runs the compiler in a folder; raises CompileError where it complains, UsageError where it is not there."""
+    """Runs the compiler in a folder; raises CompileError if it fails, and UsageError if it is not installed."""
     command = [toolchain.compiler, *arguments]
     try:
         finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -139,13 +133,13 @@ def run_compiler(arguments: Sequence[str], folder: Path, purpose: str, toolchain
 
 
 def missing_compiler(purpose: str, toolchain: Toolchain) -> str:
-    """What to say where a compiler is not there, and how to mend that."""
+    """The message for a missing compiler, with the remedy."""
     mend = "install it, or name another" if toolchain.command else "set CC to one"
     return f"{purpose} needs a C compiler, and {toolchain.compiler!r} is not there; {mend}"
 
 
 def include_options() -> list[str]:
-    """The compiler's options that let it find the headers of TVM's run time."""
+    """The compiler options for the headers of TVM's runtime."""
     folders = [
         str(Path(tvm.__file__).parent / "include"),
         tvm_ffi.libinfo.find_include_path(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,47 @@ from tvm.relax import vm_build
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, export_with
-from tvm_mutate.kernels.kernels import Kernels, build_kernels
-from tvm_mutate.pipeline import kernels_of
+from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, compile_c, export_with
+from tvm_mutate.kernels.code_text import generated_text, host_text, text_digest
+from tvm_mutate.pipeline import generate, kernels_of
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels of one program: a module that can be called, and the SHA-256 of its generated code."""
+
+    module: tvm.runtime.Module
+    digest: str
+
+
+def build_kernels(
+    kernels: tvm.IRModule,
+    target: Target,
+    folder: Path,
+    tir_pipeline: str = "default",
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+    *,
+    for_export: bool = False,
+) -> Kernels:
+    """Compiles kernels for the target; generated files go into ``folder``.
+
+    C code for export is compiled at the export. Raises CompileError if the generated code does not compile; errors of
+    TVM pass through.
+    """
+    kind = target.kind.name
+    module = generate(kernels, target, tir_pipeline)
+    if kind == "c" and not for_export:
+        library = compile_c(module.inspect_source("c"), folder, toolchain=toolchain)
+        return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
+    return Kernels(module, text_digest(generated_text(module, kind) + host_text(module, kind)))
 
 
 class CompiledModel:
-    """A model built for a target, ready to be loaded on a device.
+    """A model compiled for a target, ready to be loaded on a device.
 
-    ``digest`` is of all that decides what it computes: the generated code of its kernels, the order of their calls,
-    and the constants, which a mutation of weights changes and nothing else. The constants of the module are referred
-    to, not copied: a process forked from the one that imported the model shares its weights.
+    ``digest`` covers everything that decides the outputs: the generated code of the kernels, the order of their calls,
+    and the constants (a mutation of weights changes nothing else). Constants are not copied, so forked processes share
+    the weights.
     """
 
     def __init__(
@@ -49,13 +80,13 @@ class CompiledModel:
         self._executable = vm_build._vmlink(builder, target, None, ext_libs=[self.kernels.module], params=constants)
 
     def load(self, device: tvm.runtime.Device) -> relax.VirtualMachine:
-        """A virtual machine that runs the program on the device."""
+        """A virtual machine that runs the model on the device."""
         return relax.VirtualMachine(self._executable.mod, device)
 
     def export(self) -> Path:
-        """The program as a shared library that a virtual machine elsewhere can load.
+        """The model as a shared library for a virtual machine on another machine; needs ``for_export``.
 
-        It has to be made ``for_export``. Raises CompileError where it does not link and UsageError without a compiler.
+        Raises CompileError if the library does not link, and UsageError without a compiler.
         """
         library = self._folder / "program.so"
         export_with(self._executable.export_library, library, self._toolchain, "a library for another machine")
@@ -65,7 +96,7 @@ class CompiledModel:
 def _calls_digest(lowered: tvm.IRModule) -> str:
     """The digest of the functions that call the kernels: their text, and the bytes of their constants.
 
-    Not TVM's structural hash, which differs from process to process for functions that refer to others.
+    TVM's structural hash will not do: for functions that refer to others it differs between processes.
     """
     content = hashlib.sha256()
     for name, function in sorted((each.name_hint, function) for each, function in lowered.functions.items()):
@@ -83,7 +114,7 @@ def _add_constant(content: Any, node: Any) -> None:
 
 
 def first_output(result: object) -> np.ndarray:
-    """The first tensor of what a program returned, as one row of scores; shape [classes]."""
+    """The first tensor of a model's result as one row of scores, shape [classes]."""
     while not hasattr(result, "numpy"):
         result = result[0]  # type: ignore[index]
     return np.ascontiguousarray(result.numpy()).reshape(-1)

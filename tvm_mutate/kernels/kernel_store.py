@@ -1,4 +1,4 @@
-"""The store of compiled kernels on disk: bounded, shared by all campaigns of a user, and never believed unchecked."""
+"""The store of compiled kernels on disk: limited in size, shared by all campaigns of a user, checked at every read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FAULTS = (OSError, sqlite3.Error, diskcache.Timeout, ValueError)
 
 
 class _BytesDisk(diskcache.Disk):
-    """Bytes and text only: what others may have written into a cache is never unpickled."""
+    """Bytes and text only: other programs may write to the cache, so no entry is unpickled."""
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode == diskcache.core.MODE_PICKLE:
@@ -25,10 +25,10 @@ class _BytesDisk(diskcache.Disk):
 
 
 class KernelStore:
-    """Bytes by key in a folder, the least recently used thrown away beyond ``limit_bytes``.
+    """Bytes by key in a folder; the least recently used entries are deleted beyond ``limit_bytes``.
 
-    Any number of processes use one folder at once (SQLite). A store that cannot be used, or an entry whose bytes are
-    not those that were put there, is as good as an empty one: kernels are compiled again, and nothing is raised.
+    Any number of processes use one folder at once (SQLite). An unusable store or a changed entry counts as empty:
+    kernels are compiled again, and no error is raised.
     """
 
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -41,7 +41,7 @@ class KernelStore:
             return
 
     def get(self, key: str) -> bytes | None:
-        """The bytes that were put under a key, or None."""
+        """The bytes under a key, or None."""
         try:
             kept = None if self._cache is None else self._cache.get(key)
         except _FAULTS:
@@ -51,7 +51,7 @@ class KernelStore:
         return kept[_DIGEST_BYTES:]
 
     def put(self, key: str, content: bytes) -> None:
-        """Keeps the bytes under a key, if that can be."""
+        """Stores bytes under a key, if the store is usable."""
         try:
             if self._cache is not None:
                 self._cache.set(key, hashlib.sha256(content).digest() + content)

@@ -1,81 +1,216 @@
-"""PrimFuncs to native code for one target, with a digest of that code."""
+"""Compiled kernels of one target: compiled together, each known by the digest of its code, or loaded from a library."""
 
 from __future__ import annotations
 
 import hashlib
-import re
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm.target import Target
+from tvm.tirx import PrimFunc
 
-from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, compile_c
-from tvm_mutate.pipeline import generate
+from tvm_mutate.kernels.c_compiler import ASSEMBLY, DEFAULT_TOOLCHAIN, Toolchain, compile_c, export, link
+from tvm_mutate.kernels.code_text import (
+    assembly_digests,
+    device_digests,
+    generated_text,
+    host_text,
+    kernels_with_undefined_values,
+    llvm_digests,
+    source_digests,
+    text_digest,
+)
+from tvm_mutate.kernels.kernel_store import KernelStore
+from tvm_mutate.pipeline import PASS_CONFIG, generate
 
-_ADDRESS = re.compile(r'!"0x[0-9a-f]+"')
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of one program: a module that can be called, and the SHA-256 of its generated code."""
-
-    module: tvm.runtime.Module
-    digest: str
-
-
-def generated_text(module: tvm.runtime.Module, kind: str) -> str:
-    """The generated code as text: LLVM IR, C, or the device source of a GPU target."""
-    if kind == "llvm":
-        return _without_addresses(module.inspect_source("ll"))
-    if kind == "c":
-        return module.inspect_source("c")
-    return "\n".join(imported.inspect_source() for imported in module.imports)
+# Raise this number when the files of kernels, or the digests of their code, change.
+_FORMAT = "4"
 
 
-def host_text(module: tvm.runtime.Module, kind: str) -> str:
-    """The generated code of the host that launches a GPU target's kernels, as text; empty for other targets.
+class Kernel:
+    """A compiled kernel: ``run(*inputs, *outputs)`` on tensors, and the SHA-256 of its generated code.
 
-    It alone has the numbers of blocks and threads: two kernels of the same device source need not be the same.
+    ``undefined_values`` says whether the code is known to use values that were never written.
     """
-    if kind in ("llvm", "c"):
-        return ""
-    return _without_addresses(module.inspect_source("ll" if module.kind == "llvm" else module.kind))
+
+    def __init__(self, module: tvm.runtime.Module, name: str, digest: str, undefined_values: bool = False) -> None:
+        self._module, self._name = module, name
+        self.digest, self.undefined_values = digest, undefined_values
+
+    @cached_property
+    def run(self) -> Any:
+        """The callable function; LLVM makes machine code at the first use."""
+        return self._module[self._name]
+
+    def known_as(self, digest: str) -> Kernel:
+        """The same kernel under the digest of a kernel that gives the same bits."""
+        return Kernel(self._module, self._name, digest, self.undefined_values)
 
 
-def _without_addresses(text: str) -> str:
-    """LLVM IR with the buffers' addresses in its alias metadata replaced by ordinals.
-
-    TVM names the alias classes of local buffers by where the compiler happened to allocate them, so that two
-    builds of one module differ in nothing else.
-    """
-    ordinals: dict[str, str] = {}
-    return _ADDRESS.sub(lambda match: ordinals.setdefault(match[0], f'!"buffer{len(ordinals)}"'), text)
-
-
-def text_digest(text: str) -> str:
-    """The SHA-256 of generated code."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def build_kernels(
-    kernels: tvm.IRModule,
+def build_batch(
+    functions: Mapping[str, PrimFunc],
     target: Target,
     folder: Path,
     tir_pipeline: str = "default",
     toolchain: Toolchain = DEFAULT_TOOLCHAIN,
-    *,
-    for_export: bool = False,
-) -> Kernels:
-    """The kernels compiled for the target; files that this needs go into ``folder``.
+) -> dict[str, Kernel]:
+    """Compiles structured PrimFuncs under their names, all in one run of the compiler; files go into ``folder``.
 
-    C text is left to be compiled where the module is to be exported.
-
-    Raises CompileError where the generated code does not compile, and what TVM raises where TVM refuses.
+    Raises CompileError if the generated code does not compile; errors of TVM pass through.
     """
-    kind = target.kind.name
-    module = generate(kernels, target, tir_pipeline)
-    if kind == "c" and not for_export:
-        library = compile_c(module.inspect_source("c"), folder, toolchain=toolchain)
-        return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
-    return Kernels(module, text_digest(generated_text(module, kind) + host_text(module, kind)))
+    module = generate(module_of(functions), target, tir_pipeline)
+    finished = _finish(module, functions, target.kind.name, folder, toolchain)
+    return {
+        name: Kernel(finished.module, name, digest, name in finished.undefined_values)
+        for name, digest in finished.digests.items()
+    }
+
+
+def module_of(functions: Mapping[str, PrimFunc]) -> tvm.IRModule:
+    """A module that exports each function under its name."""
+    return tvm.IRModule({name: function.with_attr("global_symbol", name) for name, function in functions.items()})
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A callable module, the digests of its kernels, and the kernels that use undefined values."""
+
+    module: tvm.runtime.Module
+    digests: dict[str, str]
+    undefined_values: frozenset[str] = frozenset()
+
+
+def _finish(
+    module: tvm.runtime.Module, names: Iterable[str], kind: str, folder: Path, toolchain: Toolchain
+) -> Finished:
+    """Compiles generated C code, and computes the digest of each kernel's code."""
+    if kind == "c":
+        return _finish_c(module, names, folder, toolchain)
+    if kind == "llvm":
+        text = module.inspect_source("ll")
+        return Finished(module, llvm_digests(text, names), kernels_with_undefined_values(text, names))
+    host = host_text(module, kind)
+    digests = device_digests(generated_text(module, kind), host, kind, names)
+    if digests is None:  # the kernels are not found in the text, so their digests cover the whole module
+        whole = text_digest(generated_text(module, kind) + host)
+        digests = {name: f"{whole} {name}" for name in names}
+    return Finished(module, digests)
+
+
+def _finish_c(module: tvm.runtime.Module, names: Iterable[str], folder: Path, toolchain: Toolchain) -> Finished:
+    folder.mkdir(parents=True, exist_ok=True)
+    text, readable = module.inspect_source("c"), toolchain.is_for_x86
+    library = compile_c(text, folder, keep_assembly=readable, toolchain=toolchain)
+    # This package reads only the assembly of x86-64. A digest of the C code finds fewer duplicates, but no wrong ones.
+    digests = assembly_digests((folder / ASSEMBLY).read_text(), names) if readable else source_digests(text, names)
+    return Finished(tvm.runtime.load_module(str(library)) if readable else module, digests)
+
+
+@dataclass(frozen=True)
+class Library:
+    """A file of compiled kernels, and the digests of their generated code by name."""
+
+    path: str
+    digests: Mapping[str, str]
+
+    def load(self) -> dict[str, Kernel]:
+        """Loads the kernels."""
+        module = tvm.runtime.load_module(self.path)
+        return {name: Kernel(module, name, digest) for name, digest in self.digests.items()}
+
+
+def build_library(
+    functions: Mapping[str, PrimFunc],
+    target: Target,
+    folder: Path,
+    store: KernelStore,
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+) -> Library:
+    """The library of structured PrimFuncs under their names, in ``folder``, from the store if possible.
+
+    Raises CompileError if the generated code does not compile; errors of TVM pass through.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key = library_key(functions, target, toolchain)
+    kept = store.get(key)
+    path = folder / f"library-{key[:16]}{_suffix(target, toolchain)}"
+    path.unlink(missing_ok=True)  # a loaded file must not change
+    if kept is not None:
+        head, _, content = kept.partition(b"\n")
+        path.write_bytes(content)
+        return Library(str(path), json.loads(head))
+    digests = write_library(functions, target, path, toolchain).digests
+    store.put(key, json.dumps(digests).encode() + b"\n" + path.read_bytes())
+    return Library(str(path), digests)
+
+
+def library_key(functions: Mapping[str, PrimFunc], target: Target, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> str:
+    """The key of a library in the store: structure, names, target, pass configuration, versions and compiler."""
+    versions = [_FORMAT, tvm.__version__, tvm_ffi.__version__, str(target), json.dumps(PASS_CONFIG)]
+    tools = [_suffix(target, toolchain), toolchain.identity()]
+    content = hashlib.sha256("\n".join([*versions, *tools]).encode())
+    for name in sorted(functions):
+        content.update(f"\n{name}\n{tvm.ir.save_json(functions[name])}".encode())
+    return content.hexdigest()
+
+
+def _suffix(target: Target, toolchain: Toolchain) -> str:
+    # Without a linker the library is LLVM IR, which every process compiles when it loads the library.
+    return ".so" if target.kind.name != "llvm" or toolchain.is_there else ".ll"
+
+
+def write_library(
+    functions: Mapping[str, PrimFunc],
+    target: Target,
+    path: Path,
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+    tir_pipeline: str = "default",
+) -> Finished:
+    """Writes a shared library of structured PrimFuncs under their names to ``path``, or LLVM IR if it ends in ``.ll``.
+
+    Raises CompileError if the generated code does not compile or link, and UsageError without a compiler; errors of
+    TVM pass through.
+    """
+    generated = generate(module_of(functions), target, tir_pipeline)
+    workplace = path.with_suffix(".build")
+    finished = _finish(generated, functions, target.kind.name, workplace, toolchain)
+    if target.kind.name == "c":
+        (workplace / "kernels.so").replace(path)
+    elif target.kind.name != "llvm":
+        export(generated, path, toolchain)
+    elif path.suffix == ".so":
+        generated.write_to_file(str(path.with_suffix(".o")), "o")
+        link(path.with_suffix(".o"), path, toolchain)
+    else:
+        generated.write_to_file(str(path), "ll")
+    return finished
+
+
+class KnownKernels:
+    """The compiled kernels of an unmutated program by the structure of their PrimFuncs, whatever their names.
+
+    ``functions`` and ``kernels`` belong to one program, by name.
+    """
+
+    def __init__(self, functions: Mapping[str, PrimFunc], kernels: Mapping[str, Any]) -> None:
+        self.functions = {name: functions[name] for name in kernels}
+        self.kernels = dict(kernels)
+        self._names = {structure(function): name for name, function in self.functions.items()}
+
+    def find(self, name: str, function: PrimFunc) -> Any | None:
+        """The compiled kernel of a function with this structure, or None; the search begins at ``name``."""
+        if name in self.functions and self.functions[name].same_as(function):
+            return self.kernels[name]
+        known = self._names.get(structure(function))
+        return None if known is None else self.kernels[known]
+
+
+def structure(function: PrimFunc) -> tvm_ffi.StructuralKey:
+    """A key that is equal for functions that differ only in their names."""
+    return tvm_ffi.StructuralKey(function.with_attr("global_symbol", "kernel"))

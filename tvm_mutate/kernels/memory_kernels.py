@@ -1,73 +1,63 @@
-"""Kernels on the words of device memory: whether two values have the same bits, patterns, and checksums.
+"""Kernels on the words of device memory: comparison of two values, patterns, and checksums.
 
-What they find goes into one element of a small buffer, so that only that has to come back from the device.
+Each kernel works on flat buffers of any length and writes its result to one element of a small buffer, so that only
+this buffer is copied from the device:
+
+* ``differ(dtype)(a, b, found, slot)`` sets ``found[slot]`` to 0 if all words are equal, else to another number;
+* ``OTHER_THAN(a, start, pattern, found, slot)`` does so for words from ``start`` on that differ from the pattern;
+* ``FILL(a, start, pattern)`` writes the pattern;
+* ``CHECKSUM(a..., scratch, sums)`` takes :data:`TOGETHER` buffers and writes the sum of each to an element of ``sums``.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import tvm
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-# The elements of the buffers for what is found.
+FILL, OTHER_THAN, CHECKSUM = "tvm_mutate_fill", "tvm_mutate_other_than", "tvm_mutate_checksum"
+# The number of elements of a buffer for results.
 SLOTS = 64
-# How many buffers one checksum call takes: over RPC a call costs more than what it does.
+# The number of buffers of one checksum call: over RPC, a call costs more than its work.
 TOGETHER = 16
-# What a GPU runs side by side.
+# The blocks and threads that a GPU runs in parallel.
 _BLOCKS, _THREADS = 64, 256
 _WIDTH = _BLOCKS * _THREADS
-# So many words a call of a checksum kernel needs to itself.
+# The number of words that a checksum kernel needs for itself.
 SCRATCH_WORDS = _WIDTH
 _CPU_KINDS = ("llvm", "c")
 
 
-@dataclass(frozen=True)
-class MemoryKernels:
-    """The names of the kernels, each for flat buffers of any length.
-
-    ``differ[dtype](a, b, found, slot)`` sets ``found[slot]`` to 0 where all words are the same and else to another
-    number; ``other_than(a, start, pattern, found, slot)`` likewise for words from ``start`` on that are not the
-    pattern; ``fill(a, start, pattern)`` writes it; ``checksum(a..., scratch, sums)`` of :data:`TOGETHER` buffers puts
-    the sum of each into an element of ``sums``.
-    """
-
-    fill: str = "tvm_mutate_fill"
-    other_than: str = "tvm_mutate_other_than"
-    checksum: str = "tvm_mutate_checksum"
-
-    @staticmethod
-    def differ(dtype: str) -> str:
-        """The name of the kernel that compares words of a dtype: ``uint32`` or ``uint8``."""
-        return f"tvm_mutate_differ_{dtype}"
+def differ(dtype: str) -> str:
+    """The name of the kernel that compares words of a dtype: ``uint32`` or ``uint8``."""
+    return f"tvm_mutate_differ_{dtype}"
 
 
 def memory_kernels(target: Target) -> dict[str, PrimFunc]:
-    """The kernels as PrimFuncs for a kind of target, by name: plain loops, or threads bound to a GPU."""
-    loops: _Loops = _CpuLoops() if target.kind.name in _CPU_KINDS else _GpuLoops()
-    names = MemoryKernels()
+    """The kernels as PrimFuncs for a target, by name: plain loops, or threads of a GPU."""
+    loops = _CpuLoops() if target.kind.name in _CPU_KINDS else _GpuLoops()
     found = [f'found: T.Buffer(({SLOTS},), "int32")', "slot: T.int32"]
     pattern = ["start: T.int64", "pattern: T.uint32"]
     kernels = {
-        names.differ(dtype): _function(
+        differ(dtype): _function(
             ["a: T.handle", "b: T.handle", *found],
             [*_buffers("ab", dtype), *loops.reset(), *loops.each("B_a", loops.mark("B_a[i] != B_b[i]"))],
         )
         for dtype in ("uint32", "uint8")
     }
-    kernels[names.fill] = _function(
+    kernels[FILL] = _function(
         ["a: T.handle", *pattern], [*_buffers("a"), *loops.each("B_a", ["if i >= start:", "    B_a[i] = pattern"])]
     )
-    kernels[names.other_than] = _function(
+    kernels[OTHER_THAN] = _function(
         ["a: T.handle", *pattern, *found],
         [*_buffers("a"), *loops.reset(), *loops.each("B_a", loops.mark("i >= start and B_a[i] != pattern"))],
     )
     many = [f"a{number}" for number in range(TOGETHER)]
     sums = [line for number, name in enumerate(many) for line in loops.sum_of(f"B_{name}", number)]
-    kernels[names.checksum] = _function(
+    kernels[CHECKSUM] = _function(
         [
             *(f"{name}: T.handle" for name in many),
             f'scratch: T.Buffer(({SCRATCH_WORDS},), "uint32")',
@@ -84,7 +74,7 @@ def _function(parameters: Sequence[str], body: Sequence[str]) -> PrimFunc:
 
 
 def _buffers(names: Sequence[str], dtype: str = "uint32") -> list[str]:
-    """Buffers of the same length where they are compared, and of one each where not."""
+    """Declares buffers: two buffers have the same length, others have their own lengths."""
     lengths = dict.fromkeys(("n",) if len(names) == 2 else (f"n_{name}" for name in names))
     lines = [f"{length} = T.int64()" for length in lengths]
     for name in names:
@@ -94,28 +84,13 @@ def _buffers(names: Sequence[str], dtype: str = "uint32") -> list[str]:
 
 
 def _term(buffer: str) -> str:
-    # A word changed by itself always changes the sum, for every factor is odd.
+    # A change of a single word always changes the sum, because every factor is odd.
     return f"{buffer}[i] * (T.Cast('uint32', i) * T.uint32(2654435762) + T.uint32(1))"
 
 
-class _Loops:
-    """How a loop over a buffer is written for a kind of target, and how what it finds is put down."""
+class _CpuLoops:
+    """Code on a CPU: a loop over every index ``i`` of a buffer, and how it notes a finding."""
 
-    def reset(self) -> list[str]:
-        raise NotImplementedError
-
-    def each(self, buffer: str, body: Sequence[str]) -> list[str]:
-        """The body for every index ``i`` of a buffer."""
-        raise NotImplementedError
-
-    def mark(self, condition: str) -> list[str]:
-        raise NotImplementedError
-
-    def sum_of(self, buffer: str, number: int) -> list[str]:
-        raise NotImplementedError
-
-
-class _CpuLoops(_Loops):
     def reset(self) -> list[str]:
         return ["found[slot] = 0"]
 
@@ -123,7 +98,7 @@ class _CpuLoops(_Loops):
         return [f"for i in range({buffer}.shape[0]):", *(f"    {line}" for line in body)]
 
     def mark(self, condition: str) -> list[str]:
-        # No branch and no end before the last: LLVM makes vectors of it.
+        # Without a branch or an early exit, LLVM vectorises the loop.
         return [f"found[slot] = T.bitwise_or(found[slot], T.Select({condition}, 1, 0))"]
 
     def sum_of(self, buffer: str, number: int) -> list[str]:
@@ -131,7 +106,9 @@ class _CpuLoops(_Loops):
         return [f"sums[{number}] = T.uint32(0)", *self.each(buffer, body)]
 
 
-class _GpuLoops(_Loops):
+class _GpuLoops:
+    """The same code for the threads of a GPU."""
+
     def reset(self) -> list[str]:
         return [*_bound(1, 1), "        found[slot] = 0"]
 
@@ -139,7 +116,7 @@ class _GpuLoops(_Loops):
         return _strided(buffer, body)
 
     def mark(self, condition: str) -> list[str]:
-        # Whichever thread writes last writes the same.
+        # All threads write the same number.
         return [f"if {condition}:", "    found[slot] = 1"]
 
     def sum_of(self, buffer: str, number: int) -> list[str]:
@@ -169,7 +146,7 @@ def _bound(blocks: int, threads: int) -> list[str]:
 
 
 def _strided(buffer: str, body: Sequence[str], before: Sequence[str] = ()) -> list[str]:
-    """The body for every index, each thread taking every so-manieth."""
+    """The body for every index, spread over all threads."""
     length = f"{buffer}.shape[0]"
     index = f"k * T.int64({_WIDTH}) + T.Cast('int64', x * {_THREADS} + t)"
     inner = [f"if {index} < {length}:", *(f"    {line}" for line in body)]

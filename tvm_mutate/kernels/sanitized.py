@@ -1,4 +1,4 @@
-"""Kernels of the ``c`` target compiled with AddressSanitizer, and run one by one in a program of their own."""
+"""Kernels of the ``c`` target compiled with AddressSanitizer, each run in a separate program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.kernels.batch import module_of
 from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, HALF, CompileError, include_options, run_compiler
+from tvm_mutate.kernels.kernels import module_of
 from tvm_mutate.passes import ENTRY_PREFIX
 from tvm_mutate.pipeline import generate
 
-# Kernels that are found to leave their buffers go on: a kernel may do so at several places. `-w`: the code is TVM's.
+# A kernel goes on after an error, because it may leave its buffers at several places. `-w`: the code is TVM's.
 _OPTIONS = ("-O1", "-g", "-w", "-fsanitize=address", "-fsanitize-recover=address", HALF)
 _RUN_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=0:handle_segv=1:allow_user_segv_handler=0:print_legend=0:color=never"
@@ -38,9 +38,9 @@ _CODES = {"i": 0, "u": 1, "f": 2, "b": 6}
 
 @dataclass(frozen=True)
 class SanitizerFinding:
-    """What AddressSanitizer said of one place in a kernel: ``access`` is ``read``, ``write`` or, unknown, empty.
+    """A finding of AddressSanitizer at one place in a kernel; ``access`` is ``read``, ``write``, or empty if unknown.
 
-    ``line`` is the number of the line of C, from 1, and ``code`` what stands there; 0 and empty where it did not say.
+    ``line`` is the number of the line of C, from 1, and ``code`` its text; 0 and empty if unknown.
     """
 
     what: str
@@ -50,13 +50,13 @@ class SanitizerFinding:
 
 
 class SanitizerMissingError(Exception):
-    """There is no AddressSanitizer here, or it cannot be used on these kernels; the message says why."""
+    """AddressSanitizer is missing or cannot be used on these kernels; the message says why."""
 
 
 class SanitizedKernels:
-    """Structured PrimFuncs compiled with AddressSanitizer into ``folder``, each in memory that it alone is given.
+    """Structured PrimFuncs compiled with AddressSanitizer into ``folder``.
 
-    Temporary buffers are allocated one by one, as exactly as the arguments. Raises SanitizerMissingError where the
+    Every argument and temporary buffer is allocated separately with its exact size. Raises SanitizerMissingError if the
     compiler has no AddressSanitizer, or refuses the code.
     """
 
@@ -65,7 +65,7 @@ class SanitizedKernels:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             source = generate(module_of(functions), Target("c"), tir_pipeline).inspect_source("c")
-        except Exception as error:  # what TVM's C++ threw
+        except Exception as error:  # any error of TVM
             raise SanitizerMissingError(f"TVM generates no C of it ({_last_line(error)})") from None
         self._lines = source.splitlines()
         self._program = self._compiled(source)
@@ -89,9 +89,9 @@ class SanitizedKernels:
         results: Sequence[tuple[Sequence[int], str]],
         seconds: float = 60.0,
     ) -> list[SanitizerFinding]:
-        """What the kernel does outside its buffers, on these arguments; results are shapes and dtypes.
+        """The accesses of a kernel outside its buffers, on these arguments; results are shapes and dtypes.
 
-        Raises SanitizerMissingError where the program does not run at all.
+        Raises SanitizerMissingError if the program does not run.
         """
         lines = [f"{name} {len(arguments) + len(results)}"]
         for number, array in enumerate(arguments):
@@ -130,7 +130,7 @@ class SanitizedKernels:
 
 
 def has_sanitizer(folder: Path) -> bool:
-    """Whether the C compiler makes programs with AddressSanitizer; files that this needs go into ``folder``."""
+    """Whether the C compiler makes programs with AddressSanitizer; temporary files go into ``folder``."""
     (folder / "empty.c").write_text("int main(void) { return 0; }\n")
     try:
         _compile(["-o", "empty", "empty.c"], folder)

@@ -1,4 +1,4 @@
-"""Targets: what a program is compiled for, from a tag, a dict or JSON."""
+"""Targets of compilation, from a tag, a dict or JSON."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _KINDS = ("llvm", "c", "cuda", "opencl", "webgpu", "metal", "vulkan", "rocm")
 def parse_target(text: str | Mapping[str, Any] | Target) -> Target:
     """The TVM target that ``text`` names: a kind (``llvm``), a tag, a dict or its JSON.
 
-    Targets without a host get ``llvm`` as host where the kind needs one. Raises UsageError in one sentence.
+    A target that needs a host gets ``llvm`` as host. Raises UsageError in one sentence.
     """
     if isinstance(text, Target):
         return text
     specification = dict(text) if isinstance(text, Mapping) else _specification(text)
     try:
         target = Target(_with_architecture(specification))
-    except Exception as error:  # TVM raises what its C++ threw: InternalError, ValueError, TypeError
+    except Exception as error:  # TVM raises InternalError, ValueError or TypeError
         first_line = (str(error).strip().splitlines() or [""])[-1]
         raise UsageError(
             f"target {_shown(text)} is not one that TVM knows ({first_line}){_hint(specification)}"
@@ -37,7 +37,7 @@ def parse_target(text: str | Mapping[str, Any] | Target) -> Target:
 
 
 def _with_architecture(specification: str | dict[str, Any]) -> str | dict[str, Any]:
-    """A CUDA target with an architecture: that of the GPU, or the one that TVM takes without one, but then warns."""
+    """A CUDA target with an architecture: of the GPU, or without a GPU TVM's default, which would cause a warning."""
     mapping = {"kind": specification} if isinstance(specification, str) else specification
     if mapping.get("kind") != "cuda" or "arch" in mapping:
         return specification
@@ -48,16 +48,16 @@ def _with_architecture(specification: str | dict[str, Any]) -> str | dict[str, A
 def cuda_architecture() -> str:
     """The architecture of this machine's GPU, such as ``sm_90``; empty without one.
 
-    The answer is kept for the children of this process, which can use the GPU.
+    The GPU is asked in a child, so that other children of this process can still use it; the answer is cached.
     """
     try:
         return call_in_child(lambda: f"sm_{tvm.cuda().compute_version.replace('.', '')}" if tvm.cuda().exist else "")
-    except Exception:  # a driver that does not answer raises what it likes, or ends the child
+    except Exception:  # a broken driver may raise any error, or end the child
         return ""
 
 
 def _check_processor(target: Target, text: str | Mapping[str, Any]) -> None:
-    """Refuses a processor that LLVM does not know: it would take a generic one and go on."""
+    """Raises UsageError for an unknown processor, for which LLVM would silently use a generic one."""
     processor = str(target.attrs.get("mcpu", ""))
     if target.kind.name != "llvm" or not processor:
         return
@@ -70,7 +70,7 @@ def _check_processor(target: Target, text: str | Mapping[str, Any]) -> None:
 
 
 def canonical_target(text: str | Mapping[str, Any] | Target) -> str:
-    """The JSON (or the name) of a target, such that equal targets have equal text."""
+    """The JSON (or the name) of a target; equal targets have equal text."""
     target = parse_target(text)
     if isinstance(text, str) and not text.lstrip().startswith("{"):
         return text

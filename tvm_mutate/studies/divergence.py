@@ -1,4 +1,4 @@
-"""Where two devices part on a mutant: the first kernel whose values differ beyond what needs no fault."""
+"""The divergence of two devices on a mutant: the first kernel whose values differ by more than rounding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from tvm_mutate.device import EndingKind, Stage, mutant_headroom, run_isolated
 from tvm_mutate.errors import UsageError
-from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING
+from tvm_mutate.evaluate import COMPILING, RUNNING
 from tvm_mutate.evaluate.host import HostMemory, start_values
 from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.evaluate.program_run import run_calls
@@ -37,24 +37,24 @@ class Call:
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls of a program on one input, in order, up to where it ended; ``reason`` says why it ended early."""
+    """The calls of a program on one input, in order; ``reason`` says why the program ended early."""
 
     calls: tuple[Call, ...]
     reason: str = ""
 
 
-class KernelSession(Protocol):
-    """What runs a model's kernels one by one, on some device, and gives their values back."""
+class KernelRunner(Protocol):
+    """Runs the kernels of a model one by one on a device and gives their results."""
 
     def calls(self, mutant: Mutant | None, data: np.ndarray) -> Calls:
         """The calls of the mutant (None: of the unmutated model) on one input, without its batch axis."""
         ...
 
 
-class LocalSession:
-    """Runs kernels on the processor of this machine, compiled for the stages' target, in child processes.
+class LocalRunner:
+    """Runs kernels on the processor of this machine, compiled for the target of the stages, in child processes.
 
-    ``seconds`` is the time limit of one run. Raises UsageError for what is no straight line of kernels.
+    ``seconds`` is the time limit of one run. Raises UsageError for a model that is no straight line of kernels.
     """
 
     def __init__(self, stages: Stages, catalogue: Catalogue, seconds: float) -> None:
@@ -87,62 +87,63 @@ class LocalSession:
         for number, step in enumerate(run_calls(program, functions, HostMemory(), values)):
             partial = folder / "partial.npz"
             np.savez(partial, *(values[each].array for each in step.results), kernel=np.array(step.kernel))
-            partial.rename(folder / f"{number}.npz")  # whole, or not there
+            partial.rename(folder / f"{number}.npz")  # a file is complete or absent
             stage(RUNNING)
 
 
 @dataclass(frozen=True)
-class KernelParting:
-    """The first call whose results differ beyond the floor: by ``difference`` at most, in ``elements`` of ``size``.
+class KernelDivergence:
+    """The first call whose results differ by more than the tolerance, in ``elements`` of ``size``.
 
-    ``call`` is its number among ``calls``, from 0. ``floor`` is what the unmutated builds differ by there, by size of
-    the values, and the noise of both, times a margin. ``reason`` is there where a device ended before the other.
+    ``call`` is its number among ``calls``, from 0, ``difference`` the largest difference (None for NaN and infinity).
+    ``tolerance`` is the difference of the unmutated builds at this call, with the noise of both, times a margin.
+    ``reason`` says why a device ended before the other.
     """
 
     call: int
     calls: int
     kernel: str
     difference: float | None
-    floor: float
+    tolerance: float
     elements: int
     size: int
     reason: str = ""
 
 
 @dataclass(frozen=True)
-class _Floor:
-    """What results differ by without a fault: absolutely, and as a share of the largest of them."""
+class _Tolerance:
+    """The difference of results without a fault: absolute, and relative to the largest result."""
 
     absolute: float = 0.0
     relative: float = 0.0
 
     def of(self, values: np.ndarray) -> float:
-        """The floor for results of this size."""
+        """The tolerance for these results."""
         finite = np.abs(values[np.isfinite(values)])
         return max(self.absolute, self.relative * float(finite.max(initial=0.0)))
 
 
-def find_kernel_parting(
-    mutant: Mutant, first: KernelSession, second: KernelSession, inputs: Sequence[np.ndarray], margin: float = MARGIN
-) -> KernelParting | None:
-    """The earliest call, over all inputs, whose results differ between two sessions beyond the floor; None without one.
+def find_kernel_divergence(
+    mutant: Mutant, first: KernelRunner, second: KernelRunner, inputs: Sequence[np.ndarray], margin: float = MARGIN
+) -> KernelDivergence | None:
+    """The earliest call, over all inputs, whose results differ between two devices by more than the tolerance, or None.
 
-    The unmutated model runs twice on both, for the floor: differences within ``margin`` times that are ordinary.
-    Raises UsageError where the two do not call the same kernels, so that there is nothing to compare.
+    The tolerance is ``margin`` times the difference of the unmutated model, which runs twice on each device. Raises
+    UsageError if the two devices do not call the same kernels.
     """
-    found: list[KernelParting] = []
+    found: list[KernelDivergence] = []
     for data in inputs:
-        floors = _floors([session.calls(None, data) for session in (first, first, second, second)])
-        parting = _first(first.calls(mutant, data), second.calls(mutant, data), floors, margin)
-        if parting is not None:
-            found.append(parting)
+        tolerances = _tolerances([runner.calls(None, data) for runner in (first, first, second, second)])
+        divergence = _first(first.calls(mutant, data), second.calls(mutant, data), tolerances, margin)
+        if divergence is not None:
+            found.append(divergence)
     return min(found, key=lambda each: each.call, default=None)
 
 
-def _floors(runs: Sequence[Calls]) -> dict[tuple[str, int], _Floor]:
-    """The floors of the unmutated calls; runs are two on each session, in order."""
+def _tolerances(runs: Sequence[Calls]) -> dict[tuple[str, int], _Tolerance]:
+    """The tolerances of the unmutated calls; ``runs`` are two on each device, in order."""
     ours, ours_again, theirs, theirs_again = runs
-    floors = {}
+    tolerances = {}
     for calls in zip(*(run.calls for run in (ours, ours_again, theirs, theirs_again)), strict=False):
         _check_alike(calls[0], calls[2])
         one, one_again, other, other_again = calls
@@ -152,29 +153,31 @@ def _floors(runs: Sequence[Calls]) -> dict[tuple[str, int], _Floor]:
         largest = max(
             (float(np.abs(each).max(initial=0.0)) for each in one.results if each.dtype.kind == "f"), default=0
         )
-        floors[one.kernel, one.ordinal] = _Floor(absolute, absolute / largest if largest else 0.0)
-    return floors
+        tolerances[one.kernel, one.ordinal] = _Tolerance(absolute, absolute / largest if largest else 0.0)
+    return tolerances
 
 
-def _first(ours: Calls, theirs: Calls, floors: Mapping[tuple[str, int], _Floor], margin: float) -> KernelParting | None:
-    # A kernel that only the mutant calls has no floor of its own: the loosest has to do.
-    loosest = _Floor(0.0, max((each.relative for each in floors.values()), default=0.0))
+def _first(
+    ours: Calls, theirs: Calls, tolerances: Mapping[tuple[str, int], _Tolerance], margin: float
+) -> KernelDivergence | None:
+    # A kernel that only the mutant calls gets the largest tolerance.
+    loosest = _Tolerance(0.0, max((each.relative for each in tolerances.values()), default=0.0))
     count = max(len(ours.calls), len(theirs.calls))
     for number, (one, other) in enumerate(zip(ours.calls, theirs.calls, strict=False)):
         _check_alike(one, other)
-        known = floors.get((one.kernel, one.ordinal), loosest)
+        known = tolerances.get((one.kernel, one.ordinal), loosest)
         for a, b in zip(one.results, other.results, strict=True):
-            floor = margin * known.of(a)
+            tolerance = margin * known.of(a)
             difference = absolute_differences(a, b)
-            beyond = int(np.sum(difference > floor))
+            beyond = int(np.sum(difference > tolerance))
             if beyond:
-                finite = difference[(difference > floor) & np.isfinite(difference)]
+                finite = difference[(difference > tolerance) & np.isfinite(difference)]
                 largest = float(finite.max()) if finite.size else None
-                return KernelParting(number, count, one.kernel, largest, floor, beyond, a.size)
+                return KernelDivergence(number, count, one.kernel, largest, tolerance, beyond, a.size)
     if len(ours.calls) != len(theirs.calls):
         shorter, longer = sorted((ours, theirs), key=lambda run: len(run.calls))
         at = len(shorter.calls)
-        return KernelParting(at, count, longer.calls[at].kernel, None, 0.0, 0, 0, shorter.reason)
+        return KernelDivergence(at, count, longer.calls[at].kernel, None, 0.0, 0, 0, shorter.reason)
     return None
 
 
