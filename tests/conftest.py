@@ -65,7 +65,7 @@ NOT_FAST = (
     "*after_a_kill*",
     "*padding_condition_that_lets_reads*",
     "*second_campaign*",
-    "*takes_the_place_of_a_dead_one*",
+    "*replaces_a_dead_one*",
 )
 
 

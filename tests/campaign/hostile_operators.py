@@ -1,4 +1,4 @@
-"""Operators whose mutants do what no mutant should: they stand for the worst that a fault can do.
+"""Operators whose mutants crash, hang, do not compile, write out of bounds or take all memory.
 
 Installed into campaigns as a third party's package would be, through an entry point.
 """

@@ -1,4 +1,4 @@
-"""Campaigns: trust, resumption, determinism, and what is reported."""
+"""Campaigns: canaries, resumption, determinism and results."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_a_campaign_judges_killed_survived_and_equivalent_and_trusts_its_canarie
     assert all(baseline.noise_floor == 0.0 and baseline.same_code for baseline in results.baselines)
 
 
-def test_a_mutant_whose_code_did_not_change_is_equivalent_and_was_not_run(subject: Subject, tmp_path: Path):
+def test_a_mutant_with_unchanged_code_is_equivalent_and_does_not_run(subject: Subject, tmp_path: Path):
     (row,) = campaign(subject, tmp_path / "out", MUTANTS[2]).run().mutants
     assert (row.verdict, row.rung, row.reason) == ("equivalent", "compiled", "same generated code")
     assert row.run_seconds == 0
     assert row.max_abs_diff == 0
 
 
-def test_a_mutant_that_changes_only_weights_is_not_taken_for_the_unmutated_model(subject: Subject, tmp_path: Path):
+def test_a_mutant_that_changes_only_weights_differs_from_the_unmutated_model(subject: Subject, tmp_path: Path):
     transposed = "graph.insert-transpose{argument=1,before=conv2d}@main#*"
     by_content, rebuilt = (
         campaign(subject, tmp_path / str(rebuild), transposed, specification={"rebuild": rebuild}).run().mutants[0]
@@ -98,9 +98,7 @@ def test_the_same_campaign_twice_gives_the_same_rows_in_the_same_order(subject: 
     assert [row.id for row in Campaign([subject], [device], other, tmp_path / "three").run().mutants] != ids[0]
 
 
-def test_rows_that_are_in_the_journal_are_not_evaluated_again(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_rows_in_the_journal_are_not_evaluated_again(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first = campaign(subject, tmp_path / "out", *MUTANTS).run()
     asked: list[str] = []
     plain = WorkerPool.submit
@@ -221,7 +219,7 @@ def test_a_baseline_that_gives_nan_stops_the_campaign(tmp_path: Path):
         ("tir.swap-compare{from=lt}@*#*", "needs the parameter 'to'"),
     ],
 )
-def test_a_mutant_that_names_a_place_that_is_not_there_is_refused(
+def test_a_mutant_that_names_a_missing_function_or_site_is_refused(
     subject: Subject, tmp_path: Path, mutant: str, message: str
 ):
     with pytest.raises(UsageError, match=re.escape(message)):

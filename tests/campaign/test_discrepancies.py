@@ -1,4 +1,4 @@
-"""What differs between devices: unmutated builds among themselves, and mutants beyond that."""
+"""Differences between devices: of unmutated builds, and of mutants beyond those."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_scores_count_beyond_the_difference_of_the_unmutated_builds_and_the_nois
     assert found.beyond_share == 0.0 and found.is_discrepant
 
 
-def test_a_mutant_that_was_stopped_early_is_compared_on_the_inputs_that_both_ran():
+def test_a_mutant_that_stopped_early_is_compared_on_the_inputs_that_both_ran():
     (found,) = find_discrepancies([row("a", [1]), row("b", [0, 1, 0])], builds(SCORES), ["a", "b"])
     assert (found.share, found.beyond_share) == (1.0, 1.0)
 
@@ -81,7 +81,7 @@ def test_a_crash_on_one_device_only_is_a_discrepancy_and_a_compile_error_is_none
     assert not msgspec.structs.replace(crash, outcomes=(Outcome.COMPILE_ERROR, Outcome.COMPLETED)).is_discrepant
 
 
-def test_only_discrepant_mutants_are_asked_about_or_all_or_none(subject: Subject):
+def test_discrepant_mutants_all_mutants_or_none_are_examined(subject: Subject):
     more = {"rung": "label changed", "verdict": "killed", "undefined": None}
     rows = [row("a", [0, 1, 0], **more), row("b", [1, 1, 0], **more)]
     other = [msgspec.structs.replace(each, id="n", labels=(0, 1, 0)) for each in rows]
@@ -98,7 +98,7 @@ def test_only_discrepant_mutants_are_asked_about_or_all_or_none(subject: Subject
     assert asked("none") == []
 
 
-def test_a_campaign_on_four_targets_tells_which_differ_and_which_leave_their_buffers(
+def test_a_campaign_on_four_targets_finds_discrepant_mutants_and_accesses_outside_buffers(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     first = campaign(subject, tmp_path / "out", OUTSIDE, STEADY, devices=DEVICES, name_undefined="all").run()

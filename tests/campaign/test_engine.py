@@ -1,4 +1,4 @@
-"""The seam between a campaign and what answers its requests; and what a campaign makes of the answers."""
+"""A campaign with another engine than worker processes, and the rows that the campaign makes from answers."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def timeless(rows: Iterable[MutantRow]) -> list[MutantRow]:
     return [without(row, TIMED) for row in rows]
 
 
-def test_another_engine_takes_the_place_of_the_worker_processes(subject: Subject, tmp_path: Path):
+def test_another_engine_replaces_the_worker_processes(subject: Subject, tmp_path: Path):
     ours = campaign(subject, tmp_path / "ours", *MUTANTS).run()
     others = campaign(subject, tmp_path / "others", *MUTANTS, engine=OneThread).run()
     assert timeless(others.mutants) == timeless(ours.mutants)
     assert others.canaries == ours.canaries
 
 
-def test_the_specification_reaches_the_requests_that_it_is_for(subject: Subject, tmp_path: Path):
+def test_the_specification_reaches_the_requests(subject: Subject, tmp_path: Path):
     engines: list[OneThread] = []
 
     def make(observer: Observer) -> OneThread:

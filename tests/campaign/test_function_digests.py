@@ -1,4 +1,4 @@
-"""Digests of places: equal in every process, different for what is structurally different."""
+"""Digests of functions: equal in every process, different for structurally different functions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def network(weights: np.ndarray):
     return builder.get()["main"]
 
 
-def test_a_digest_is_of_structure_and_weights_and_of_no_object():
+def test_a_digest_depends_on_structure_and_weights_only():
     assert function_digest(kernel(3)) == function_digest(kernel(3)) != function_digest(kernel(4))
     weights = np.ones((4, 2), "float32")
     others = weights + np.eye(4, 2, dtype="float32")

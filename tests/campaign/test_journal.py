@@ -76,7 +76,7 @@ def test_a_full_disk_stops_the_campaign_with_one_sentence_and_loses_nothing(tmp_
     assert len(list(reopened.rows())) == written > 0
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path):
+def test_a_file_instead_of_the_folder_is_refused(tmp_path: Path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(UsageError, match=r"output folder .*out cannot be used"):
         Journal(tmp_path / "out", "digest", {})
@@ -104,7 +104,7 @@ def test_the_plan_and_the_mutants_of_a_pair_are_on_disk_before_any_outcome(tmp_p
     journal.close()
 
 
-def test_a_resumed_campaign_with_other_mutants_is_refused_and_told_the_first_difference(tmp_path: Path):
+def test_a_resumed_campaign_with_other_mutants_is_refused_with_the_first_difference(tmp_path: Path):
     journal = Journal(tmp_path / "out", "digest", PLAN)
     journal.add_planned("m", "d", ["a", "b"])
     journal.add_planned("m", "d", ["a", "b"])
@@ -143,7 +143,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_every_row_is_there_after_a_kill_although_no_row_waits_for_the_disk(tmp_path: Path):
+def test_every_row_is_there_after_a_kill_although_writes_do_not_wait_for_the_disk(tmp_path: Path):
     subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / "out")], check=False, cwd=Path(__file__).parents[2])
     assert [each.id for each in Journal(tmp_path / "out", "digest", {}).rows()] == [str(n) for n in range(500)]
 
@@ -158,7 +158,7 @@ def test_a_row_of_a_thousand_labels_takes_less_than_two_milliseconds(tmp_path: P
     assert statistics.median(times) < 0.002
 
 
-def test_rows_that_this_version_does_not_read_are_refused_with_a_sentence(tmp_path: Path):
+def test_rows_of_another_version_are_refused(tmp_path: Path):
     journal = Journal(tmp_path / "out", "digest", {})
     journal.write("INSERT INTO outcome VALUES ('m', 'd', 'a', '{\"verdict\": \"slain\"}')")
     with pytest.raises(UsageError, match=r"holds rows of another version of tvm_mutate .*name another with --output"):
@@ -202,7 +202,7 @@ def earlier_campaign(folder: Path, *rows: MutantRow, now: Plan | None = None) ->
     return EarlierCampaign(folder, now or plan)
 
 
-def test_killed_and_equivalent_rows_of_an_unchanged_place_are_carried_and_marked(tmp_path: Path):
+def test_killed_and_equivalent_rows_of_unchanged_functions_are_reused_and_marked(tmp_path: Path):
     rows = [
         row_of("a"),
         row_of("b", "equivalent"),
@@ -222,7 +222,7 @@ def test_rows_are_found_by_target_whatever_the_device_is_called(tmp_path: Path):
     assert found.reusable(SUBJECT, Device("mine", "c"), survey)["a"].device == "mine"
 
 
-def test_nothing_is_carried_for_other_inputs(tmp_path: Path):
+def test_no_row_is_reused_for_other_inputs(tmp_path: Path):
     found = earlier_campaign(tmp_path / "out", row_of("a"))
     other = replace(SUBJECT, inputs_digest="others")
     assert found.reusable(other, DEVICE, Survey(("a",), {}, {"a": "p"})) == {}
@@ -237,7 +237,7 @@ def test_nothing_is_carried_for_other_inputs(tmp_path: Path):
         ({"specification": replace(SPECIFICATION, precision=0.1)}, "it had --precision None, and this has 0.1"),
     ],
 )
-def test_a_campaign_that_judged_otherwise_is_an_obstacle_that_is_told(tmp_path: Path, now: dict, why: str):
+def test_a_campaign_that_judged_differently_is_named_as_the_obstacle(tmp_path: Path, now: dict, why: str):
     found = earlier_campaign(tmp_path / "out", row_of("a"), now=plan_of(**now))
     assert found.obstacle.startswith(why)
     assert found.reusable(SUBJECT, DEVICE, Survey(("a",), {}, {"a": "p"})) == {}

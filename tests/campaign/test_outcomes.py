@@ -47,9 +47,7 @@ def test_four_hostile_mutants_are_four_outcomes_of_one_finished_campaign(
     assert all(canary.ok for canary in results.canaries)
 
 
-def test_a_crash_says_how_far_it_got_and_which_sites_were_applied(
-    subject: Subject, tmp_path: Path, hostile_package: None
-):
+def test_a_crash_has_a_rung_and_the_applied_sites(subject: Subject, tmp_path: Path, hostile_package: None):
     (row,) = campaign(subject, tmp_path / "out", "tir.hostile-crash@*#*").run().mutants
     assert row.rung == "reached"
     assert row.sites > 0
@@ -57,7 +55,7 @@ def test_a_crash_says_how_far_it_got_and_which_sites_were_applied(
 
 
 @pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
-def test_a_mutant_that_takes_memory_without_end_is_an_outcome_of_its_own(
+def test_a_mutant_that_takes_all_memory_is_a_compile_error_of_that_mutant_only(
     subject: Subject, tmp_path: Path, hostile_package: None, rebuild: bool
 ):
     greedy = "tir.hostile-take-memory@*#*"
@@ -68,7 +66,7 @@ def test_a_mutant_that_takes_memory_without_end_is_an_outcome_of_its_own(
     assert (other.outcome, other.verdict) == ("completed", "killed")
 
 
-def test_faults_of_the_compiler_end_as_they_do_and_are_in_no_score(subject: Subject, tmp_path: Path):
+def test_faults_of_the_compiler_have_outcomes_but_are_in_no_score(subject: Subject, tmp_path: Path):
     mutants = (KILLED, SAME_CODE, SURVIVOR, REFUSED, PLANNED_OTHERWISE, BOTH)
     results = campaign(subject, tmp_path / "out", *mutants).run()
     rows = {row.id: row for row in results.mutants}
@@ -88,7 +86,7 @@ def test_faults_of_the_compiler_end_as_they_do_and_are_in_no_score(subject: Subj
     assert results.score.value == 1.0
 
 
-def test_a_campaign_that_is_asked_for_the_pipeline_takes_nothing_else(subject: Subject, tmp_path: Path):
+def test_a_campaign_on_pipeline_operators_has_no_other_mutants(subject: Subject, tmp_path: Path):
     asked = campaign(subject, tmp_path / "out")
     asked.specification = Specification(operators=("pipeline",), sites="sample:4", seed=3)
     results = asked.run()
@@ -112,7 +110,7 @@ def test_until_killed_runs_a_mutant_up_to_the_first_input_that_the_oracle_notice
     assert write_json(results, tmp_path)
 
 
-def test_a_precision_stops_when_the_share_of_changed_labels_is_known_well_enough(subject: Subject, tmp_path: Path):
+def test_a_precision_stops_when_the_interval_of_changed_labels_is_narrow_enough(subject: Subject, tmp_path: Path):
     (row,) = campaign(subject, tmp_path / "out", HARMLESS, specification={"precision": 0.6}).run().mutants
     # The 95 % Wilson interval of 0 changed labels of 3 is the first that is at most 0.6 wide: 0 to 0.56.
     assert (row.inputs, row.changed_labels) == (3, 0)

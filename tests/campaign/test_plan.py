@@ -1,4 +1,4 @@
-"""What a plan refuses: sizes of memory, shards and orders; and what the shards of a plan hold."""
+"""Plans: memory sizes and shards that are refused, and the mutants of each shard."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def test_a_size_is_a_number_with_a_unit_of_powers_of_1024(text: str, size: int):
 
 
 @pytest.mark.parametrize("text", ["", "G", "4X", "-1G", "0", "0.0M", "1e9", "nan", "4G4", "9" * 40])
-def test_what_is_no_size_is_refused_with_an_example(text: str):
+def test_an_invalid_size_is_refused_with_an_example(text: str):
     with pytest.raises(UsageError, match="write one such as 800M or 4G"):
         parse_size(text)
 
 
-def test_golden_values_get_what_the_workers_leave():
+def test_golden_values_get_the_memory_that_workers_leave():
     assert golden_bytes(4 << 30, workers=2) == (4 << 30) - CAMPAIGN_BYTES - 2 * WORKER_BYTES
 
 
-def test_too_little_memory_is_refused_with_what_would_do():
+def test_too_little_memory_is_refused_with_the_least_size():
     with pytest.raises(UsageError, match=r"--memory 1G is too small: 2 workers need 1792M .*at least 1856M"):
         golden_bytes(1 << 30, workers=2)
     assert golden_bytes(parse_size("1856M"), workers=2) == 64 << 20
@@ -44,7 +44,7 @@ def test_a_quarter_of_the_machine_is_taken_by_default_and_never_refused():
     assert golden_bytes(None, workers=10_000) == quarter // 2
 
 
-def test_sizes_are_told_rounded_up():
+def test_sizes_are_rounded_up():
     assert [format_size(size) for size in (1, 3 << 20, 2 << 30)] == ["1M", "3M", "2G"]
 
 
@@ -81,7 +81,7 @@ def test_a_mutant_is_in_one_shard_on_all_devices_and_shards_differ_by_one_mutant
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", "", "1/x", "x/1"])
-def test_what_is_no_shard_is_refused(text: str):
+def test_an_invalid_shard_is_refused(text: str):
     with pytest.raises(UsageError, match=r"^--shard .* is not a shard; write k/n with k from 1 to n, such as 2/8$"):
         parse_shard(text)
 

@@ -53,7 +53,7 @@ def alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-def test_futures_get_the_answers_to_their_requests_in_whatever_order_they_come():
+def test_futures_get_the_answers_to_their_requests_in_any_order():
     requests = [("echo", number) for number in range(200)]
     with WorkerPool(2, program=FAKE) as pool:
         jobs = jobs_of(*requests)
@@ -62,7 +62,7 @@ def test_futures_get_the_answers_to_their_requests_in_whatever_order_they_come()
     assert [answers[job.future][1] for job in jobs] == requests
 
 
-def test_a_worker_has_the_modules_of_its_parent_whatever_lies_in_the_working_folder(tmp_path: Path, monkeypatch):
+def test_a_worker_has_the_modules_of_its_parent_not_those_of_the_working_folder(tmp_path: Path, monkeypatch):
     (tmp_path / "tvm_mutate").mkdir()
     (tmp_path / "tvm_mutate" / "__init__.py").write_text("raise SystemExit(9)\n")
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def test_a_worker_has_the_modules_of_its_parent_whatever_lies_in_the_working_fol
         assert job.future.result()[1] == ("echo", 1)
 
 
-def test_a_refusal_is_the_exception_of_its_future_alone():
+def test_an_error_of_a_worker_is_the_exception_of_one_future_only():
     with WorkerPool(1, program=FAKE) as pool:
         refused, fine = pool.submit(jobs_of(("refuse",), ("echo",)))
         with pytest.raises(UsageError, match="no"):
@@ -86,7 +86,7 @@ def test_a_request_over_which_a_worker_dies_once_is_answered_by_the_next_worker(
         assert second.result(timeout=20)[0] != first.result(timeout=20)[0]
 
 
-def test_a_request_over_which_two_workers_die_is_blamed_and_the_ones_at_hand_are_not():
+def test_a_request_over_which_two_workers_die_fails_and_the_next_ones_do_not():
     requests = [("echo", 1), ("die",), ("echo", 2), ("die",), *(("echo", number) for number in range(3, 9))]
     with WorkerPool(1, program=FAKE) as pool:
         futures = pool.submit(jobs_of(*requests))
@@ -96,7 +96,7 @@ def test_a_request_over_which_two_workers_die_is_blamed_and_the_ones_at_hand_are
         futures[1].result()
 
 
-def test_a_worker_has_its_next_request_at_hand_and_never_waits_for_the_one_who_reads_answers():
+def test_a_busy_worker_already_has_its_next_request():
     with WorkerPool(1, program=FAKE) as pool:
         wait(pool.submit(jobs_of(("echo",))), timeout=20)
         pool.submit(jobs_of(*[("sleep", 0.2)] * 4))
@@ -147,7 +147,7 @@ def test_nothing_outlives_the_pool_and_what_is_unanswered_is_cancelled():
     assert "worker pool" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_an_observer_hears_what_each_worker_is_at():
+def test_an_observer_gets_the_current_request_of_each_worker():
     heard: list[tuple] = []
     with WorkerPool(1, lambda worker, request: heard.append((worker, request)), FAKE) as pool:
         wait(pool.submit(jobs_of(("echo", 1), ("echo", 2))), timeout=20)
@@ -158,7 +158,7 @@ def test_an_observer_hears_what_each_worker_is_at():
     assert heard[-1] == (0, None)
 
 
-def test_an_error_in_the_pool_itself_reaches_whoever_waits():
+def test_an_error_in_the_pool_itself_reaches_the_caller():
     def broken(_worker: int, _request: object) -> None:
         raise ZeroDivisionError
 
@@ -204,7 +204,7 @@ def request_of(pair: tuple[Subject, Baseline], mutant: str, oracle: str = "top-1
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["send", "send", "keep back", "die"])), max_size=30))
-def test_what_is_read_is_what_was_written_whatever_is_kept_back_and_whoever_dies(events):
+def test_a_request_reads_back_equal_after_unsent_requests_and_new_workers(events):
     pairs = {name: made(name) for name in "abc"}
     writer, reader = RequestWriter(), RequestReader()
     for number, (name, event) in enumerate(events):
@@ -240,7 +240,7 @@ def test_two_requests_of_a_pair_are_read_with_one_baseline():
 
 
 @pytest.mark.parametrize("dying", range(4))
-def test_a_worker_that_takes_the_place_of_a_dead_one_knows_all_baselines_that_it_needs(tmp_path: Path, dying: int):
+def test_a_worker_that_replaces_a_dead_one_gets_all_baselines(tmp_path: Path, dying: int):
     pairs = [made("a", INPUTS), made("b", INPUTS + 1)]
     mutants = [
         (pair, "die" if 2 * number + at == dying else str(at)) for number, pair in enumerate(pairs) for at in (0, 1)

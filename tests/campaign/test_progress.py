@@ -65,7 +65,7 @@ def test_a_note_is_a_line_and_is_not_read_as_markup():
     assert stream.getvalue() == "3 rows [a] are carried over\n"
 
 
-def test_quiet_is_quiet_whatever_the_console():
+def test_quiet_writes_nothing_on_any_console():
     console, stream = terminal()
     reporter = make_reporter(True, console)
     assert isinstance(reporter, Reporter)

@@ -1,4 +1,4 @@
-"""Which worker gets which job: kernels together, loaded models kept, nobody idle."""
+"""The order of jobs: one worker per kernel, loaded models are reused, no worker is idle."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_a_worker_without_a_pair_of_its_own_steals_from_the_pair_with_most_left(
     assert taken(order, 2) == [("b", "g", 0)]
 
 
-def test_a_single_group_is_shared_out_so_that_nobody_is_idle():
+def test_a_single_group_is_split_for_an_idle_worker():
     order = order_of(2, ("a", "main", 10))
     assert taken(order, 0) == [("a", "main", 0)]
     assert taken(order, 1, 6) == [("a", "main", number) for number in (5, 6, 7, 8, 9, 3)]
     assert taken(order, 0, 3) == [("a", "main", number) for number in (1, 2, 4)]
 
 
-def test_what_is_done_sooner_than_a_model_is_loaded_is_left_to_the_worker_that_has_it():
+def test_jobs_shorter_than_loading_a_model_stay_with_the_worker_that_has_the_model():
     order = order_of(2, ("a", "f", 5), ("b", "f", 1))
     (first,) = [order.take(0)]
     assert first is not None
@@ -88,7 +88,7 @@ def test_what_is_done_sooner_than_a_model_is_loaded_is_left_to_the_worker_that_h
     assert order.take(1) is not None
 
 
-def test_nothing_is_taken_ahead_of_the_last_jobs_or_from_another_pair():
+def test_no_worker_takes_a_next_job_from_the_last_jobs_or_from_another_pair():
     order = order_of(2, ("a", "f", 2), ("b", "f", 9))
     order.take(0)
     ahead = order.take_ahead(0)
@@ -101,7 +101,7 @@ def test_nothing_is_taken_ahead_of_the_last_jobs_or_from_another_pair():
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("fgh"), st.integers(1, 5)), max_size=12),
     st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60),
 )
-def test_every_job_is_taken_once_whatever_the_workers_do(groups, turns):
+def test_every_job_is_taken_once_in_any_order_of_workers(groups, turns):
     order = order_of(3, *groups)
     got: Counter = Counter()
     for worker, ahead in turns:

@@ -1,4 +1,4 @@
-"""What a worker keeps of models and evaluators, and which of them hold anything."""
+"""The models and evaluators that a worker keeps, and the evaluators that hold sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Holding:
         self.rests += 1
 
 
-def test_a_value_is_made_once_while_it_is_among_the_last_that_were_asked_for():
+def test_a_value_is_made_once_while_it_is_among_the_last_used():
     made: list[str] = []
     recent: LastUsed[str] = LastUsed(2)
     for name in ("a", "b", "a", "c", "a", "b"):
@@ -27,7 +27,7 @@ def test_a_value_is_made_once_while_it_is_among_the_last_that_were_asked_for():
 
 
 @given(st.lists(st.sampled_from("abcdef")), st.integers(1, 4))
-def test_the_last_few_that_were_asked_for_are_there_without_being_made_again(names: list[str], kept: int):
+def test_the_last_used_values_are_not_made_again(names: list[str], kept: int):
     recent: LastUsed[str] = LastUsed(kept)
     for name in names:
         assert recent.get(name, lambda name=name: name) == name
@@ -35,7 +35,7 @@ def test_the_last_few_that_were_asked_for_are_there_without_being_made_again(nam
         assert recent.get(name, lambda: "made again") == name
 
 
-def test_all_evaluators_rest_but_the_one_that_is_asked_for():
+def test_all_evaluators_rest_except_the_last_used():
     evaluators: Evaluators = Evaluators(4)
     first = evaluators.get("first", lambda: Holding("first"))
     second = evaluators.get("second", lambda: Holding("second"))

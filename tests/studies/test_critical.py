@@ -1,4 +1,4 @@
-"""Critical magnitudes: the smallest fault that is noticed, found by halving, as trying all of them finds it."""
+"""Critical magnitudes: bisection finds the smallest noticed fault that trying all sizes finds."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_halving_of_logarithmic_sizes_ends_at_a_bracket_as_narrow_as_asked_for(t
         assert found.noticed <= found.survived * (1 + resolution) or (whole and found.noticed - found.survived == 1)
 
 
-def test_a_fault_whose_least_size_is_noticed_and_whose_largest_is_not_is_called_not_monotone():
+def test_a_fault_whose_least_size_is_noticed_and_whose_largest_is_not_is_not_monotone():
     assert find_bracket(STEPS, True, 1024, 0, lambda size: size < 10) == Bracket(1, None, monotone=False)
 
 
@@ -127,7 +127,7 @@ def test_the_critical_step_is_the_one_that_trying_all_steps_finds(tmp_path: Path
     assert found
 
 
-def test_a_search_that_is_repeated_tries_nothing_again_and_tells_the_same(subject: Subject, tmp_path: Path):
+def test_a_repeated_search_tries_no_size_again_and_gives_the_same_rows(subject: Subject, tmp_path: Path):
     first, again = (
         searched(subject, tmp_path / "out", "tir.offset-store", sites="sample:4", resolution=0.5) for _ in range(2)
     )
@@ -152,7 +152,7 @@ def site(mutant: str, stages: Stages, judge: Callable[[str], MutantRow]) -> Crit
     return CriticalSite(request, stages, CATALOGUE, judge)
 
 
-def test_every_size_is_tried_at_the_same_loop_though_shorter_loops_are_no_sites_any_more():
+def test_every_size_is_tried_at_the_same_loop_although_shorter_loops_are_no_sites():
     stages = Stages(load_model("zoo://alexnet").module, parse_target("llvm"))
     (function,) = ["fused_conv2d_add_relu"]
     anywhere = CATALOGUE.parse(f"tir.loop-extent@{function}#*").mutations[0]
@@ -233,7 +233,7 @@ def row_of(critical: int | None, **more: Any) -> CriticalRow:
         (row_of(None, verdict=None, reason="the worker died"), "not known: the worker died"),
     ],
 )
-def test_a_line_of_the_table_tells_what_was_found_at_a_site(row: CriticalRow, told: str):
+def test_a_line_of_the_table_shows_the_result_at_a_site(row: CriticalRow, told: str):
     console = Console(width=120)
     with console.capture() as captured:
         console.print(critical_table([row]))
