@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,6 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
 }
 _NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 _INTEGERS = ("bool", "int64", *_NARROW)
-_TRUE_DIVISORS = (prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
 
 
 class UndecidedError(Exception):
@@ -235,7 +234,7 @@ class Iterations:
             return self._variable(expression, grid, known)
         if kind in _BINARY:
             operands = [self._evaluated(each, grid, known) for each in (expression.a, expression.b)]
-            if kind in _TRUE_DIVISORS and not np.all(operands[1]):
+            if kind in _DIVISIONS and not np.all(operands[1]):
                 raise UndecidedError(f"{expression} divides by zero")
             return _fitting(_BINARY[kind](*operands), expression)
         if kind is prim.Not:
@@ -274,9 +273,3 @@ def _choice(expression: Any) -> tuple[Any, ...] | None:
     if isinstance(expression, Call) and getattr(expression.op, "name", None) == "prim.if_then_else":
         return tuple(expression.args)
     return None
-
-
-def edges(numbers: np.ndarray) -> Iterator[int]:
-    """The smallest and the largest of numbers; none of none."""
-    if numbers.size:
-        yield from (int(numbers.min()), int(numbers.max()))
