@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tvm_mutate"
-# From the bottom to the top. A room imports only rooms on layers below its own; rooms on one layer do not import
-# each other. The core ends with `report`: it imports none of the studies.
+# From the bottom to the top. A package imports only packages on layers below its own; packages on one layer do not
+# import each other. The core ends with `report`: it imports none of the studies.
 LAYERS = (
     {"errors", "text_enum", "forked", "server"},
     {"mutant", "native"},
@@ -32,14 +32,14 @@ LAYERS = (
     {"cli", "plugin"},
     {"bench", "__main__"},
 )
-LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
+LAYER = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = sorted(path for path in (ROOT / "passes").rglob("*") if path.suffix in (".cc", ".h"))
 # A file is one concept. A longer file is a reason to look for two concepts in it, not an error.
 LONG_FILE = 600
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -56,7 +56,7 @@ def imported_names(node: ast.AST, path: Path) -> list[str]:
     return []
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_packages(path: Path) -> set[str]:
     names = [name.split(".") for node in ast.walk(ast.parse(path.read_text())) for name in imported_names(node, path)]
     return {parts[1] for parts in names if parts[0] == "tvm_mutate" and len(parts) > 1}
 
@@ -86,12 +86,12 @@ def per_module(*, inits: bool = True):
 
 
 @per_module()
-def test_a_module_imports_only_from_its_own_room_and_from_layers_below(path: Path):
-    room = room_of(path)
-    if room == "__init__":
+def test_a_module_imports_only_from_its_own_package_and_from_layers_below(path: Path):
+    package = package_of(path)
+    if package == "__init__":
         return
-    assert room in LAYER, f"{room} has no layer yet: add it to LAYERS"
-    above = {other for other in imported_rooms(path) if other != room and LAYER[other] >= LAYER[room]}
+    assert package in LAYER, f"{package} has no layer yet: add it to LAYERS"
+    above = {other for other in imported_packages(path) if other != package and LAYER[other] >= LAYER[package]}
     assert not above
 
 

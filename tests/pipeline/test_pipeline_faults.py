@@ -121,21 +121,21 @@ def test_leaving_out_an_effective_pass_changes_the_code():
 
 
 def test_a_fault_in_the_pipeline_of_one_kernel_leaves_the_others_as_they_are():
-    door = lower_kernels(kernels(), stages().target, Slot.CODEGEN)
+    unmutated = lower_kernels(kernels(), stages().target, Slot.CODEGEN)
     faulty = lowered("pipeline.skip-pass{pass=tirx.LowerIntrin}@fused_conv2d*#*", Slot.CODEGEN)
     everywhere = lowered("pipeline.skip-pass{pass=tirx.LowerIntrin}@*#*", Slot.CODEGEN)
-    assert names_of(faulty) == names_of(door) == ["fused_conv2d_relu", "max_pool2d"]
-    tvm.ir.assert_structural_equal(faulty["max_pool2d"], door["max_pool2d"])
-    assert not tvm_ffi.structural_equal(faulty["fused_conv2d_relu"], door["fused_conv2d_relu"])
+    assert names_of(faulty) == names_of(unmutated) == ["fused_conv2d_relu", "max_pool2d"]
+    tvm.ir.assert_structural_equal(faulty["max_pool2d"], unmutated["max_pool2d"])
+    assert not tvm_ffi.structural_equal(faulty["fused_conv2d_relu"], unmutated["fused_conv2d_relu"])
     tvm.ir.assert_structural_equal(faulty["fused_conv2d_relu"], everywhere["fused_conv2d_relu"])
 
 
 def test_device_functions_have_the_faults_of_the_kernel_that_they_were_split_from():
-    door = lower_kernels(kernels(CUDA), stages(CUDA).target, Slot.CODEGEN)
+    unmutated = lower_kernels(kernels(CUDA), stages(CUDA).target, Slot.CODEGEN)
     faulty = lowered("pipeline.skip-pass{pass=tirx.StmtSimplify}@max_pool2d#*", Slot.CODEGEN, CUDA)
-    assert names_of(faulty) == names_of(door)
-    assert "max_pool2d_kernel" in names_of(door)
-    changed = {name for name in names_of(door) if not tvm_ffi.structural_equal(faulty[name], door[name])}
+    assert names_of(faulty) == names_of(unmutated)
+    assert "max_pool2d_kernel" in names_of(unmutated)
+    changed = {name for name in names_of(unmutated) if not tvm_ffi.structural_equal(faulty[name], unmutated[name])}
     assert changed and all("max_pool2d" in name for name in changed)
 
 
