@@ -8,6 +8,7 @@ The command works in a temporary copy of the repository and prints the score and
 from __future__ import annotations
 
 import collections
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -18,35 +19,38 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-# Mutated folders and files of the package. Names that do not exist are left out.
-MUTATED = ("mutant", "oracle", "results", "campaign/shard.py")
+# The parts: the files to mutate, and the mutants in these files that count, both as patterns of mutmut.
+PARTS = {
+    "mutant": (["tvm_mutate/mutant/*"], ["tvm_mutate.mutant.*"]),
+    "oracle": (["tvm_mutate/oracle/*"], ["tvm_mutate.oracle.*"]),
+    "results": (["tvm_mutate/results/*"], ["tvm_mutate.results.*"]),
+    "shards": (
+        ["tvm_mutate/campaign/plan.py", "tvm_mutate/campaign/survey.py"],
+        ["tvm_mutate.campaign.plan.x_parse_s*", "tvm_mutate.campaign.survey.x_take_shard*"],
+    ),
+}
 # The tests that judge. Each of them takes milliseconds.
-JUDGES = ("mutant", "oracle", "results", "report/test_json_report.py", "campaign/test_plan.py")
+JUDGES = [
+    "tests/mutant",
+    "tests/oracle",
+    "tests/results",
+    "tests/report/test_json_report.py",
+    "tests/campaign/test_plan.py",
+]
 # A mutant that hangs or crashes is killed, as is one whose test fails.
 KILLED = ("killed", "timeout", "segfault")
 SURVIVED = ("survived", "no tests")
 
 
-def mutated_files(root: Path, parts: tuple[str, ...] = MUTATED) -> list[str]:
-    """The files of the parts, as patterns of mutmut."""
-    found = [root / "tvm_mutate" / name for name in parts]
-    return [f"{path.relative_to(root)}{'/*' if path.is_dir() else ''}" for path in found if path.exists()]
-
-
-def judging_tests(root: Path) -> list[str]:
-    """The folders and files of the judging tests."""
-    return [f"tests/{name}" for name in JUDGES if (root / "tests" / name).exists()]
-
-
-def prepare(root: Path, copy: Path, parts: tuple[str, ...]) -> None:
+def prepare(root: Path, copy: Path, files: list[str]) -> None:
     """Copies the repository and adds mutmut's settings; mutmut runs pytest in its own process, without workers."""
     ignored = shutil.ignore_patterns("__pycache__", ".*", "mutants")
     shutil.copytree(root, copy, ignore=ignored, dirs_exist_ok=True)
     (copy / "mutants").mkdir()  # Python ignores entries of its path that do not exist when it starts
     settings = copy / "pyproject.toml"
     text = settings.read_text().replace("-n auto --dist worksteal", "-p no:xdist -p no:randomly")
-    lines = ["", "[tool.mutmut]", 'source_paths = ["tvm_mutate"]', f"only_mutate = {mutated_files(root, parts)}"]
-    lines += [f"pytest_add_cli_args_test_selection = {judging_tests(root)}"]
+    lines = ["", "[tool.mutmut]", 'source_paths = ["tvm_mutate"]', f"only_mutate = {files}"]
+    lines += [f"pytest_add_cli_args_test_selection = {JUDGES}"]
     lines += ['also_copy = ["benchmarks", "README.md"]', "use_git_change_detection = false", "use_setproctitle = false"]
     settings.write_text(text + "\n".join(lines).replace("'", '"') + "\n")
 
@@ -68,12 +72,12 @@ def statuses(listing: str) -> dict[str, str]:
 
 
 def part_of(name: str) -> str:
-    """The part of the package to which a mutant belongs."""
-    return name.split(".")[1]
+    """The part to which a mutant belongs."""
+    return next(part for part, (_, names) in PARTS.items() if any(fnmatch.fnmatchcase(name, each) for each in names))
 
 
 @click.command(help=__doc__)
-@click.argument("parts", nargs=-1, type=click.Choice(MUTATED))
+@click.argument("parts", nargs=-1, type=click.Choice([*PARTS]))
 @click.option("--root", type=click.Path(path_type=Path), default=ROOT, help="A checkout of the repository.")
 @click.option("--processes", default=1, help="How many mutants are judged at a time.", show_default=True)
 @click.option("--diffs", is_flag=True, help="Print the diff of each survivor.")
@@ -84,9 +88,11 @@ def main(parts: tuple[str, ...], root: Path, processes: int, diffs: bool, output
     """Mutates, judges, prints."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        prepare(root.resolve(), copy, parts or MUTATED)
-        mutmut(copy, "run", "--max-children", str(processes))
-        judged = statuses(mutmut(copy, "results", "--all", "true"))
+        chosen = [PARTS[part] for part in parts or PARTS]
+        prepare(root.resolve(), copy, [file for files, _ in chosen for file in files])
+        mutmut(copy, "run", "--max-children", str(processes), *(name for _, names in chosen for name in names))
+        listed = statuses(mutmut(copy, "results", "--all", "true"))
+        judged = {name: status for name, status in listed.items() if status in KILLED + SURVIVED}
         survivors = [name for name, status in judged.items() if status in SURVIVED]
         if output:
             output.write_text("".join(f"{name}: {status}\n" for name, status in judged.items()))
@@ -95,7 +101,7 @@ def main(parts: tuple[str, ...], root: Path, processes: int, diffs: bool, output
             if diffs:
                 print(mutmut(copy, "show", name))
     killed = collections.Counter(part_of(name) for name, status in judged.items() if status in KILLED)
-    total = collections.Counter(part_of(name) for name, status in judged.items() if status in KILLED + SURVIVED)
+    total = collections.Counter(part_of(name) for name in judged)
     for part in sorted(total):
         print(f"{part}: {killed[part]} of {total[part]} killed ({killed[part] / total[part]:.1%})")
     print(f"score: {killed.total()} of {total.total()} killed ({killed.total() / max(1, total.total()):.1%})")

@@ -93,6 +93,37 @@ def test_sites_are_all_one_or_a_range():
     assert all(ordinal in Sites.parse("*") for ordinal in range(9))
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "counts", "reason"),
+    [
+        ("tir.x@add*#2", ["add1"], {"add1": 3}, None),
+        ("tir.x@add*#2", ["add1", "add2"], {"add1": 1, "add2": 3}, None),
+        ("tir.x@*#*", ["add1"], {"add1": 1}, None),
+        ("tir.x@mul#0", ["add", "sub"], {}, "mutant tir.x@mul#0: no function is named 'mul'; there are add, sub"),
+        ("tir.x@mul#0", [], {}, "mutant tir.x@mul#0: no function is named 'mul' there"),
+        (
+            "tir.x@mul#0",
+            [*"abcdefghijkl"],
+            {},
+            "mutant tir.x@mul#0: no function is named 'mul'; there are a, b, c, d, e, f, g, h, i, j, k, l",
+        ),
+        (
+            "tir.x@mul#0",
+            [*"abcdefghijklm"],
+            {},
+            "mutant tir.x@mul#0: no function is named 'mul'; there are a, b, c, d, e, f, g, h, i, j, k, l, …",
+        ),
+        ("tir.x@add#0", ["add"], {}, "mutant tir.x@add#0: tir.x has no site in 'add'"),
+        ("tir.x@add#*", ["add"], {"add": 0}, "mutant tir.x@add#*: tir.x has no site in 'add'"),
+        ("tir.x@add#3", ["add"], {"add": 3}, "mutant tir.x@add#3: there is no site #3; the last one is #2"),
+    ],
+)
+def test_a_mutation_without_a_place_is_refused_with_the_places_that_exist(
+    text: str, names: list[str], counts: dict[str, int], reason: str | None
+):
+    assert Mutant.parse(text).mutations[0].why_not_there(names, counts) == reason
+
+
 def test_a_function_glob_matches_the_functions_that_it_names():
     mutation = Mutation("tir.x", (), "fused_conv2d*", Sites())
     assert mutation.matches("fused_conv2d3_add")

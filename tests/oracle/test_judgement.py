@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -114,7 +115,11 @@ def test_rungs_are_in_the_order_in_which_a_fault_climbs_them():
     assert [str(rung) for rung in sorted(Rung)] == texts
     assert [f"{rung:>13}" for rung in Rung] == [text.rjust(13) for text in texts]
     assert [Rung(text) for text in texts] == list(Rung)
-    assert Rung.REACHED < Rung.INFECTED
+    for low, high in itertools.combinations(Rung, 2):
+        assert low < high and low <= high and high > low and high >= low
+        assert not (high < low or high <= low or low > high or low >= high)
+    for rung in Rung:
+        assert rung <= rung and rung >= rung and not rung < rung and not rung > rung
 
 
 def test_a_text_that_names_no_rung_is_refused():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sqlite3
 from pathlib import Path
 
 import jsonschema
@@ -8,13 +10,14 @@ import pytest
 
 from tvm_mutate.errors import CampaignInterruptedError, UsageError
 from tvm_mutate.results import JournalFile, MutantRow, Score, results_schema, score_of, suite_schema
+from tvm_mutate.results.journal import why
 
 TABLES = {"kept": "name TEXT PRIMARY KEY, value TEXT", "other": "name TEXT"}
 
 
-@pytest.mark.parametrize("schema", [results_schema(), suite_schema()], ids=["results", "suite"])
-def test_a_schema_made_from_the_types_is_a_schema(schema):
-    jsonschema.Draft202012Validator.check_schema(schema)
+@pytest.mark.parametrize("make", [results_schema, suite_schema])
+def test_a_schema_made_from_the_types_is_a_schema(make):
+    jsonschema.Draft202012Validator.check_schema(make())
 
 
 def test_the_schema_names_every_field_of_a_mutants_row():
@@ -28,8 +31,8 @@ def test_a_row_with_an_unknown_name_or_word_is_refused():
 
 
 def test_a_score_counts_killed_and_survived_mutants_only():
-    score = score_of(["killed", "survived", "killed", None, "equivalent", "no coverage"])
-    assert score == Score(2, 3)
+    score = score_of(["killed", "survived", "killed", None, "equivalent", "no coverage", "survived", "killed"])
+    assert score == Score(3, 5)
     assert score.interval[0] < score.value < score.interval[1]
     assert (Score(0, 0).value, Score(0, 0).interval) == (None, (0.0, 1.0))
 
@@ -58,9 +61,44 @@ def test_a_discarded_journal_leaves_no_file_and_no_folder(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_discarded_journal_leaves_the_files_of_others_and_an_old_journal(tmp_path: Path):
+    folder = tmp_path / "new" / "folder"
+    journal = JournalFile(folder, "kept.sqlite", TABLES, "")
+    for name in ("kept.sqlite-shm", "notes"):
+        (folder / name).write_text("")
+    journal.discard()
+    assert [path.name for path in folder.iterdir()] == ["notes"]
+    JournalFile(tmp_path, "kept.sqlite", TABLES, "").close()
+    old = JournalFile(tmp_path, "kept.sqlite", TABLES, "")
+    old.discard()
+    assert old.read("SELECT * FROM kept") == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK | os.X_OK)
+    with pytest.raises(UsageError, match=r"cannot be used \(permission denied\); name another$"):
+        JournalFile(tmp_path, "kept.sqlite", TABLES, "name another")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (PermissionError(13, "permission denied"), "permission denied"),
+        (sqlite3.OperationalError("database is locked"), "another process is using it"),
+        (sqlite3.OperationalError("no such table"), "no such table"),
+        (OSError("broken"), "broken"),
+    ],
+)
+def test_the_cause_of_an_error_is_a_few_words(error: Exception, cause: str):
+    assert why(error) == cause
+
+
 def test_a_full_disk_interrupts_the_work(tmp_path: Path):
     journal = JournalFile(tmp_path / "out", "kept.sqlite", TABLES, "")
     journal._connection.execute("PRAGMA max_page_count=8")
-    with pytest.raises(CampaignInterruptedError, match=r"full.*the same command goes on"):
+    with pytest.raises(
+        CampaignInterruptedError,
+        match=r"written any more \(.* full\); mend that, and the same command goes on from there$",
+    ):
         for number in range(1000):
             journal.write("INSERT INTO kept VALUES (?, ?)", str(number), "x" * 1000)

@@ -72,10 +72,7 @@ def find_fault(mapping: Any, kind: type[Results] | type[SuiteResults] = Results)
         msgspec.convert(mapping, kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `")
-        place = place.removesuffix("`") or "$"
-        if "[...]" in place:  # msgspec does not say in which row
-            place = place.replace("[...]", f"[{_first_faulty(mapping, place, kind)}]", 1)
-        return f"{place}: {message}"
+        return f"{place.removesuffix('`') or '$'}: {message}"
     return None
 
 
@@ -131,17 +128,6 @@ def _write_checked(mapping: dict[str, Any], kind: type[Results] | type[SuiteResu
     if fault := find_fault(mapping, kind):
         raise ValueError(f"these are not the results of {what}: {fault}")
     return write_whole(path, parts)
-
-
-def _first_faulty(mapping: Any, place: str, kind: type[Results] | type[SuiteResults]) -> int:
-    """The number of the first row that msgspec refuses, in the list that ``place`` begins with."""
-    name = place.partition("[")[0].removeprefix("$.")
-    for number, row in enumerate(mapping[name]):
-        try:
-            msgspec.convert({**mapping, name: [row]}, kind)
-        except msgspec.ValidationError:
-            return number
-    raise AssertionError(f"no row of {name} is refused")
 
 
 def _schema(kind: type, name: str, version: int, title: str) -> dict[str, Any]:
