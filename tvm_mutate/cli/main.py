@@ -15,11 +15,10 @@ os.environ.setdefault("TVM_FFI_DISABLE_TORCH_C_DLPACK", "1")
 from tvm_mutate.cli.campaign import list_mutants, run
 from tvm_mutate.cli.command import test_command
 from tvm_mutate.cli.console import run_command
-from tvm_mutate.cli.critical import critical
 from tvm_mutate.cli.doctor import doctor
 from tvm_mutate.cli.operators import operators
-from tvm_mutate.cli.part import part
 from tvm_mutate.cli.show import show
+from tvm_mutate.cli.studies import critical, part
 from tvm_mutate.results import package_versions
 
 
