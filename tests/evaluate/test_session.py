@@ -20,7 +20,6 @@ from tvm_mutate.evaluate import (
     PreparedSession,
     RebuildEvaluator,
     SessionEvaluator,
-    SessionPreparation,
     StopRule,
     Unsuitable,
     prepare,
@@ -75,8 +74,9 @@ class OnDevice:
         self.rebuild = RebuildEvaluator(self.stages, self.inputs, self.device, self.catalogue)
         self.unmutated: Evaluation = self.rebuild.evaluate(None, SECONDS).value
         self.scores: np.ndarray = self.unmutated.outputs
-        wanted = SessionPreparation(folder, golden_bytes)
-        prepared = prepare_session(self.stages, self.inputs, self.scores, self.device, self.catalogue, wanted, SECONDS)
+        prepared = prepare_session(
+            self.stages, self.inputs, self.scores, self.device, self.catalogue, folder, golden_bytes, SECONDS
+        )
         assert isinstance(prepared, PreparedSession), prepared
         self.prepared = prepared
         self.evaluator = SessionEvaluator(self.stages, self.inputs, self.device, self.catalogue, prepared)
@@ -272,7 +272,6 @@ def test_a_mutant_may_be_stopped_at_the_first_input_that_the_oracle_notices(loca
 def test_a_model_whose_kernels_give_other_bits_than_the_whole_is_not_evaluated_in_sessions(
     local: OnDevice, tmp_path: Path
 ):
-    wanted = SessionPreparation(tmp_path, GOLDEN_BYTES)
-    others = local.scores + 1
-    found = prepare_session(local.stages, local.inputs, others, local.device, local.catalogue, wanted, SECONDS)
+    others, limit = local.scores + 1, GOLDEN_BYTES
+    found = prepare_session(local.stages, local.inputs, others, local.device, local.catalogue, tmp_path, limit, SECONDS)
     assert found == "the unmutated model gives other bits kernel by kernel than as a whole"

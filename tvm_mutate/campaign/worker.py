@@ -28,7 +28,6 @@ from tvm_mutate.evaluate import (
     PreparedSession,
     RebuildEvaluator,
     SessionEvaluator,
-    SessionPreparation,
     StopRule,
     Unsuitable,
     prepare,
@@ -287,11 +286,16 @@ class Worker:
         stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
         if not request.device.is_processor:
             self._sessions.rest()
-            wanted_session = SessionPreparation(
-                Path(request.folder) / f"session-{request.subject.name}-{request.device.name}", request.golden_bytes
-            )
             found = prepare_session(
-                stages, inputs, outputs, request.device, self.catalogue, wanted_session, request.seconds, self._remote
+                stages,
+                inputs,
+                outputs,
+                request.device,
+                self.catalogue,
+                Path(request.folder) / f"session-{request.subject.name}-{request.device.name}",
+                request.golden_bytes,
+                request.seconds,
+                self._remote,
             )
             return (None, found) if isinstance(found, str) else (found, "")
         path = Path(request.folder) / f"values-{request.subject.name}-{request.device.name}.bin"

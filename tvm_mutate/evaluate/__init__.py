@@ -5,4 +5,4 @@ from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progr
 from tvm_mutate.evaluate.examination import Examination, Examiner, UndefinedAccess
 from tvm_mutate.evaluate.preparation import Preparation, Prepared, prepare
 from tvm_mutate.evaluate.rebuild import RebuildEvaluator
-from tvm_mutate.evaluate.session import PreparedSession, SessionEvaluator, SessionPreparation, prepare_session
+from tvm_mutate.evaluate.session import PreparedSession, SessionEvaluator, prepare_session

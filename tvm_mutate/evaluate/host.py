@@ -55,10 +55,10 @@ define dllexport i32 @__tvm_ffi_{_SYMBOL}(ptr %self, ptr %arguments, i32 %count,
 
 
 class HostValue:
-    """A tensor of this process, and an array over the same memory, made at the first use."""
+    """A tensor of this process, an array over the same memory, and the key of its bytes if it is known."""
 
-    def __init__(self, tensor: tvm.runtime.Tensor, array: np.ndarray | None = None) -> None:
-        self.tensor = tensor
+    def __init__(self, tensor: tvm.runtime.Tensor, array: np.ndarray | None = None, key: Key | None = None) -> None:
+        self.tensor, self.key = tensor, key
         if array is not None:
             self.array = array
 
@@ -152,7 +152,9 @@ class HostArena:
             undefined.add(READ)
         if expected is not None and expected != keys:
             undefined.add(CONVERSION)
-        return [HostResult(value, key) for value, key in zip(self._results, keys, strict=True)], undefined
+        return [
+            HostValue(value.tensor, value.array, key) for value, key in zip(self._results, keys, strict=True)
+        ], undefined
 
     def _run(
         self, pattern: int, function: Function, arguments: Sequence[HostValue], undefined: set[str], thoroughly: bool
@@ -183,14 +185,6 @@ class HostArena:
         return all(is_filled(end, pattern) for end in ends)
 
 
-class HostResult(HostValue):
-    """A result of a mutated kernel, with the key of its bytes."""
-
-    def __init__(self, value: HostValue, key: Key) -> None:
-        super().__init__(value.tensor, value.array)
-        self.key = key
-
-
 class HostRow:
     """One input, its golden values by number, and the numbers of the golden values by the keys of their bytes."""
 
@@ -218,7 +212,7 @@ class HostRow:
 
     def find(self, value: HostValue, number: int, is_rewired: bool) -> int | None:
         """The number of any golden value with the same bits as ``value``, or None."""
-        return self._contents.get(value.key if isinstance(value, HostResult) else content_key(value.array))
+        return self._contents.get(value.key or content_key(value.array))
 
 
 def start_values(program: Program, data: np.ndarray) -> dict[int, HostValue]:

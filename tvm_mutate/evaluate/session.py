@@ -241,14 +241,6 @@ class PreparedSession:
     stored: int = 0
 
 
-@dataclass(frozen=True)
-class SessionPreparation:
-    """What to prepare: files in ``folder``, and golden values of at most ``limit_bytes`` on the device."""
-
-    folder: Path
-    limit_bytes: int
-
-
 class SessionEvaluator:
     """Evaluates mutants of one model on one device against golden values on the device.
 
@@ -377,16 +369,18 @@ def prepare_session(
     outputs: np.ndarray,
     device: Device,
     catalogue: Catalogue,
-    wanted: SessionPreparation,
+    folder: Path,
+    limit_bytes: int,
     seconds: float,
     tasks: RemoteTasks | None = None,
 ) -> PreparedSession | str:
     """Prepares sessions on the device, or gives a text that says why they are impossible.
 
+    Compiled kernels go to ``folder``; golden values may take ``limit_bytes`` on the device.
     ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build on
     the device, which the kernels one by one must reproduce bit by bit.
     """
-    ending = run_isolated(lambda stage: _compiled(stages, device, wanted, stage), seconds)
+    ending = run_isolated(lambda stage: _compiled(stages, device, folder, limit_bytes, stage), seconds)
     if ending.kind != EndingKind.FINISHED:
         return f"the unmutated model is not run kernel by kernel: {ending.reason}"
     prepared: PreparedSession = ending.value
@@ -401,17 +395,17 @@ def prepare_session(
     return OTHER_BITS if found.rows.tobytes() != outputs.tobytes() else replace(prepared, stored=found.stored)
 
 
-def _compiled(stages: Stages, device: Device, wanted: SessionPreparation, stage: Stage) -> PreparedSession:
+def _compiled(stages: Stages, device: Device, folder: Path, limit_bytes: int, stage: Stage) -> PreparedSession:
     stage(COMPILING)
     tools, store = device.toolchain, user_kernel_store()
     if not tools.is_there:
         raise UsageError(missing_compiler("a library of kernels for a device", tools))
     functions = take_program(stages.at(Slot.KERNEL)).called()
-    library = build_library(functions, stages.target, wanted.folder / "kernels", store, tools)
+    library = build_library(functions, stages.target, folder / "kernels", store, tools)
     stage(COMPILING)
     # In a module of their own: the code of kernels depends on the other functions of the module.
-    memory = build_library(memory_kernels(stages.target), stages.target, wanted.folder / "memory", store, tools)
-    return PreparedSession(library, memory, wanted.limit_bytes)
+    memory = build_library(memory_kernels(stages.target), stages.target, folder / "memory", store, tools)
+    return PreparedSession(library, memory, limit_bytes)
 
 
 def _headroom(device: Device, limit_bytes: int) -> int | None:
