@@ -18,30 +18,3 @@ from tvm_mutate.campaign.plan import (
 from tvm_mutate.campaign.progress import Reporter, make_reporter
 from tvm_mutate.campaign.survey import Survey, take_shard, variants
 from tvm_mutate.campaign.worker import MutantRequest, Worker
-
-__all__ = [
-    "CANARIES",
-    "LEAST_SECONDS",
-    "NAMED",
-    "SAMPLE",
-    "Campaign",
-    "Canary",
-    "Journal",
-    "MutantRequest",
-    "Pair",
-    "Reporter",
-    "Specification",
-    "Study",
-    "Subject",
-    "Survey",
-    "Worker",
-    "check_order",
-    "check_sites",
-    "golden_bytes",
-    "make_reporter",
-    "parse_shard",
-    "parse_size",
-    "prepare_subject",
-    "take_shard",
-    "variants",
-]
