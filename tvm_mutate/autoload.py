@@ -44,7 +44,7 @@ def _install_later() -> None:
     from tvm.relax import pipeline as of_relax
     from tvm.tirx import compilation_pipeline as of_tir
 
-    class Waiting(UserDict):
+    class Waiting(UserDict[str, Any]):
         """TVM's map of pipelines by name, until the first lookup."""
 
         def __init__(self, module: Any) -> None:

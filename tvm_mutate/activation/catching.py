@@ -258,7 +258,7 @@ class _UnseenPass(ModulePass):
         return self._function(mod)
 
 
-class _WrappedPipelines(UserDict):
+class _WrappedPipelines(UserDict[str, Any]):
     """TVM's pipelines by name, wrapped when they are looked up; new ones are registered in TVM's own map."""
 
     def __init__(self, pipelines: Any, wrap: Callable[[Factory], Factory]) -> None:

@@ -130,7 +130,7 @@ class _Failures:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # pragma: no cover - runs in forked children
         """Keeps the exception; the report stays the same."""
         report = yield
