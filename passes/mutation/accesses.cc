@@ -1,4 +1,4 @@
-// Indices of loads and stores: tvm_mutate/operators/{bounded_indices,stores,load_indices}.py in C++.
+// Indices of loads and stores: tvm_mutate/operators/{indices,stores}.py in C++.
 #include <algorithm>
 
 #include "families.h"

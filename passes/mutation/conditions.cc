@@ -1,4 +1,4 @@
-// Comparisons, branches and connectives: tvm_mutate/operators/{conditions,branches,logic}.py in C++.
+// Comparisons, branches and connectives: tvm_mutate/operators/conditions.py in C++.
 #include "families.h"
 #include "literals.h"
 
@@ -17,6 +17,17 @@ bool IsExtremum(const Node& node) { return Is(node, "prim.Max") || Is(node, "pri
 
 bool StartsWith(const std::string& text, const char* start) { return text.rfind(start, 0) == 0; }
 
+// Whether a condition checks memory or return codes that TVM's own run-time calls give.
+bool ChecksTheRunTime(Node condition) {
+  while (!Is(condition, "ir.Call")) {
+    std::optional<Any> left = FieldIfAny(condition, "a");
+    if (!left) return false;
+    condition = left->cast<Node>();
+  }
+  std::string called = CalledOperator(condition);
+  return StartsWith(called, "tirx.TVMBackend") || StartsWith(called, "tirx.isnullptr");
+}
+
 // The class of the comparison that decides a node: its own, or the one that a min or max is lowered to.
 std::string DecidingKind(const Node& node) {
   if (Is(node, "prim.Max")) return "prim.GT";
@@ -26,8 +37,7 @@ std::string DecidingKind(const Node& node) {
 Predicate ComparisonOf(const Parameters& parameters) {
   std::string before = parameters.Choice("from", Comparisons());
   return [before](const Node& node) {
-    // The checks of return codes that TVM puts around its own run-time calls are not the kernel's.
-    return DecidingKind(node) == before && !StartsWith(CalledOperator(Child(node, "a")), "tirx.TVMBackend");
+    return DecidingKind(node) == before && !ChecksTheRunTime(node);
   };
 }
 
@@ -38,25 +48,14 @@ Replacement OtherComparison(const Parameters& parameters) {
     bool is_equality = after == "prim.EQ" || after == "prim.NE";
     if (after == DecidingKind(node) || (!is_equality && !HasFloat(a) && !HasInteger(a))) return Node();
     if (!IsExtremum(node)) return Binary(after, a, b);
-    // Which of two equal integers a min or max takes makes no difference (zeros of floats differ).
+    // Taking the other one of two equal integers has no effect (zeros of floats differ).
     bool same_but_for_ties = after == (Is(node, "prim.Max") ? "prim.GE" : "prim.LE");
     if (same_but_for_ties && HasInteger(node)) return Node();
     return Make("prim.Select", Binary(after, a, b), a, b, nullptr);
   };
 }
 
-// Whether a condition is a check of memory or return codes that TVM puts around its own run-time calls.
-bool AsksTheRunTime(Node condition) {
-  while (!Is(condition, "ir.Call")) {
-    std::optional<Any> left = FieldIfAny(condition, "a");
-    if (!left) return false;
-    condition = left->cast<Node>();
-  }
-  std::string called = CalledOperator(condition);
-  return StartsWith(called, "tirx.TVMBackend") || StartsWith(called, "tirx.isnullptr");
-}
-
-// What a branch depends on; null for what is no branch, has a constant condition, or checks TVM's run time.
+// The condition of a branch; null if the condition is constant or checks TVM's run time, and for other nodes.
 Node Condition(const Node& node) {
   Node condition;
   if (Is(node, "ir.Call")) {
@@ -64,7 +63,7 @@ Node Condition(const Node& node) {
   } else {
     condition = Child(node, Is(node, "s_tir.SBlockRealize") ? "predicate" : "condition");
   }
-  if (!condition.defined() || Literal(condition) || AsksTheRunTime(condition)) return Node();
+  if (!condition.defined() || Literal(condition) || ChecksTheRunTime(condition)) return Node();
   return condition;
 }
 

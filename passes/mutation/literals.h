@@ -1,4 +1,4 @@
-// Constants in TIR: tvm_mutate/operators/literals.py in C++.
+// Constants in TIR: tvm_mutate/operators/tir_nodes.py in C++.
 #ifndef TVM_MUTATE_MUTATION_LITERALS_H_
 #define TVM_MUTATE_MUTATION_LITERALS_H_
 

@@ -1,4 +1,4 @@
-// Stored values: tvm_mutate/operators/{stores,stored_values,arithmetic_types}.py in C++.
+// Stored values: tvm_mutate/operators/stores.py in C++.
 #include <cmath>
 
 #include "families.h"
