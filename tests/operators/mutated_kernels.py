@@ -108,25 +108,3 @@ def built(script: str, mutant: str | None, slot: str = "", target: str = "llvm",
 def assert_same_bits(computed: np.ndarray, expected: np.ndarray) -> None:
     assert computed.dtype == expected.dtype
     assert computed.tobytes() == expected.tobytes(), (computed, expected)
-
-
-# A reduction over a warp, which becomes shuffles, and atomic updates.
-SUM = kernel(
-    """
-    for k in T.thread_binding(32, thread="threadIdx.x"):
-        with T.sblock("sum"):
-            vk = T.axis.reduce(32, k)
-            with T.init():
-                B[0] = T.float32(0)
-            B[0] = B[0] + A[vk]
-""",
-    'A: T.Buffer((32,), "float32"), B: T.Buffer((1,), "float32")',
-)
-COUNT = kernel("""
-    for t in T.thread_binding(16, thread="threadIdx.x"):
-        with T.sblock("count"):
-            vt = T.axis.spatial(16, t)
-            T.reads(A[vt], B[vt // 4])
-            T.writes(B[vt // 4])
-            T.evaluate(T.cuda.atomic_add(T.address_of(B[vt // 4]), A[vt]))
-""")

@@ -1,4 +1,4 @@
-"""Axes, paddings, dilations, normalisations, reductions, bounds, casts and resizing: what the examples do not show."""
+"""Axes, paddings, dilations, normalisations, reductions, bounds and resizing: what the examples do not show."""
 
 from __future__ import annotations
 
@@ -196,23 +196,6 @@ def test_a_bound_never_crosses_the_other_one():
     module = layer(lambda x: relax.op.clip(x, 0.0, 6.0))
     assert sites(module, "graph.wrong-clip{bound=high,by=-1.0}@*#*") == 0
     assert sites(module, "graph.wrong-clip{bound=low,by=1.5}@*#*") == 0
-
-
-def test_a_cast_rounds_to_the_narrower_type():
-    module = layer(relax.op.nn.relu)
-    mutated, _ = mutate(module, "graph.insert-cast{after=activation}@main#*")
-    expected = np.maximum(signed(*IMAGE), 0).astype("float16").astype("float32")
-    np.testing.assert_array_equal(run(mutated, signed(*IMAGE)), expected)
-
-
-def test_only_float32_is_cast():
-    builder = relax.BlockBuilder()
-    x = relax.Var("x", relax.TensorType((2, 3), "float16"))
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            result = builder.emit_output(relax.op.nn.relu(x))
-        builder.emit_func_output(result)
-    assert sites(builder.get(), "graph.insert-cast{after=activation}@*#*") == 0
 
 
 def test_an_image_that_is_resized_this_way_already_is_no_site():

@@ -19,7 +19,7 @@ CATALOGUE = builtin_catalogue()
 ON_IR = [name for name, operator in CATALOGUE.items() if not isinstance(operator.rule, TextRule)]
 GRAPH_OPERATORS = [name for name, operator in CATALOGUE.items() if isinstance(operator.rule, GraphRule)]
 NO_CHOICES = "image networks neither subtract, divide nor choose; transformers and decoders do"
-# Variants that no model of the zoo has a site for, and why; test_graph_operators.py runs them on networks of ours.
+# Variants that no model of the zoo has a site for, and why; test_layers.py runs them on networks of ours.
 NOT_IN_THE_ZOO = {
     "tir.drop-guard": "blocks have no predicates before they are lowered; in the other slots there are sites",
     "graph.swap-operands{at=subtract}": NO_CHOICES,
