@@ -8,9 +8,9 @@ from typing import Any
 from tvm.ir import Call, Op, StringImm, prim
 from tvm.target import codegen
 
-from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
+from tvm_mutate.mutant import Category, Operator, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import replacement
+from tvm_mutate.operators.parameters import choice, replacement
 from tvm_mutate.operators.tir_nodes import constant_like, element_type, literal
 
 _INTRINSIC, _EXTERN = "tirx.call_llvm_pure_intrin", "tirx.call_pure_extern"
@@ -106,8 +106,7 @@ OPERATORS = (
         description="rounds a multiply-add once on all processors, or always twice, where TVM leaves the choice to "
         "LLVM",
         rule=TirRule((Call,), _multiply_add),
-        parameters=(Parameter("to", "how it is computed", choices=("fused", "separate")),),
-        variants=({"to": "fused"}, {"to": "separate"}),
+        **choice("to", "how it is computed", "fused separate"),
         examples=_examples("""
             map | to=fused
             B[i] = T.call_llvm_pure_intrin("float32", "llvm.fmuladd", A[i], A[0], A[1])
@@ -147,9 +146,7 @@ OPERATORS = (
         description="rounds to an integer in another direction, or rounds ties away from zero instead of to the even "
         "number",
         rule=TirRule((Call,), _replace_rounding),
-        parameters=(Parameter("to", "the rounding that takes its place", choices=_ROUNDINGS),),
-        variants=({"to": "round"}, {"to": "trunc"}),
-        more_variants=({"to": "floor"}, {"to": "ceil"}, {"to": "nearbyint"}, {"to": "rint"}),
+        **choice("to", "the rounding that takes its place", "round trunc", "floor ceil nearbyint rint"),
         examples=_examples("""
             map | to=round
             B[i] = T.call_llvm_pure_intrin("float32", "llvm.nearbyint", A[i])
@@ -166,8 +163,7 @@ OPERATORS = (
         description="accesses every second element with a vector, or the elements backwards, instead of neighbouring "
         "elements",
         rule=TirRule((prim.Ramp,), _other_lanes),
-        parameters=(Parameter("to", "which elements take the place", choices=("reversed", "spread")),),
-        variants=({"to": "reversed"}, {"to": "spread"}),
+        **choice("to", "which elements take the place", "reversed spread"),
         examples=_examples("""
             vector | to=reversed sites=0
             B[T.Ramp(i * 4, 1, 4)] = A[T.Ramp(i * 4, 1, 4)] + A[T.Ramp(0, 2, 4)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TextRule
 from tvm_mutate.operators.examples import code_examples
+from tvm_mutate.operators.parameters import choice
 
 _FAST_MATH_FLAGS = ("fast", "reassoc", "contract", "arcp", "nnan", "ninf", "nsz", "afn")
 _ANY_FAST_MATH = "|".join(_FAST_MATH_FLAGS)
@@ -209,9 +210,7 @@ OPERATORS = (
         description="allows one floating-point operation a fast-math transformation, such as reassociation or "
         "contraction, after LLVM's optimisations; not every target then has other machine code",
         rule=TextRule(("llvm",), _FAST_MATH, _fast_math),
-        parameters=(Parameter("flag", "the fast-math flag", "fast", choices=_FAST_MATH_FLAGS),),
-        variants=({"flag": "fast"}, {"flag": "contract"}, {"flag": "arcp"}, {"flag": "nnan"}),
-        more_variants=({"flag": "reassoc"}, {"flag": "ninf"}, {"flag": "nsz"}, {"flag": "afn"}),
+        **choice("flag", "the fast-math flag", "fast contract arcp nnan", "reassoc ninf nsz afn", default="fast"),
         examples=code_examples("""
             llvm | sites=0
             %0 = fmul float %x, %x; %1 = fadd float %0, %x
@@ -228,9 +227,7 @@ OPERATORS = (
         description="adds a promise to an integer operation or an address, for example that there is no overflow; the "
         "promise may be false",
         rule=TextRule(("llvm",), _INTEGER_OPERATION, _integer_flag),
-        parameters=(Parameter("flag", "the promise", choices=tuple(_FLAGGED)),),
-        variants=({"flag": "nsw"}, {"flag": "exact"}, {"flag": "disjoint"}),
-        more_variants=({"flag": "nuw"}, {"flag": "nneg"}, {"flag": "samesign"}, {"flag": "inbounds"}),
+        **choice("flag", "the promise", "nsw exact disjoint", "nuw nneg samesign inbounds"),
         examples=code_examples("""
             llvm | flag=nsw
             %0 = add nuw i32 %n, 1; %1 = lshr i32 %0, 2
@@ -263,8 +260,7 @@ OPERATORS = (
         "floating-point results between targets, Shen et al. 2021)",
         description="rounds a multiply-add once on all processors, or always twice, where LLVM may choose",
         rule=TextRule(("llvm",), _MULTIPLY_ADD, _multiply_add),
-        parameters=(Parameter("to", "how the multiply-add is computed", choices=("fused", "separate")),),
-        variants=({"to": "fused"}, {"to": "separate"}),
+        **choice("to", "how the multiply-add is computed", "fused separate"),
         examples=code_examples("""
             llvm | to=separate
             %0 = tail call float @llvm.fmuladd.f32(float %x, float 2.000000e+00, float %x)
@@ -344,9 +340,7 @@ OPERATORS = (
         description="fuses a multiplication and an addition in the source, so that they are rounded once, or prevents "
         "the compiler from fusing them (in CUDA only)",
         rule=TextRule(("c", "cuda", "opencl"), _ASSIGNMENT, _source_multiply_add),
-        parameters=(Parameter("to", "how they are computed", choices=tuple(_FORMS)),),
-        variants=({"to": "fused"},),
-        more_variants=({"to": "separate"},),
+        **choice("to", "how they are computed", "fused", "separate"),
         examples=code_examples("""
             c | to=fused
             float sum[1]; int at = (i + (j * 4)); sum[0] = (sum[0] + (A[(i + (j * 4))] * B[i]))

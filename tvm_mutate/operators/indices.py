@@ -17,7 +17,7 @@ from tvm.ir import TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import STEPS, replacement
+from tvm_mutate.operators.parameters import STEPS, choice, replacement
 from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal
 
 # A set of exact types: TVM's own checks of instances take several times as long.
@@ -27,7 +27,6 @@ _ARITHMETIC = frozenset(
 # A product replaces no other operation, since a product may overflow.
 _REPLACED: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul}
 _SCALES = (prim.Mul, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
-_NARROW_TYPES = ("int8", "int16")
 
 
 def _extent(access: Any, dimension: int) -> int | None:
@@ -212,7 +211,7 @@ OPERATORS = (
     ),
     _operator(
         name="tir.overrun-load",
-        fault="an index that is one off and that nothing holds within the buffer (incorrect index, Shen et al. 2021)",
+        fault="an index that is one off and is not limited to the buffer (incorrect index, Shen et al. 2021)",
         description="shifts the last index of a load beyond the edge of its row, and at the end of the buffer "
         "beyond the buffer",
         rule=TirRule((TensorLoad,), _overrun),
@@ -270,9 +269,7 @@ OPERATORS = (
         description="wraps the index of a load around in a type that is too narrow for its dimension; negative "
         "indices read the first element",
         rule=TirRule((TensorLoad,), _narrow),
-        parameters=(Parameter("type", "the type in which the index wraps around", "int8", choices=_NARROW_TYPES),),
-        variants=({"type": "int8"},),
-        more_variants=({"type": "int16"},),
+        **choice("type", "the type in which the index wraps around", "int8", "int16", default="int8"),
         examples=_examples("""
             strided
             B[i, j] = A[i, j]

@@ -12,7 +12,7 @@ from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.examples import graph_examples
-from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacement
+from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, choice, replacement
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
@@ -38,13 +38,7 @@ _EXCHANGED = {"statistics": (3, 4), "affine": (1, 2)}  # the exchanged arguments
 _PARTS = {"scale": ("scale", 1, 1.0), "centre": ("center", 2, 0.0)}  # attribute, argument, value without effect
 _NO_BOUND = 1e30  # frontends write a missing bound as a larger number
 _BOUND = Parameter("bound", "which bound", choices=("low", "high"))
-_RESIZE_ATTRIBUTES = {
-    "half_pixel": "coordinate_transformation_mode",
-    "align_corners": "coordinate_transformation_mode",
-    "asymmetric": "coordinate_transformation_mode",
-    "nearest_neighbor": "method",
-    "linear": "method",
-}
+_RESIZE_METHODS = ("nearest_neighbor", "linear")
 
 
 def _wrong_axis(call: Any, parameters: Parameters) -> Any:
@@ -224,7 +218,7 @@ def _drop_bound(call: Any, parameters: Parameters) -> Any:
 
 def _wrong_resize(call: Any, parameters: Parameters) -> Any:
     to = str(parameters["to"])
-    attribute = _RESIZE_ATTRIBUTES[to]
+    attribute = "method" if to in _RESIZE_METHODS else "coordinate_transformation_mode"
     return with_attributes(call, **{attribute: to}) if getattr(call.attrs, attribute) != to else None
 
 
@@ -238,10 +232,7 @@ OPERATORS = (
         description="normalises, accumulates or reduces along another axis that gives the same shape; the last such "
         "axis that is larger than 1 is preferred",
         rule=GraphRule(tuple(_WITH_AXIS), _wrong_axis),
-        parameters=(
-            Parameter("of", "softmax and others that keep the shape, or reductions", choices=("softmax", "reduction")),
-        ),
-        variants=({"of": "softmax"}, {"of": "reduction"}),
+        **choice("of", "softmax and others that keep the shape, or reductions", "softmax reduction"),
         examples=graph_examples("""
             x: (2, 3, 5) -> (2, 3, 5) | of=softmax
             R.nn.softmax(x, axis=-1)
@@ -287,8 +278,7 @@ OPERATORS = (
         "frontend conversion, Shen et al. 2021)",
         description="moves one row and one column of the padding of a convolution or pooling to the other side",
         rule=GraphRule(_WINDOWED, _shift_padding),
-        parameters=(Parameter("to", "the side that gets more padding", choices=("begin", "end")),),
-        variants=({"to": "begin"}, {"to": "end"}),
+        **choice("to", "the side that gets more padding", "begin end"),
         examples=graph_examples("""
             x: (1, 2, 8, 8), w: (4, 2, 3, 3) -> (1, 4, 8, 8) | to=begin
             R.nn.conv2d(x, w, padding=[1, 1, 1, 1])
@@ -318,9 +308,7 @@ OPERATORS = (
         "Shen et al. 2021)",
         description="pads the data of a convolution with ones, or with data from their edges, instead of zeros",
         rule=GraphRule((CONV2D,), _wrong_padding),
-        parameters=(Parameter("with", "what replaces the zeros", choices=("one", "replicate", "reflect", "circular")),),
-        variants=({"with": "one"}, {"with": "replicate"}),
-        more_variants=({"with": "reflect"}, {"with": "circular"}),
+        **choice("with", "what replaces the zeros", "one replicate", "reflect circular"),
         examples=graph_examples("""
             x: (1, 2, 8, 8), w: (4, 2, 3, 3) -> (1, 4, 8, 8) | with=one
             R.nn.conv2d(x, w, padding=[1, 1, 1, 1])
@@ -387,8 +375,7 @@ OPERATORS = (
         fault="weights that are bound to the wrong arguments (incorrect frontend conversion, Shen et al. 2021)",
         description="exchanges mean and variance of a batch normalisation, or scale and shift of a normalisation",
         rule=GraphRule(_AFFINE, _swap_statistics),
-        parameters=(Parameter("pair", "mean and variance, or scale and shift", "statistics", tuple(_EXCHANGED)),),
-        variants=({"pair": "statistics"}, {"pair": "affine"}),
+        **choice("pair", "mean and variance, or scale and shift", "statistics affine", default="statistics"),
         examples=graph_examples("""
             x: (1, 4, 8, 8), g: (4,), b: (4,), m: (4,), v: (4,) -> (1, 4, 8, 8)
             lv = R.nn.batch_norm(x, g, b, m, v, epsilon=0.5, axis=1); lv[0]
@@ -403,8 +390,7 @@ OPERATORS = (
         fault="an optional scale or shift that is not applied (incorrect frontend conversion, Shen et al. 2021)",
         description="removes the scale or the shift of a normalisation, unless it is 1 or 0 everywhere",
         rule=GraphRule(_AFFINE, _drop_affine),
-        parameters=(Parameter("part", "what is removed", choices=tuple(_PARTS)),),
-        variants=({"part": "scale"}, {"part": "centre"}),
+        **choice("part", "what is removed", "scale centre"),
         examples=graph_examples("""
             x: (1, 4, 8, 8), g: (4,), b: (4,), m: (4,), v: (4,) -> (1, 4, 8, 8) | part=scale
             lv = R.nn.batch_norm(x, g, b, m, v, scale=True, axis=1); lv[0]
@@ -473,9 +459,9 @@ OPERATORS = (
         "conversion, Shen et al. 2021)",
         description="resizes images by another coordinate convention, or by another method",
         rule=GraphRule(("relax.image.resize2d",), _wrong_resize),
-        parameters=(Parameter("to", "the other convention or method", choices=tuple(_RESIZE_ATTRIBUTES)),),
-        variants=({"to": "align_corners"}, {"to": "asymmetric"}, {"to": "half_pixel"}),
-        more_variants=({"to": "nearest_neighbor"}, {"to": "linear"}),
+        **choice(
+            "to", "the other convention or method", "align_corners asymmetric half_pixel", "nearest_neighbor linear"
+        ),
         examples=graph_examples("""
             x: (1, 2, 4, 4) -> (1, 2, 8, 8) | to=align_corners
             R.image.resize2d(x, R.shape([8, 8]), coordinate_transformation_mode="half_pixel")

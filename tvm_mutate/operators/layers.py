@@ -14,7 +14,7 @@ from tvm import relax
 
 from tvm_mutate.mutant import Category, FunctionRule, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.examples import graph_examples
-from tvm_mutate.operators.parameters import replacement
+from tvm_mutate.operators.parameters import choice, replacement
 from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
@@ -379,8 +379,7 @@ OPERATORS = (
         fault="a residual connection or its main branch is lost (incorrect graph transformation, Shen et al. 2021)",
         description="removes one operand of an addition that joins two branches of the network",
         rule=GraphRule((_ADD,), _drop_operand),
-        parameters=(Parameter("keep", "the operand that remains", choices=("first", "second")),),
-        variants=({"keep": "first"}, {"keep": "second"}),
+        **choice("keep", "the operand that remains", "first second"),
         examples=graph_examples("""
             x: (2, 3) -> (2, 3) | keep=second
             lv = R.nn.relu(x); R.add(x, lv)
@@ -411,8 +410,7 @@ OPERATORS = (
         "storage by mistake (plausible in StaticPlanBlockMemory and in common subexpression elimination)",
         description="reads one operand twice, if two operands of an addition or concatenation have the same type",
         rule=GraphRule((_ADD, _CONCAT), _repeat_operand),
-        parameters=(Parameter("at", "the nodes whose operand is repeated", choices=("add", "concat")),),
-        variants=({"at": "add"}, {"at": "concat"}),
+        **choice("at", "the nodes whose operand is repeated", "add concat"),
         examples=graph_examples("""
             x: (2, 3), y: (2, 3) -> (2, 3) | at=add
             R.add(x, y)
@@ -428,8 +426,7 @@ OPERATORS = (
         description="exchanges the two operands of a difference, quotient, power or where, or the first two operands "
         "of the same type in a concatenation",
         rule=GraphRule(tuple(f"relax.{name}" for name in _EXCHANGES), _swap_operands),
-        parameters=(Parameter("at", "the nodes whose operands are exchanged", choices=_EXCHANGES),),
-        variants=tuple({"at": name} for name in _EXCHANGES),
+        **choice("at", "the nodes whose operands are exchanged", "concat subtract divide power where"),
         examples=graph_examples("""
             x: (2, 3), y: (3,) -> (2, 3) | at=subtract
             R.subtract(x, y)

@@ -14,6 +14,15 @@ AMOUNTS = Magnitude(1e-6, 1e6, logarithmic=True)
 FACTORS = Magnitude(1e-6, 1e6, logarithmic=True, factor=True)
 
 
+def choice(name: str, description: str, variants: str, more: str = "", default: str | None = None) -> dict[str, Any]:
+    """The only parameter of an operator, whose choices are the names in ``variants`` and ``more``, and the variants."""
+    return {
+        "parameters": (Parameter(name, description, default, choices=(*variants.split(), *more.split())),),
+        "variants": tuple({name: each} for each in variants.split()),
+        "more_variants": tuple({name: each} for each in more.split()),
+    }
+
+
 def replacement(noun: str, pairs: str, names: Iterable[str] = (), more: str = "") -> dict[str, Any]:
     """The parameters ``from`` and ``to`` of an operator that replaces one name by another, and their variants.
 

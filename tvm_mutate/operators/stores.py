@@ -15,9 +15,8 @@ from tvm.s_tir import SBlock
 from tvm_mutate.mutant import Category, Magnitude, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.indices import shift
-from tvm_mutate.operators.parameters import STEPS
+from tvm_mutate.operators.parameters import STEPS, choice
 from tvm_mutate.operators.tir_nodes import (
-    NARROW_TYPES,
     accumulated,
     another_constant,
     cast_through,
@@ -181,8 +180,7 @@ OPERATORS = (
         description="converts a float32 value to a narrower type and back before it is stored; beyond the range of an "
         "integer type the result depends on the device's conversion",
         rule=TirRule((tirx.BufferStore,), _store_through),
-        parameters=(Parameter("type", "the narrower type", "float16", choices=NARROW_TYPES),),
-        variants=tuple({"type": name} for name in NARROW_TYPES),
+        **choice("type", "the narrower type", "float16 int32 int16 int8", default="float16"),
         examples=kernel_examples("""
             map | type=int8
             B[i] = A[i]
@@ -357,9 +355,7 @@ OPERATORS = (
         category=Category.MEMORY,
         description="starts a reduction from another value",
         rule=TirRule((SBlock,), _initial_value),
-        parameters=(Parameter("to", "the value that it starts from", "one", choices=tuple(_INITIAL_VALUES)),),
-        variants=({"to": "one"}, {"to": "zero"}),
-        more_variants=({"to": "minus-one"}, {"to": "lowest"}, {"to": "highest"}),
+        **choice("to", "the value that it starts from", "one zero", "minus-one lowest highest", default="one"),
         examples=kernel_examples("""
             reduction
             with T.init(): B[vi] = T.float32(0); B[vi] = B[vi] + A[vi, vk]
@@ -406,8 +402,7 @@ OPERATORS = (
         "problems, Shen et al. 2021)",
         description="adds up a float32 sum in a narrower floating-point type",
         rule=TirRule((tirx.BufferStore,), _narrow_accumulator),
-        parameters=(Parameter("type", "the type of the sum", "float16", choices=("float16", "bfloat16")),),
-        variants=({"type": "float16"}, {"type": "bfloat16"}),
+        **choice("type", "the type of the sum", "float16 bfloat16", default="float16"),
         examples=kernel_examples("""
             scalar
             B[0] = B[0] + A[k]

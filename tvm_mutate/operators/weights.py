@@ -12,7 +12,7 @@ from tvm import relax
 
 from tvm_mutate.mutant import Category, GraphRule, Operator, Parameter, Parameters, Slot
 from tvm_mutate.operators.examples import graph_examples
-from tvm_mutate.operators.parameters import FACTORS
+from tvm_mutate.operators.parameters import FACTORS, choice
 from tvm_mutate.operators.relax_calls import CONV2D, MATMUL, integers, is_constant, with_argument
 
 _TRANSPOSE = "relax.permute_dims"
@@ -153,9 +153,7 @@ OPERATORS = (
         description="rounds the weights of a convolution or of a matrix to a narrower type and back; integers are "
         "symmetric about zero, with one scale for all",
         rule=_rule(_quantise),
-        parameters=(Parameter("type", "the type of the rounded weights", "int8", ("int8", "int4", "float16")),),
-        variants=({"type": "int8"}, {"type": "int4"}),
-        more_variants=({"type": "float16"},),
+        **choice("type", "the type of the rounded weights", "int8 int4", "float16", default="int8"),
         examples=graph_examples("""
             x: (1, 2) -> (1, 2) | type=int4
             R.matmul(x, R.const([[7.0, 0.25], [-3.25, 2.0]], "float32"))
@@ -186,8 +184,7 @@ OPERATORS = (
         fault="channels in another order, such as BGR for RGB (layout problems, Shen et al. 2021)",
         description="reverses the order of the output or input channels in the weights of a convolution or of a matrix",
         rule=_rule(_reverse_channels),
-        parameters=(Parameter("of", "which channels", choices=("output", "input")),),
-        variants=({"of": "output"}, {"of": "input"}),
+        **choice("of", "which channels", "output input"),
         examples=graph_examples("""
             x: (1, 2) -> (1, 2) | of=output
             R.matmul(x, R.const([[1.5, 2.0], [3.0, 4.0]], "float32"))
