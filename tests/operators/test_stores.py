@@ -69,9 +69,9 @@ def test_a_narrow_sum_is_rounded_after_every_term(slot: str):
         half = half + column.astype("float16")
         bits = (brain + column).view("uint32")
         brain = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype("uint32").view("float32")
-    mutant = f"tir.narrow-accumulator{{slot={slot},type={{}}}}"
-    assert np.array_equal(reduced(SUM, mutant.format("float16")), half.astype("float32"))
-    assert np.array_equal(reduced(SUM, mutant.format("bfloat16")), brain)
+    for narrow, expected in (("float16", half), ("bfloat16", brain)):
+        found = reduced(SUM, f"tir.narrow-accumulator{{slot={slot},type={narrow}}}")
+        assert np.array_equal(found, expected.astype("float32"))
 
 
 @pytest.mark.parametrize(
