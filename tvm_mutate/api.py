@@ -25,7 +25,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Device, held_folder, parse_devices, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
-from tvm_mutate.model import Model
+from tvm_mutate.model import Model, check_reference
 from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
@@ -80,13 +80,14 @@ def lower(model: Model | tvm.IRModule, slot: Slot | str, *, target: str = "llvm"
     return _stages(model, target).at(Slot(slot))
 
 
-def apply(module: tvm.IRModule, mutant: str) -> tvm.IRModule:
+def apply(model: Model | tvm.IRModule, mutant: str) -> tvm.IRModule:
     """The module with the mutant applied.
 
-    ``module`` is at the slot of the mutant: a Relax module for ``graph``, else what ``lower`` gives. Raises
+    ``model`` is at the slot of the mutant: a model or Relax module for ``graph``, else what ``lower`` gives. Raises
     NotAppliedError if a mutation changes no function (compared structurally), and UsageError for an unknown mutant, for
     mutations in several slots, and for the slots ``text`` and ``pipeline``, which have no module.
     """
+    module = model.module if isinstance(model, Model) else model
     slot, selections = _only_slot(mutant)
     mutated, report = apply_mutations(module, selections)
     for selection in selections:
@@ -207,6 +208,7 @@ def run_campaign(
     parsed = parse_devices([each for each in devices if isinstance(each, str)])
     parsed = (*parsed, *(each for each in devices if isinstance(each, Device)))
     if inputs is None and not str(model).startswith(ZOO):
+        check_reference(str(model))
         raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_INPUTS} if it takes those")
     check_devices(parsed)
     with held_folder("inputs") as folder:

@@ -87,6 +87,10 @@ def test_all_pairs_are_found_if_so_many_are_asked_for(seed: int):
     assert sample_together({Slot.KERNEL: FEW}, 2, 9, seed, always) == found
 
 
+def test_an_order_above_the_number_of_sites_has_no_tuples():
+    assert sample_together({Slot.KERNEL: FEW}, 10**9, 3, 0, always) == []
+
+
 def test_exactly_as_many_tuples_are_drawn_as_are_asked_for():
     for count in (0, 1, 5, 40):
         assert len(sample_together({Slot.KERNEL: MANY}, 2, count, 0, always)) == count

@@ -99,7 +99,9 @@ def test_wrong_results_of_a_campaign_are_refused_by_name(tmp_path: Path):
 def test_the_error_for_a_missing_file_says_why_and_what_to_name(tmp_path: Path):
     with pytest.raises(UsageError) as raised:
         read_json(tmp_path / "gone.json")
-    assert str(raised.value).endswith("gone.json cannot be read (No such file or directory); name a results.json")
+    assert str(raised.value).endswith(
+        "gone.json cannot be read (No such file or directory); name a results.json or its folder"
+    )
 
 
 def test_a_whole_file_has_the_bytes_of_its_parts_in_a_new_folder(tmp_path: Path):

@@ -24,6 +24,7 @@ from tvm_mutate.campaign import (
 from tvm_mutate.cli.console import progress_console
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
+from tvm_mutate.model import check_reference
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
 
@@ -240,6 +241,7 @@ def inputs_of(model: str, options: dict[str, Any]) -> str:
     """The inputs that the options name, or those of the zoo for its models; raises UsageError if there are none."""
     inputs: str | None = options["inputs"]
     if inputs is None and not model.startswith(ZOO):
+        check_reference(model)
         raise UsageError(f"--inputs is missing: name the images for {model}, or {ZOO_INPUTS} if it takes those")
     if options["labels"] is not None and inputs in (None, ZOO_INPUTS):
         raise UsageError(f"--labels needs --inputs with images of your own; {ZOO_INPUTS} has its labels")

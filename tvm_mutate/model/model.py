@@ -146,6 +146,13 @@ def load_model(
     raise UsageError(_unknown(text, path))
 
 
+def check_reference(reference: str) -> None:
+    """Raises UsageError if the reference is a path and nothing is there; loads nothing."""
+    path, _ = _python_reference(reference)
+    if "://" not in reference and not path.exists():
+        raise UsageError(_unknown(reference, path))
+
+
 def _from_zoo(
     scheme: str,
     name: str,

@@ -29,6 +29,8 @@ def sample_together(
     of later slots. The first mutation is drawn from each operator in turn, the others by operator and then by site. A
     mutant never has two mutations of one operator at one site, and ``take_effect(slot, mutations)`` holds for it.
     """
+    if all(len(mutations) < order for mutations in by_slot.values()):
+        return []
     generator = random.Random(seed)
     slots = {mutation: slot for slot, mutations in by_slot.items() for mutation in mutations}
     groups = {slot: list(by_operator(mutations).values()) for slot, mutations in by_slot.items()}

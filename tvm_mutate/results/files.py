@@ -53,7 +53,8 @@ def read_json(path: str | Path) -> Results:
     try:
         mapping = msgspec.json.decode(file.read_bytes())
     except OSError as error:
-        raise UsageError(f"{file} cannot be read ({error.strerror or error}); name a {RESULTS_FILE}") from None
+        reason = error.strerror or error
+        raise UsageError(f"{file} cannot be read ({reason}); name a {RESULTS_FILE} or its folder") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} is not JSON ({error}); was it written by tvm_mutate?") from None
     if not isinstance(mapping, dict):
