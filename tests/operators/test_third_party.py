@@ -69,12 +69,12 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
     return run
 
 
-def test_the_package_is_the_one_that_the_readme_shows_and_is_short():
-    readme, source = (ROOT / "README.md").read_text(), (PACKAGE / "my_package.py").read_text()
-    assert source in readme
+def test_the_package_is_the_one_that_the_guide_shows_and_is_short():
+    guide, source = (ROOT / "docs" / "extending.md").read_text(), (PACKAGE / "my_package.py").read_text()
+    assert source in guide
     assert source.count("\n") <= 30
     entry_points = (PACKAGE / "pyproject.toml").read_text().partition("\n\n[project.entry-points")[2]
-    assert f"[project.entry-points{entry_points}" in readme
+    assert f"[project.entry-points{entry_points}" in guide
 
 
 def test_the_installed_operator_is_listed_beside_ours(tool: Tool):

@@ -1,6 +1,6 @@
 from tvm.ir import prim
 
-from tvm_mutate.mutant import Category, Example, Operator, Slot, TirRule
+from tvm_mutate import Category, Example, Operator, Slot, TirRule
 
 KERNEL = """
 @T.prim_func(s_tir=True)
