@@ -13,9 +13,7 @@ from tvm.s_tir import SBlockRealize
 from tvm_mutate.mutant import Category, Example, FunctionRule, Operator, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
-from tvm_mutate.operators.tir_nodes import is_thread, literal, mentions, node_with, nodes_within, substituted
-
-_SPATIAL = 0
+from tvm_mutate.operators.tir_nodes import SPATIAL, is_thread, literal, mentions, node_with, nodes_within, substituted
 
 
 def _negated(value: Any, kind: Any) -> Any:
@@ -75,7 +73,7 @@ def _is_order_free(grid: tirx.For) -> bool:
     indices = [loop.loop_var for loop in nodes_within(grid.body, tirx.For) if is_thread(loop)]
     for block in nodes_within(grid.body, SBlockRealize):
         for variable, value in zip(block.block.iter_vars, block.iter_values, strict=True):
-            across_threads = variable.iter_type != _SPATIAL and any(mentions(value, index) for index in indices)
+            across_threads = variable.iter_type != SPATIAL and any(mentions(value, index) for index in indices)
             if across_threads or value.same_as(grid.loop_var):
                 return False
     return True
@@ -107,7 +105,7 @@ def _is_global(block: Any) -> bool:
 
 
 def _is_reversible(variable: Any, value: Any) -> bool:
-    is_spatial_loop = variable.iter_type == _SPATIAL and isinstance(value, tirx.Var)
+    is_spatial_loop = variable.iter_type == SPATIAL and isinstance(value, tirx.Var)
     return is_spatial_loop and literal(variable.dom.min) == 0 and (literal(variable.dom.extent) or 0) > 1
 
 
