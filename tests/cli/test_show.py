@@ -9,8 +9,8 @@ import pytest
 from tvm import relax
 from tvm.ir import Op
 
-from tvm_mutate.cli.show import script_with_constants
 from tvm_mutate.model import load_model
+from tvm_mutate.report.changes import script_with_constants
 
 from .conftest import Tool, assert_refused
 
