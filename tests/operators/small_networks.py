@@ -42,7 +42,7 @@ def network(*shapes: tuple[int, ...], build: Any) -> tvm.IRModule:
 
 @functools.cache
 def every_layer() -> tvm.IRModule:
-    """A network of the layers of image networks; with ``rarer_layers`` every variant of every operator has a site."""
+    """A network of the layers of image networks; with the next two every variant of every operator has a site."""
 
     def build(builder: relax.BlockBuilder, image: relax.Var) -> Any:
         nn, const = relax.op.nn, relax.const
@@ -83,6 +83,30 @@ def rarer_layers() -> tvm.IRModule:
         value = emit(op.reshape(emit(op.nn.softmax(value, axis=-1)), (1, 2, 8, 8)))
         reduced = [emit(function(value, [3])) for function in (op.mean, op.max, op.sum, op.min)]
         return functools.reduce(lambda a, b: emit(op.add(a, b)), reduced)
+
+    return network(IMAGE, build=build)
+
+
+@functools.cache
+def repeated_layers() -> tvm.IRModule:
+    """A network of what neither has: layers with constants of the same shape, pairs of inverses, scaled sums."""
+
+    def build(builder: relax.BlockBuilder, image: relax.Var) -> Any:
+        op, emit, const = relax.op, builder.emit, relax.const
+        value = image
+        for number in range(1, 3):
+            value = emit(op.matmul(value, const(signed(8, 8) * number)))
+            value = emit(op.add(value, const(signed(8) * number)))
+            statistics = [const(positive(3) * number) for _ in range(4)]
+            value = emit(op.nn.batch_norm(value, *statistics, axis=1, training=False))
+            value = emit(relax.TupleGetItem(value, 0))
+        value = emit(op.sqrt(emit(op.square(emit(op.flip(value, axis=2))))))
+        value = emit(op.astype(emit(op.astype(value, "int32")), "float32"))
+        quantised = emit(op.quantize(value, const(np.float32(0.125)), const(np.int8(0)), axis=-1, out_dtype="int8"))
+        value = emit(op.dequantize(quantised, const(np.float32(0.125)), const(np.int8(0)), axis=-1))
+        value = emit(op.multiply(emit(op.add(value, const(positive(8)))), const(np.float32(3.0))))
+        value = emit(op.abs(emit(op.subtract(image, value))))
+        return op.multiply(const(positive(1)), emit(op.multiply(image, value)))
 
     return network(IMAGE, build=build)
 

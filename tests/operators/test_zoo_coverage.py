@@ -18,7 +18,7 @@ from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 CATALOGUE = builtin_catalogue()
 ON_IR = [name for name, operator in CATALOGUE.items() if not isinstance(operator.rule, TextRule)]
 GRAPH_OPERATORS = [name for name, operator in CATALOGUE.items() if isinstance(operator.rule, GraphRule)]
-NO_CHOICES = "image networks neither subtract, divide nor choose; transformers and decoders do"
+NO_CHOICES = "image networks neither scale, subtract, divide nor choose; transformers and decoders do"
 # Variants that no model of the zoo has a site for, and why; test_layers.py runs them on networks of ours.
 NOT_IN_THE_ZOO = {
     "tir.drop-guard": "blocks have no predicates before they are lowered; in the other slots there are sites",
@@ -28,6 +28,13 @@ NOT_IN_THE_ZOO = {
     "graph.swap-operands{at=where}": NO_CHOICES,
     "graph.wrong-axis{of=softmax}": "the zoo gives logits; the ResNets for CIFAR-10 among the real models do have one",
     "graph.wrong-axis{of=reduction}": "only images are averaged, over both of their axes; transformers differ",
+    "graph.drop-operand{at=multiply,keep=first}": NO_CHOICES,
+    "graph.drop-layer{kind=rearrangement}": "image networks flip nothing outside their preprocessing",
+    "graph.drop-layer{kind=unary}": "image networks have no such layers; transformers do",
+    "graph.undistribute-scale{scaled=first}": NO_CHOICES,
+    "graph.undistribute-scale{scaled=second}": NO_CHOICES,
+    "graph.drop-pair{kind=cast}": "all values of the zoo are float32",
+    "graph.drop-pair{kind=quantisation}": "all values of the zoo are float32",
     "graph.wrong-slope": "the zoo has no leaky relu",
     "graph.wrong-resize{to=align_corners}": "classifiers do not resize images, segmentation and detection do",
     "graph.wrong-resize{to=asymmetric}": "classifiers do not resize images, segmentation and detection do",

@@ -143,11 +143,13 @@ class GraphRule:
     """A rule on Relax calls: ``rewrite(call, parameters)`` gives the replacement, or None if the call is not a site.
 
     ``ops`` are the names of the Relax operators whose calls are offered. Nested calls in the replacement are bound to
-    variables automatically.
+    variables automatically. With ``context`` the rule is ``rewrite(call, parameters, context)``, where the context is
+    ``context(function)``, computed once for the unmutated Relax function.
     """
 
     ops: tuple[str, ...]
-    rewrite: Callable[[Any, Parameters], Any | None]
+    rewrite: Callable[..., Any | None]
+    context: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _EXCHANGED = {"statistics": (3, 4), "affine": (1, 2)}  # the exchanged arguments
 _PARTS = {"scale": ("scale", 1, 1.0), "centre": ("center", 2, 0.0)}  # attribute, argument, value without effect
 _NO_BOUND = 1e30  # frontends write a missing bound as a larger number
 _BOUND = Parameter("bound", "which bound", choices=("low", "high"))
-_RESIZE_METHODS = ("nearest_neighbor", "linear")
+_RESIZE_METHODS = ("nearest_neighbor", "linear", "cubic")
 
 
 def _wrong_axis(call: Any, parameters: Parameters) -> Any:
@@ -176,6 +176,12 @@ def _swap_statistics(call: Any, parameters: Parameters) -> Any:
         return None
     first, second = _EXCHANGED[pair]
     return with_argument(with_argument(call, first, call.args[second]), second, call.args[first])
+
+
+def _batch_statistics(call: Any, _parameters: Parameters) -> Any:
+    data = call.args[0]
+    axes = [axis for axis in range(data.ty.ndim) if axis != int(call.attrs.axis) % data.ty.ndim]
+    return with_argument(with_argument(call, 3, relax.op.mean(data, axes)), 4, relax.op.variance(data, axes))
 
 
 def _drop_affine(call: Any, parameters: Parameters) -> Any:
@@ -386,6 +392,18 @@ OPERATORS = (
         """),
     ),
     _operator(
+        name="graph.batch-statistics",
+        fault="a normalisation that runs in the mode of training (incorrect frontend conversion, Shen et al. 2021)",
+        description="normalises by mean and variance of the batch in place of the stored statistics",
+        rule=GraphRule((BATCH_NORM,), _batch_statistics),
+        examples=graph_examples("""
+            x: (1, 4, 8, 8), g: (4,), b: (4,), m: (4,), v: (4,) -> (1, 4, 8, 8)
+            lv = R.nn.batch_norm(x, g, b, m, v, epsilon=0.5, axis=1); lv[0]
+            lv = R.mean(x, axis=[0, 2, 3]); lv1 = R.variance(x, axis=[0, 2, 3]); \
+            lv2 = R.nn.batch_norm(x, g, b, lv, lv1, epsilon=0.5, axis=1); lv2[0]
+        """),
+    ),
+    _operator(
         name="graph.drop-affine",
         fault="an optional scale or shift that is not applied (incorrect frontend conversion, Shen et al. 2021)",
         description="removes the scale or the shift of a normalisation, unless it is 1 or 0 everywhere",
@@ -460,7 +478,10 @@ OPERATORS = (
         description="resizes images by another coordinate convention, or by another method",
         rule=GraphRule(("relax.image.resize2d",), _wrong_resize),
         **choice(
-            "to", "the other convention or method", "align_corners asymmetric half_pixel", "nearest_neighbor linear"
+            "to",
+            "the other convention or method",
+            "align_corners asymmetric half_pixel",
+            "nearest_neighbor linear cubic",
         ),
         examples=graph_examples("""
             x: (1, 2, 4, 4) -> (1, 2, 8, 8) | to=align_corners

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
 
+import numpy as np
 import tvm
 import tvm_ffi
 from tvm import relax
@@ -19,6 +20,8 @@ from tvm_mutate.operators.relax_calls import (
     BATCH_NORM,
     CONV2D,
     MATMUL,
+    bound_values,
+    is_call,
     is_constant,
     is_float_tensor,
     same_type,
@@ -47,7 +50,7 @@ _ACTIVATIONS = {
 }
 _CONV2D_LAYOUTS = {"NHWC": ["NHWC", "OHWI"]}
 _ADD, _CONCAT = "relax.add", "relax.concat"
-_IDEMPOTENT = ("relax.nn.relu", "relax.clip", "relax.abs")  # a second application changes nothing
+_IDEMPOTENT = ("relax.nn.relu", "relax.clip")  # a second application changes nothing
 _KINDS = {
     "normalisation": (
         BATCH_NORM,
@@ -68,6 +71,21 @@ _KINDS = {
         "relax.nn.softmax",
         "relax.nn.log_softmax",
     ),
+}
+_DROPPED = {
+    **_KINDS,
+    "rearrangement": ("relax.flip", "relax.reverse_sequence", "relax.sort", "relax.strided_slice", "relax.take"),
+    "unary": (
+        *(f"relax.{name}" for name in ("abs", "square", "sqrt", "rsqrt", "exp", "log", "negative", "sign", "erf")),
+        *(f"relax.{name}" for name in ("floor", "ceil", "round", "trunc", "sin", "cos", "tril", "triu")),
+    ),
+}
+_NEUTRAL = {"multiply": 1, "divide": 1, "subtract": 0}  # the second operands that change nothing
+# The outer call of a pair to the inner calls that it undoes, if no value is lost in between.
+_INVERSES = {
+    "cast": {"astype": ("astype",)},
+    "quantisation": {"dequantize": ("quantize",)},
+    "functions": {"exp": ("log",), "log": ("exp",), "sqrt": ("square",), "square": ("sqrt",), "tan": ("atan",)},
 }
 _FIRST_OF_TWO = {"subtract": 0, "divide": 0, "power": 0, "where": 1}  # the first of the two exchanged operands
 _EXCHANGES = ("concat", *_FIRST_OF_TWO)
@@ -131,7 +149,7 @@ def _convert_layout(module: tvm.IRModule, name: str, parameters: Parameters) -> 
 
 
 def _drop_layer(call: Any, parameters: Parameters) -> Any:
-    if call.op.name not in _KINDS[str(parameters["kind"])]:
+    if call.op.name not in _DROPPED[str(parameters["kind"])]:
         return None
     data = call.args[0]
     if call.op.name == BATCH_NORM:
@@ -156,13 +174,48 @@ def _first_pair_of_one_type(values: Sequence[Any]) -> tuple[int, int] | None:
     return None
 
 
+def _first_pair(values: Sequence[Any]) -> tuple[int, int] | None:
+    """The first two different values, by index."""
+    second = next((index for index, value in enumerate(values) if not value.same_as(values[0])), None)
+    return (0, second) if second else None
+
+
 def _joins_two_branches(call: Any) -> bool:
     """Whether an addition joins the outputs of two layers, as in a residual connection; false for a bias."""
     return all(same_type(operand, call) and not is_constant(operand) for operand in call.args)
 
 
 def _drop_operand(call: Any, parameters: Parameters) -> Any:
-    return call.args[0 if parameters["keep"] == "first" else 1] if _joins_two_branches(call) else None
+    at = str(parameters["at"])
+    if call.op.name != f"relax.{at}":
+        return None
+    kept, dropped = call.args if parameters["keep"] == "first" else call.args[::-1]
+    if at == "add":
+        return kept if _joins_two_branches(call) else None
+    neutral = is_constant(dropped) and bool(np.all(dropped.value.numpy() == _NEUTRAL[at]))
+    return kept if same_type(kept, call) and not is_constant(kept) and not neutral else None
+
+
+def _undistribute(call: Any, parameters: Parameters, values: Mapping[Any, Any]) -> Any:
+    scaled = 0 if parameters["scaled"] == "first" else 1
+    sides = (0,) if call.op.name == "relax.divide" else (0, 1)
+    for side in sides:
+        total: Any = values.get(call.args[side])
+        if not is_call(total, _ADD, "relax.subtract") or not same_type(total, call):
+            continue
+        terms = list(total.args)
+        scale = with_argument(call, side, terms[scaled])
+        terms[scaled] = relax.Call(scale.op, scale.args)
+        return relax.Call(total.op, terms)
+    return None
+
+
+def _drop_pair(call: Any, parameters: Parameters, values: Mapping[Any, Any]) -> Any:
+    undone = _INVERSES[str(parameters["kind"])].get(call.op.name.removeprefix("relax."), ())
+    inner: Any = values.get(call.args[0])
+    if not undone or not is_call(inner, *(f"relax.{name}" for name in undone)):
+        return None
+    return inner.args[0] if same_type(inner.args[0], call) else None
 
 
 def _drop_bias(call: Any, _parameters: Parameters) -> Any:
@@ -200,7 +253,7 @@ def _swap_operands(call: Any, parameters: Parameters) -> Any:
         if not isinstance(call.args[0], relax.Tuple):
             return None
         parts = call.args[0].fields
-        pair = _first_pair_of_one_type(parts)
+        pair = _first_pair_of_one_type(parts) or _first_pair(parts)
         return relax.op.concat(swapped(parts, *pair), int(call.attrs.axis)) if pair else None
     first = _FIRST_OF_TWO[at]
     if call.args[first].same_as(call.args[first + 1]):
@@ -222,6 +275,10 @@ def _insert_cast(call: Any, parameters: Parameters) -> Any:
     return relax.op.astype(relax.op.astype(call, str(parameters["type"])), "float32")
 
 
+def _kind(kinds: Iterable[str]) -> tuple[Parameter]:
+    return (Parameter("kind", "which layers, if output and data have the same type", choices=tuple(kinds)),)
+
+
 _paper = partial(Operator, slots=(Slot.GRAPH,), paper=True)
 _layer_by_layer = partial(
     _paper,
@@ -229,10 +286,9 @@ _layer_by_layer = partial(
     fault="a layer that is imported or rewritten as another layer of its family (Shen et al. 2021)",
 )
 _operator = partial(Operator, slots=(Slot.GRAPH,), category=Category.GRAPH_STRUCTURE)
+_LAYERS = ({"kind": "normalisation"}, {"kind": "pooling"}, {"kind": "linear"})
 _layer = partial(
     _operator,
-    parameters=(Parameter("kind", "which layers, if output and data have the same type", choices=tuple(_KINDS)),),
-    variants=({"kind": "normalisation"}, {"kind": "pooling"}, {"kind": "linear"}),
     # The default mutants of graph.replace-activation already remove relu and clip.
     more_variants=({"kind": "activation"},),
 )
@@ -348,8 +404,13 @@ OPERATORS = (
         name="graph.drop-layer",
         fault="a frontend or a rewrite that loses a layer (incorrect graph transformation, Shen et al. 2021)",
         description="removes a layer whose output has the type of its data; the data take the place of the output",
-        rule=GraphRule(tuple(itertools.chain(*_KINDS.values())), _drop_layer),
+        rule=GraphRule(tuple(itertools.chain(*_DROPPED.values())), _drop_layer),
+        parameters=_kind(_DROPPED),
+        variants=(*_LAYERS, {"kind": "rearrangement"}, {"kind": "unary"}),
         examples=graph_examples("""
+            x: (2, 3) -> (2, 3) | kind=rearrangement sites=1
+            lv = R.flip(x, axis=0); R.flip(lv, axis=1)
+            lv = R.flip(x, axis=0); lv
             x: (1, 4, 8, 8), w: (4, 4, 3, 3) -> (1, 4, 8, 8) | kind=linear
             lv = R.nn.conv2d(x, w, padding=[1, 1, 1, 1]); R.nn.relu(lv)
             lv = x; R.nn.relu(lv)
@@ -363,6 +424,8 @@ OPERATORS = (
         fault="a rewrite that keeps a layer beside its replacement (incorrect graph transformation, Shen et al. 2021)",
         description="applies a layer once more to its own output, if output and data have the same type",
         rule=GraphRule(tuple(itertools.chain(*_KINDS.values())), _repeat_layer),
+        parameters=_kind(_KINDS),
+        variants=_LAYERS,
         examples=graph_examples("""
             x: (1, 4, 8, 8) -> (1, 4, 8, 8) | kind=pooling
             R.nn.avg_pool2d(x, pool_size=[3, 3], padding=[1, 1, 1, 1])
@@ -376,10 +439,22 @@ OPERATORS = (
     ),
     _operator(
         name="graph.drop-operand",
-        fault="a residual connection or its main branch is lost (incorrect graph transformation, Shen et al. 2021)",
-        description="removes one operand of an addition that joins two branches of the network",
-        rule=GraphRule((_ADD,), _drop_operand),
-        **choice("keep", "the operand that remains", "first second"),
+        fault="a residual connection or its main branch is lost (incorrect graph transformation, Shen et al. 2021); a "
+        "factor that a converter leaves out (apache/tvm#19512, #15497)",
+        description="removes one operand of an addition that joins two branches of the network, or a factor, divisor "
+        "or subtrahend",
+        rule=GraphRule((_ADD, *(f"relax.{name}" for name in _NEUTRAL)), _drop_operand),
+        parameters=(
+            Parameter("keep", "the operand that remains", choices=("first", "second")),
+            Parameter("at", "the nodes whose operand is dropped", "add", ("add", *_NEUTRAL)),
+        ),
+        variants=({"keep": "first"}, {"keep": "second"}, {"keep": "first", "at": "multiply"}),
+        more_variants=(
+            {"keep": "second", "at": "multiply"},
+            {"keep": "first", "at": "divide"},
+            {"keep": "first", "at": "subtract"},
+            {"keep": "second", "at": "subtract"},
+        ),
         examples=graph_examples("""
             x: (2, 3) -> (2, 3) | keep=second
             lv = R.nn.relu(x); R.add(x, lv)
@@ -387,6 +462,9 @@ OPERATORS = (
             x: (2, 3), y: (2, 3), b: (3,) -> (2, 3) | keep=first
             lv = R.add(x, y); R.add(lv, b)
             lv = x; R.add(lv, b)
+            x: (2, 3) -> (2,) | keep=first at=multiply
+            lv = R.variance(x, axis=[1]); R.multiply(lv, R.const(1.5, "float32"))
+            lv = R.variance(x, axis=[1]); lv
         """),
     ),
     _operator(
@@ -424,7 +502,7 @@ OPERATORS = (
         name="graph.swap-operands",
         fault="operands that are passed in the wrong order (incorrect code logic, Shen et al. 2021)",
         description="exchanges the two operands of a difference, quotient, power or where, or the first two operands "
-        "of the same type in a concatenation",
+        "of a concatenation, of the same type if there are such",
         rule=GraphRule(tuple(f"relax.{name}" for name in _EXCHANGES), _swap_operands),
         **choice("at", "the nodes whose operands are exchanged", "concat subtract divide power where"),
         examples=graph_examples("""
@@ -474,6 +552,42 @@ OPERATORS = (
             x: (2, 3) -> (2, 3) | type=int32 after=activation
             R.nn.relu(x)
             lv = R.nn.relu(x); lv1 = R.astype(lv, dtype="int32"); R.astype(lv1, dtype="float32")
+        """),
+    ),
+    _operator(
+        name="graph.undistribute-scale",
+        category=Category.ARITHMETIC_NODE,
+        fault="a factor that a rewrite distributes over a sum, and applies to one term only (incorrect graph "
+        "transformation, Shen et al. 2021)",
+        description="multiplies or divides only one term of a sum or difference, where the whole is scaled",
+        rule=GraphRule(("relax.multiply", "relax.divide"), _undistribute, bound_values),
+        **choice("scaled", "the term that is still scaled", "first second"),
+        examples=graph_examples("""
+            x: (2, 3), y: (3,) -> (2, 3) | scaled=first
+            lv = R.add(x, y); R.multiply(lv, R.const(0.5, "float32"))
+            lv = R.add(x, y); lv1 = R.multiply(x, R.const(0.5, "float32")); R.add(lv1, y)
+            x: (2, 3), y: (2, 3) -> (2, 3) | scaled=second
+            lv = R.subtract(x, y); R.divide(lv, R.const(0.5, "float32"))
+            lv = R.subtract(x, y); lv1 = R.divide(y, R.const(0.5, "float32")); R.subtract(x, lv1)
+        """),
+    ),
+    _operator(
+        name="graph.drop-pair",
+        fault="a pair that a rewrite takes for inverses although the inner one loses values, such as a rounding to "
+        "bfloat16 between two operations (pytorch/pytorch#132301)",
+        description="removes a cast down and back, a quantisation with its dequantisation, or a function with its "
+        "inverse",
+        rule=GraphRule(
+            tuple(f"relax.{outer}" for pairs in _INVERSES.values() for outer in pairs), _drop_pair, bound_values
+        ),
+        **choice("kind", "the pairs that are removed", "cast quantisation", "functions"),
+        examples=graph_examples("""
+            x: (2, 3) -> (2, 3) | kind=cast
+            lv = R.astype(x, dtype="float16"); R.astype(lv, dtype="float32")
+            lv = R.astype(x, dtype="float16"); x
+            x: (2, 3) -> (2, 3) | kind=functions
+            lv = R.square(x); R.sqrt(lv)
+            lv = R.square(x); x
         """),
     ),
 )

@@ -11,6 +11,7 @@ from tvm.ir import GenericConst
 from tvm.ir.prim import IntImm
 
 BATCH_NORM, CONV2D, MATMUL = "relax.nn.batch_norm", "relax.nn.conv2d", "relax.matmul"
+TRANSPOSE = "relax.permute_dims"
 
 
 def with_argument(call: Any, index: int, argument: Any) -> Any:
@@ -31,6 +32,19 @@ def with_function(module: tvm.IRModule, name: str, function: relax.Function) -> 
     """The module with another function of this name."""
     functions = {**module.functions, module.get_global_var(name): function}
     return tvm.IRModule(functions, attrs=module.attrs, global_infos=module.global_infos)
+
+
+def bound_values(function: relax.Function) -> dict[relax.Var, Any]:
+    """The value of each variable that a binding of the function's body defines, in their order."""
+    bindings = [binding for block in function.body.blocks for binding in block.bindings]
+    return {binding.var: binding.value for binding in bindings if isinstance(binding, relax.VarBinding)}
+
+
+def is_call(expression: Any, *ops: str) -> bool:
+    """Whether an expression calls one of these Relax operators; without ``ops``, any Relax operator."""
+    if not isinstance(expression, relax.Call) or not isinstance(expression.op, tvm.ir.Op):
+        return False
+    return not ops or expression.op.name in ops
 
 
 def swapped(values: Any, first: int, second: int) -> list[Any]:

@@ -120,7 +120,7 @@ def rewrite_relax_function(module: tvm.IRModule, name: str, all_sites: Sequence[
     calls = [sites_here for sites_here in all_sites if isinstance(sites_here.selection.operator.rule, GraphRule)]
     if calls:
         variable = module.get_global_var(name)
-        rewriter = _CallRewriter(module, calls)
+        rewriter = _CallRewriter(module, module[variable], calls)
         function = rewriter.visit_expr(module[variable])
         if any(sites_here.applied for sites_here in calls):
             module = with_functions(module, {variable: function})
@@ -153,11 +153,18 @@ def _rewrite_whole(module: tvm.IRModule, name: str, sites_here: FunctionSites) -
 class _CallRewriter(relax.PyExprMutator):
     """Offers every call of a Relax operator to the rules for that operator."""
 
-    def __init__(self, module: tvm.IRModule, all_sites: Sequence[FunctionSites]) -> None:
+    def __init__(self, module: tvm.IRModule, function: relax.Function, all_sites: Sequence[FunctionSites]) -> None:
         super().__init__(module)
         self.tallies_by_op: dict[str, list[FunctionSites]] = {}
+        contexts: dict[Any, Any] = {}  # several rules share one
         for sites_here in all_sites:
-            for op in sites_here.selection.operator.rule.ops:  # type: ignore[union-attr]
+            rule = sites_here.selection.operator.rule
+            assert isinstance(rule, GraphRule)
+            if rule.context is not None:
+                if rule.context not in contexts:
+                    contexts[rule.context] = rule.context(function)
+                sites_here.give_context(contexts[rule.context])
+            for op in rule.ops:
                 self.tallies_by_op.setdefault(op, []).append(sites_here)
 
     def visit_call_(self, call: relax.Call) -> Any:

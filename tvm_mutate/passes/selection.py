@@ -94,6 +94,11 @@ class FunctionSites:
         self._rewrite: Callable[..., Any | None] = self.selection.operator.rule.rewrite
         self._parameters = self.selection.parameters
 
+    def give_context(self, context: Any) -> None:
+        """Passes the context of the function to each call of the rule."""
+        rewrite: Callable[..., Any | None] = self.selection.operator.rule.rewrite
+        self._rewrite = lambda node, parameters: rewrite(node, parameters, context)
+
     def count(self, node: Any) -> Any | None:
         """The replacement of a node of the rule's types, or None if the node is not a site; both are counted."""
         candidate = self._rewrite(node, self._parameters)
