@@ -6,6 +6,10 @@ import difflib
 import enum
 from collections.abc import Iterable
 
+# With this variable internal errors show a traceback, and the log of TVM's C++ is not hidden.
+TRACEBACK_VARIABLE = "TVM_MUTATE_TRACEBACK"
+_ADDED_BY_TVM = "\nError in pass: "
+
 
 class ExitCode(enum.IntEnum):
     """Exit codes of every command of tvm_mutate, as documented in the README."""
@@ -34,6 +38,10 @@ class NotAppliedError(UsageError):
     """A mutant changes nothing in the module that it is applied to."""
 
 
+class OperatorError(UsageError):
+    """The rule of an operator raised an error, by itself or in TVM; the message names the operator."""
+
+
 class NotAppliedWarning(UserWarning):
     """A pass of a mutant changed nothing in a run."""
 
@@ -48,6 +56,14 @@ class CampaignInterruptedError(MutateError):
     """The campaign was stopped from outside; the same command resumes."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def line_of(error: BaseException) -> str:
+    """The type of an error and the last line of its message, at most 300 characters long."""
+    # TVM appends the name of the pass and the whole module to an error in a pass.
+    text, _, _ = str(error).partition(_ADDED_BY_TVM)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -34,9 +34,21 @@ def hang(store: Any, _parameters: Any) -> Any:
     return tirx.While(prim.LT(store.value, prim.FloatImm("float32", 1e30)), store)
 
 
+def is_evaluated() -> bool:
+    """Sites are counted in workers; only a child that evaluates a mutant leads a process group."""
+    return os.getpgrp() == os.getpid()
+
+
+def raise_always(_store: Any, _parameters: Any) -> Any:
+    raise ValueError("no such place")
+
+
+def raise_late(store: Any, _parameters: Any) -> Any:
+    return raise_always(store, {}) if is_evaluated() else moved_store(store, 0)
+
+
 def take_memory(store: Any, _parameters: Any) -> Any:
-    # Sites are counted in workers; only a child that evaluates a mutant leads a process group.
-    if os.getpgrp() == os.getpid():
+    if is_evaluated():
         taken = []
         while len(taken) < 256:  # of a GiB, never touched: without a limit nobody is harmed
             taken.append(np.empty(1 << 30, "uint8"))
@@ -65,4 +77,6 @@ OPERATORS = [
     hostile("hang", hang),
     hostile("take-memory", take_memory),
     hostile("not-compile", not_compile),
+    hostile("raise", raise_always),
+    hostile("raise-late", raise_late),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -52,6 +53,25 @@ def test_a_crash_has_a_rung_and_the_applied_sites(subject: Subject, tmp_path: Pa
     assert row.rung == "reached"
     assert row.sites > 0
     assert row.dissimilarity is None
+
+
+@pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])
+def test_an_operator_that_raises_loses_its_own_mutants_only(
+    subject: Subject, tmp_path: Path, hostile_package: None, rebuild: bool
+):
+    notes: list[str] = []
+    asked = campaign(subject, tmp_path / "out", reporter=Mock(note=notes.append))
+    asked.specification = Specification(("graph.replace-activation", "tir.hostile-raise*"), rebuild=rebuild)
+    results = asked.run()
+    lost = [row for row in results.absent if "hostile" in row.id]
+    assert [(row.id, row.reason) for row in lost] == [
+        ("tir.hostile-raise@*#*", "tir.hostile-raise raises ValueError: no such place")
+    ]
+    assert notes == ["network on llvm: left out: tir.hostile-raise raises ValueError: no such place"]
+    *others, late = results.mutants
+    assert (late.id, late.outcome, late.verdict) == ("tir.hostile-raise-late@*#*", "compile error", None)
+    assert "tir.hostile-raise-late on fused_conv2d_relu raises ValueError: no such place" in late.reason
+    assert len(others) > 3 and {row.outcome for row in others} == {"completed"}
 
 
 @pytest.mark.parametrize("rebuild", [False, True], ids=["by content", "by rebuild"])

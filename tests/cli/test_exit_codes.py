@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 
 import click
 import pytest
@@ -14,7 +17,7 @@ from tvm_mutate.bench import bench
 from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.main import cli
 from tvm_mutate.cli.options import preprocessing_changes, shapes_of
-from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
+from tvm_mutate.errors import TRACEBACK_VARIABLE, CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.model import Preprocessing
 
 from .conftest import Tool
@@ -74,6 +77,29 @@ def test_an_error_is_one_sentence_with_its_exit_code(
     out, err = capfd.readouterr()
     assert err.strip("\n").startswith(message.rstrip("\n")) and err.strip("\n").count("\n") == 0
     assert out == ""
+
+
+LOGGING = """
+import os, click
+from tvm_mutate.cli.console import run_command
+
+@click.command()
+def log():
+    os.write(2, b"Warning: of C++\\n")
+    click.echo("ours", err=True)
+
+run_command(log, [])
+os.write(2, b"after it\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("traceback", "lines"), [("", ["ours", "after it"]), ("1", ["Warning: of C++", "ours", "after it"])]
+)
+def test_the_log_of_the_compiler_is_hidden_while_a_command_runs(traceback: str, lines: list[str]):
+    environment = {**os.environ, TRACEBACK_VARIABLE: traceback}
+    ended = subprocess.run([sys.executable, "-c", LOGGING], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stderr.splitlines() == lines
 
 
 def test_an_internal_error_shows_its_traceback_on_request(

@@ -222,6 +222,8 @@ class CampaignRun:
         surveys = {pair: study.choose(_trusted(answers[pair])) for pair in self._pairs}
         self.surveys = take_shard(surveys, self._campaign.specification.shard)
         for pair, survey in self.surveys.items():
+            for failure in survey.failures:
+                self._campaign.reporter.note(f"{pair.subject} on {pair.device}: left out: {failure}")
             self._journal.add_planned(pair.subject, pair.device, survey.mutants)
 
     def build_baselines(self, folder: str, golden_size: int) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from tvm_mutate.campaign.function_digests import FunctionDigests
 from tvm_mutate.campaign.plan import SAMPLE, Pair, Specification
-from tvm_mutate.errors import UsageError
+from tvm_mutate.errors import OperatorError, UsageError
 from tvm_mutate.mutant import Catalogue, Category, Mutant, Mutation, PipelineRule, Sites, Slot, TextRule
 from tvm_mutate.mutant.sampling import sample_sites, sample_together
 from tvm_mutate.passes import Selection, take_effect_together
-from tvm_mutate.pipeline import Stages, pass_names
+from tvm_mutate.pipeline import SiteCounts, Stages, pass_names
+
+_NO_SITE = "no site: "
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Survey:
     mutants: tuple[str, ...]
     absent: dict[str, str]
     places: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each operator that is left out because it raised an error."""
+        return list(dict.fromkeys(reason for reason in self.absent.values() if not reason.startswith(_NO_SITE)))
 
 
 def survey(stages: Stages, specification: Specification, catalogue: Catalogue) -> Survey:
@@ -66,7 +73,9 @@ def _of_operators(
     asked = [*variants(specification, catalogue), *pass_variants(stages, specification, catalogue)]
     for mutation, counts in zip(asked, all_site_counts(stages, asked, catalogue), strict=True):
         if not counts:
-            absent[str(mutation)] = _reason_without_sites(mutation, catalogue, stages.target.kind.name)
+            absent[str(mutation)] = counts.failure or _reason_without_sites(
+                mutation, catalogue, stages.target.kind.name
+            )
         elif specification.sites == "all":
             mutants.append(mutation)
         elif catalogue[mutation.operator].slots == (Slot.PIPELINE,):
@@ -90,7 +99,10 @@ def _sample(
         by_slot.setdefault(selection.slot, []).append(mutation)
 
     def take_effect(slot: Slot, chosen: Sequence[Mutation]) -> bool:
-        return take_effect_together(stages.at(slot), [selections[mutation] for mutation in chosen])
+        try:
+            return take_effect_together(stages.at(slot), [selections[mutation] for mutation in chosen])
+        except OperatorError:
+            return False
 
     return sample_together(by_slot, specification.order, count, specification.seed, take_effect)
 
@@ -117,7 +129,7 @@ def pass_variants(stages: Stages, specification: Specification, catalogue: Catal
             yield from (mutation for mutation, counts in zip(mutations, found, strict=True) if counts)
 
 
-def all_site_counts(stages: Stages, mutations: Sequence[Mutation], catalogue: Catalogue) -> list[dict[str, int]]:
+def all_site_counts(stages: Stages, mutations: Sequence[Mutation], catalogue: Catalogue) -> list[SiteCounts]:
     """For each mutation, the number of sites of its operator in each function that the mutation matches."""
     return stages.all_site_counts([Selection.resolve(mutation, catalogue) for mutation in mutations])
 
@@ -126,8 +138,10 @@ def _reason_without_sites(mutation: Mutation, catalogue: Catalogue, kind: str) -
     """Why a mutation has no site on a kind of target: the pattern of its operator, or the code that it needs."""
     operator = catalogue[mutation.operator]
     if isinstance(operator.rule, TextRule) and kind not in operator.rule.kinds:
-        return f"no site: {operator.name} knows the code generated for {', '.join(operator.rule.kinds)}, not for {kind}"
-    return f"no site: {operator.description}"
+        return (
+            f"{_NO_SITE}{operator.name} knows the code generated for {', '.join(operator.rule.kinds)}, not for {kind}"
+        )
+    return f"{_NO_SITE}{operator.description}"
 
 
 def _of_ids(stages: Stages, specification: Specification, catalogue: Catalogue) -> tuple[list[Mutant], dict[str, str]]:
@@ -136,6 +150,8 @@ def _of_ids(stages: Stages, specification: Specification, catalogue: Catalogue) 
     for mutation in [mutation for mutant in mutants for mutation in mutant.mutations]:
         selection = Selection.resolve(mutation, catalogue)
         counts = stages.site_counts(selection)
+        if counts.failure:
+            raise UsageError(f"mutant {mutation}: {counts.failure}")
         rule = catalogue[mutation.operator].rule
         if isinstance(rule, TextRule) and kind not in rule.kinds:
             raise UsageError(f"mutant {mutation}: {_reason_without_sites(mutation, catalogue, kind)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from tvm_mutate.campaign.plan import Pair, Specification, Subject
 from tvm_mutate.campaign.pool import RequestReader
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, DeviceLostError, Ending, EndingKind, RemoteTasks, demand_for, die_with_parent
-from tvm_mutate.errors import CampaignInterruptedError, MutateError, UntrustedError
+from tvm_mutate.errors import TRACEBACK_VARIABLE, CampaignInterruptedError, MutateError, UntrustedError
 from tvm_mutate.evaluate import (
     ContentEvaluator,
     Evaluation,
@@ -394,6 +395,8 @@ def main(descriptor: int) -> None:
     """Serves requests from the connection with this file descriptor until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the campaign handles Ctrl-C
     die_with_parent()
+    if not os.environ.get(TRACEBACK_VARIABLE):  # TVM's C++ writes warnings to the terminal of the user
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     connection = Connection(descriptor)
     worker, reader = Worker(), RequestReader()
     while True:

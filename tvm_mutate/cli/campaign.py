@@ -62,6 +62,8 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
         return
     for mutant in found.mutants:
         click.echo(mutant)
+    for failure in found.failures:
+        click.echo(f"left out: {failure}", err=True)
     if found.absent:
         click.echo(
             f"{len(found.mutants)} mutants; {len(found.absent)} variants have no site (--json lists them)", err=True

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console, RenderableType
 
-from tvm_mutate.errors import ExitCode, MutateError
+from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report import (
     cross_devices,
@@ -26,7 +26,6 @@ from tvm_mutate.results import Results
 from tvm_mutate.results.files import RESULTS_FILE
 from tvm_mutate.studies.paper import paper_comparison, paper_table
 
-TRACEBACK_VARIABLE = "TVM_MUTATE_TRACEBACK"
 _SURVIVORS_SHOWN = 20
 
 
@@ -37,7 +36,7 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None, 
     """
     code: object = None
     try:
-        with quiet_closed_pipe():
+        with quiet_closed_pipe(), _without_compiler_log():
             code = command.main(args=arguments, prog_name=name, standalone_mode=False)
         return int(code) if isinstance(code, int) else int(ExitCode.OK)
     except MutateError as error:
@@ -60,6 +59,26 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None, 
             f"internal error: {type(error).__name__}: {error} (set {TRACEBACK_VARIABLE}=1 to see where)",
             ExitCode.INTERNAL,
         )
+
+
+@contextlib.contextmanager
+def _without_compiler_log() -> Iterator[None]:
+    """Hides what TVM's C++ writes to file descriptor 2 while the block lasts; ``sys.stderr`` still reaches the user."""
+    shown = sys.__stderr__
+    if os.environ.get(TRACEBACK_VARIABLE) or shown is None or shown is not sys.stderr or shown.fileno() != 2:
+        yield
+        return
+    shown.flush()
+    kept = os.dup(2)
+    with os.fdopen(kept, "w", buffering=1, encoding=shown.encoding, errors=shown.errors) as sys.stderr:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            sys.stderr = shown
 
 
 def _refuse(message: str, code: ExitCode) -> int:

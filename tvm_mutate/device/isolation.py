@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import psutil
 
+from tvm_mutate.errors import line_of
 from tvm_mutate.text_enum import TextEnum
 
 Stage = Callable[..., None]
@@ -36,7 +37,6 @@ _PR_SET_PDEATHSIG = 1
 _OUTPUT_TAIL = 2000
 # Receiving one message costs the parent about a millisecond.
 _SIGN_SECONDS = 0.1
-_ADDED_BY_TVM = "\nError in pass: "
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _LEAST_HEADROOM_BYTES = 2 << 30
 
@@ -266,7 +266,7 @@ def answer(task: Callable[[Stage], Any], sender: Connection) -> None:
         sender.send((EndingKind.FINISHED, task(stage)))
     except BaseException as error:
         traceback.print_exc()
-        sender.send((EndingKind.RAISED, _one_line(error)))
+        sender.send((EndingKind.RAISED, line_of(error)))
 
 
 def _serve(make: Callable[[Stage], Answer], connection: Connection) -> None:
@@ -373,13 +373,6 @@ def _own_bytes(child: int) -> int:
 def _wait_for(child: int) -> None:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(child, 0)
-
-
-def _one_line(error: BaseException) -> str:
-    # TVM appends the name of the pass and the whole module to an error in a pass.
-    text, _, _ = str(error).partition(_ADDED_BY_TVM)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__
 
 
 def machine_memory() -> int:

@@ -16,19 +16,21 @@ from tvm_mutate.passes.ir_rewriting import (
     rewrite_relax_function,
     with_functions,
 )
-from tvm_mutate.passes.selection import Applied, FunctionSites, Selection, Site
+from tvm_mutate.passes.selection import Applied, FunctionSites, Selection, Site, naming_operators
 
 
 def apply_mutations(module: tvm.IRModule, selections: Sequence[Selection]) -> tuple[tvm.IRModule, list[Applied]]:
     """The module with all the selections applied at once, and what each did to each function that it matches.
 
-    All selections must act in the same slot. The report is in the order of function names.
+    All selections must act in the same slot. The report is in the order of function names. Raises OperatorError if a
+    rule raises, or if TVM refuses what the rule made.
     """
     report: list[Applied] = []
     for name in _function_names(module):
         before = module[name]
         all_sites = _sites_in(before, name, selections)
-        module = _rewritten(module, name, all_sites)
+        with naming_operators([each.selection for each in all_sites], name):
+            module = _rewritten(module, name, all_sites)
         is_rewritten = any(each.applied for each in all_sites)
         changed = is_rewritten and not tvm_ffi.structural_equal(before, module[name])
         report += [each.report(changed) for each in all_sites]

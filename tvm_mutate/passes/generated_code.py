@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tvm_mutate.mutant import TextRule
-from tvm_mutate.passes.selection import Applied, FunctionSites, Selection, Site, shortened
+from tvm_mutate.passes.selection import Applied, FunctionSites, Selection, Site, naming_operators, shortened
 
 Span = tuple[int, int]
 
@@ -174,7 +174,8 @@ def apply_to_code(text: str, kind: str, selections: Sequence[Selection]) -> tupl
         if not all_sites:
             continue
         parts = [text[start:end] for start, end in spans]
-        rewritten = rewrite_kernel_text(parts, all_sites)
+        with naming_operators([each.selection for each in all_sites], name):
+            rewritten = rewrite_kernel_text(parts, all_sites)
         edits += [(span, part) for span, before, part in zip(spans, parts, rewritten, strict=True) if part != before]
         report += [each.report(parts != rewritten) for each in all_sites]
     declarations = missing_declarations(text, (part for _, part in edits)) if kind == "llvm" else ""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tvm
 from tvm import relax
 
+from tvm_mutate.errors import MutateError, OperatorError, line_of
 from tvm_mutate.mutant import Catalogue, GraphRule, Mutation, Operator, Parameters, Rule, Slot, TirRule
 
 DESCRIPTION_LIMIT = 160
@@ -37,6 +39,18 @@ class Selection:
         """The selection of a mutation; raises UsageError for an unknown operator or wrong parameters."""
         operator = catalogue[mutation.operator]
         return cls(mutation, operator, operator.read_parameters(mutation))
+
+
+@contextlib.contextmanager
+def naming_operators(selections: Sequence[Selection], place: str) -> Iterator[None]:
+    """Turns an error, of a rule or of TVM, into an OperatorError that names the operators and the place."""
+    try:
+        yield
+    except MutateError:
+        raise
+    except Exception as error:
+        names = " and ".join(dict.fromkeys(selection.operator.name for selection in selections))
+        raise OperatorError(f"{names} on {place} raises {line_of(error)}") from error
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tvm_mutate.pipeline.codegen import (
     overridden_global_function,
     rewritten_code,
 )
-from tvm_mutate.pipeline.lowering import GeneratedCode, Stages, comes_from_kernel, generated_code
+from tvm_mutate.pipeline.lowering import GeneratedCode, SiteCounts, Stages, comes_from_kernel, generated_code
 from tvm_mutate.pipeline.lowering_cache import Fused, LoweringCache
 from tvm_mutate.pipeline.pass_lists import (
     PassLists,

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 from tvm.target import Target
 
+from tvm_mutate.errors import MutateError, UsageError, line_of
 from tvm_mutate.forked import call_in_child
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import (
@@ -88,6 +89,22 @@ def comes_from_kernel(function: str, kernel: str) -> bool:
     return function == kernel or function.startswith(kernel + _DEVICE_SUFFIX)
 
 
+class SiteCounts(dict[str, int]):
+    """The number of sites of an operator by function, for functions with sites.
+
+    ``failure`` says why there is none if the operator raised an error, by itself or in TVM; else it is empty.
+    """
+
+    failure = ""
+
+    @classmethod
+    def failed(cls, selection: Selection, error: Exception) -> SiteCounts:
+        """No sites, because of an error of the operator."""
+        counts = cls()
+        counts.failure = f"{selection.operator.name} raises {line_of(error)}"
+        return counts
+
+
 class Stages:
     """A model lowered to each slot for one target; each unmutated stage is computed once, at its first use."""
 
@@ -101,14 +118,20 @@ class Stages:
         """The unmutated model as the passes of the slot get it; for the slot ``text`` see :meth:`code`.
 
         The passes of the slot ``pipeline`` are TVM's own: Relax passes get the model's Relax functions, TIR passes its
-        kernels.
+        kernels. Raises UsageError if TVM cannot lower the model.
         """
         if slot is Slot.TEXT:
             raise ValueError("the slot text has code and no module")
         if slot is Slot.GRAPH:
             return self._model.module
         if slot not in self._stages:
-            self._stages[slot] = self._stage(slot)
+            try:
+                self._stages[slot] = self._stage(slot)
+            except MutateError:
+                raise
+            except Exception as error:
+                where = f"to the slot {slot} for {self.target.kind.name}"
+                raise UsageError(f"TVM cannot lower the model {where}: {line_of(error)}") from error
         return self._stages[slot]
 
     def _stage(self, slot: Slot) -> tvm.IRModule:
@@ -126,14 +149,17 @@ class Stages:
             self._code = generated_code(self._runnable_kernels(), self.target)
         return self._code
 
-    def site_counts(self, selection: Selection) -> dict[str, int]:
+    def site_counts(self, selection: Selection) -> SiteCounts:
         """The number of sites of the selection's operator by function in its slot, for functions with sites."""
         (counts,) = self.all_site_counts([selection])
         return counts
 
-    def all_site_counts(self, selections: Sequence[Selection]) -> list[dict[str, int]]:
-        """Like :meth:`site_counts` for many selections; each function of a slot is walked once for all of them."""
-        counts: dict[int, dict[str, int]] = {}
+    def all_site_counts(self, selections: Sequence[Selection]) -> list[SiteCounts]:
+        """Like :meth:`site_counts` for many selections; each function of a slot is walked once for all of them.
+
+        An operator that raises an error loses its own sites only.
+        """
+        counts: dict[int, SiteCounts] = {}
         for slot in Slot:
             numbers = [number for number, each in enumerate(selections) if each.slot is slot]
             if numbers:
@@ -141,12 +167,21 @@ class Stages:
                 counts.update(zip(numbers, found, strict=True))
         return [counts[number] for number in range(len(selections))]
 
-    def _counted(self, slot: Slot, selections: Sequence[Selection]) -> list[dict[str, int]]:
-        if slot is Slot.PIPELINE:
-            return [self.pass_sites(selection) for selection in selections]
-        if slot is Slot.TEXT:
-            return [self.code().site_counts(selection) for selection in selections]
-        return count_all_sites(self.at(slot), selections)
+    def _counted(self, slot: Slot, selections: Sequence[Selection]) -> list[SiteCounts]:
+        stage = self.code() if slot is Slot.TEXT else self.at(slot)
+        try:
+            if isinstance(stage, GeneratedCode):
+                found = [stage.site_counts(selection) for selection in selections]
+            elif slot is Slot.PIPELINE:
+                found = [self.pass_sites(selection) for selection in selections]
+            else:
+                found = count_all_sites(stage, selections)
+        except Exception as error:  # of one operator: it is found by halves
+            if len(selections) == 1:
+                return [SiteCounts.failed(selections[0], error)]
+            half = len(selections) // 2
+            return self._counted(slot, selections[:half]) + self._counted(slot, selections[half:])
+        return [SiteCounts(counts) for counts in found]
 
     def function_names(self, slot: Slot) -> list[str]:
         """The sorted names of all functions in the slot."""
