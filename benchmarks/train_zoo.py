@@ -97,11 +97,12 @@ def preprocessing(norm: digits.Normalisation) -> dict[str, object]:
 
 
 def catalogue(output: Path, norm: digits.Normalisation, fresh: dict[str, dict[str, object]]) -> dict[str, object]:
-    """The contents of zoo.json: the fresh models, and those of the existing file not trained now."""
+    """The contents of zoo.json: the fresh models, and the rest of the existing file."""
     path = output / "zoo.json"
-    known = json.loads(path.read_text())["models"] if path.exists() else {}
-    models = {**known, **fresh}
+    known = json.loads(path.read_text()) if path.exists() else {}
+    models = {**known.get("models", {}), **fresh}
     return {
+        **known,
         "models": {name: models[name] for name in NETWORKS if name in models},
         "preprocessing": preprocessing(norm),
         "images": "digits.npz",

@@ -14,7 +14,7 @@ import pytest
 from onnx import shape_inference
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model.zoo import ZOO_NAMES, zoo_images, zoo_model_path, zoo_preprocessing
+from tvm_mutate.model.zoo import ZOO_NAMES, zoo_decoder, zoo_images, zoo_model_path, zoo_preprocessing
 
 FOLDER = zoo_model_path("resnet").parent
 # The operators that the blocks of a family are built from.
@@ -63,16 +63,20 @@ def test_a_model_file_is_the_one_that_the_catalogue_describes(name: str) -> None
     assert digest(zoo_model_path(name)) == catalogue()["models"][name]["sha256"]
 
 
-def test_the_images_are_the_ones_that_the_catalogue_describes() -> None:
+def test_the_inputs_and_the_decoder_are_the_ones_that_the_catalogue_describes() -> None:
+    decoder = catalogue()["decoder"]
     assert digest(FOLDER / "digits.npz") == catalogue()["images_sha256"]
+    assert digest(FOLDER / "prompts.npz") == decoder["prompts_sha256"]
+    assert digest(FOLDER / "decoder.npz") == decoder["sha256"]
+    assert sum(each.size for each in zoo_decoder().values()) == decoder["parameters"]
 
 
 def test_the_files_are_small_enough_to_ship() -> None:
     sizes = [zoo_model_path(name).stat().st_size for name in ZOO_NAMES]
-    images = (FOLDER / "digits.npz").stat().st_size
-    assert max(sizes) <= 500_000
-    assert images <= 400_000
-    assert sum(sizes) + images <= 3_000_000
+    images, decoder, prompts = ((FOLDER / f"{name}.npz").stat().st_size for name in ("digits", "decoder", "prompts"))
+    assert max(*sizes, decoder) <= 500_000
+    assert images <= 400_000 and prompts <= 2_000
+    assert sum(sizes) + images + decoder + prompts <= 3_000_000
 
 
 def test_the_images_are_500_grey_digits_of_every_class() -> None:

@@ -1,3 +1,11 @@
-"""The embedded model zoo: seven small trained networks and the images that they are measured on."""
+"""The embedded model zoo: seven small trained image networks, a language model, and their inputs."""
 
-from tvm_mutate.model.zoo.catalogue import ZOO_NAMES, zoo_images, zoo_model_path, zoo_preprocessing
+from tvm_mutate.model.zoo.catalogue import (
+    ZOO_NAMES,
+    zoo_decoder,
+    zoo_images,
+    zoo_model_path,
+    zoo_preprocessing,
+    zoo_prompts,
+)
+from tvm_mutate.model.zoo.decoder import decode_text, decoder_module, encode

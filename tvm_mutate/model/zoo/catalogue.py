@@ -1,4 +1,4 @@
-"""Finds the models, images and preprocessing of the embedded zoo among the files of the package."""
+"""Finds the models, inputs and preprocessing of the embedded zoo among the files of the package."""
 
 from __future__ import annotations
 
@@ -41,9 +41,18 @@ def zoo_images() -> tuple[np.ndarray, np.ndarray]:
     Images are uint8 [500, 32, 32, 3] (grey, three times), labels int64 [500] with values 0 to 9.
     No model of the zoo was trained on any of them.
     """
-    with np.load(_file(_catalogue()["images"])) as archive:
-        grey, labels = archive["images"], archive["labels"]
-    return np.repeat(grey[..., None], 3, axis=-1), labels
+    arrays = _arrays(_catalogue()["images"])
+    return np.repeat(arrays["images"][..., None], 3, axis=-1), arrays["labels"]
+
+
+def zoo_decoder() -> dict[str, np.ndarray]:
+    """The weights of the zoo's language model by name, float16; ``decoder_module`` takes them."""
+    return _arrays(_catalogue()["decoder"]["file"])
+
+
+def zoo_prompts() -> np.ndarray:
+    """Prompts for the zoo's language model: tokens of text that it was not trained on, int32 [20, 16]."""
+    return _arrays(_catalogue()["decoder"]["prompts"])["tokens"]
 
 
 def zoo_preprocessing() -> dict[str, Any]:
@@ -58,6 +67,11 @@ def zoo_preprocessing() -> dict[str, Any]:
 @functools.cache
 def _catalogue() -> dict[str, Any]:
     return json.loads(_file("zoo.json").read_text(encoding="utf-8"))
+
+
+def _arrays(name: str) -> dict[str, np.ndarray]:
+    with np.load(_file(name)) as archive:
+        return dict(archive)
 
 
 def _file(name: str) -> Path:
