@@ -24,6 +24,7 @@ OTHERS = ("operators", "findings", "architecture")
 PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in OTHERS)]
 README = "".join(path.read_text() for path in PAGES)
 ASSIGNMENT = re.compile(r"^(TVM_MUTATE)='([^']*)' ")
+GOES_ON = re.compile("--iterate|^tvm-mutate (report|diff|merge|accept) ")
 PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable]}
 
 
@@ -31,18 +32,18 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def commands() -> list[tuple[str, str, str]]:
+def commands() -> list[tuple[str, str, tuple[str, ...]]]:
     """Each ``$ command`` of the console blocks, with the output that is shown below it.
 
-    The third is the command before it, where it goes on from what that one has left.
+    The third are the commands before it, where it goes on from what they have left.
     """
     found = []
     for block in blocks("console"):
-        before = ""
+        before: tuple[str, ...] = ()
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, shown = part.partition("\n")
-            found.append((command, shown, before if "--iterate" in command else ""))
-            before = command
+            found.append((command, shown, before if GOES_ON.search(command) else ()))
+            before = (*before, command)
     return found
 
 
@@ -65,8 +66,10 @@ def shape(line: str) -> str:
 
 
 @pytest.mark.parametrize(("command", "shown", "before"), commands(), ids=[command[:60] for command, *_ in commands()])
-def test_a_command_works_and_prints_lines_like_those_shown(command: str, shown: str, before: str, tmp_path: Path):
-    assert not before or run(before, tmp_path).returncode == 0
+def test_a_command_works_and_prints_lines_like_those_shown(
+    command: str, shown: str, before: tuple[str, ...], tmp_path: Path
+):
+    assert all(run(each, tmp_path).returncode == 0 for each in before)
     finished = run(command, tmp_path)
     assert finished.returncode == 0, finished.stderr
     printed = {shape(line) for line in finished.stdout.splitlines()}

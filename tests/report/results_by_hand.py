@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies, with_behaviours
-from tvm_mutate.results import AbsentRow, MutantRow, Results, UndefinedRow
+from tvm_mutate.results import AbsentRow, MutantRow, Results, SuiteResults, UndefinedRow
 
 GOLDEN = [0, 1, 2, 3]
 CATEGORIES = {
@@ -188,3 +188,96 @@ def results_of_one_device() -> Results:
     not_applied = {"verdict": None, "rung": None, "reason": "not applied: no site was changed", "sites": 0}
     mutants = [ended(SWAP, "cuda", "device lost"), completed(NEGATE, "cuda", GOLDEN, **not_applied)]
     return make(("cuda",), mutants, [])
+
+
+def a_test(name: str, file: str, **more: Any) -> dict[str, Any]:
+    row = {
+        "test": f"{file}::{name}",
+        "file": file,
+        "outcome": "passed",
+        "reason": "",
+        "seconds": 0.5,
+        "builds": 1,
+        "kernels": 1,
+        "kernels_executed": 1,
+        "kernels_unknown": 0,
+        "obstacle": "",
+        "filled_memory": True,
+        "vanished": "assertion",
+        "no_op": "passed",
+        "notices": True,
+        "reliable": True,
+    }
+    return row | more
+
+
+def a_mutant(name: str, verdict: str, trials: list[tuple[str, str]], **more: Any) -> dict[str, Any]:
+    killer = trials[-1] if verdict == "killed" else (None, None)
+    row = {
+        "id": f"{name}@0123456789abcdef#0",
+        "operator": name,
+        "category": "Kernel Expressions",
+        "slot": "kernel",
+        "kernel": "0123456789abcdef",
+        "name": "main",
+        "verdict": verdict,
+        "kind": killer[1],
+        "killer": killer[0],
+        "reason": "",
+        "before": "B[i] = A[i]",
+        "after": "B[i] = A[0]",
+        "difference": "-before\n+after",
+        "covering": [test for test, _ in trials],
+        "trials": [{"test": test, "kind": kind, "seconds": 0.5, "applied": True} for test, kind in trials],
+        "seconds": 0.5 * len(trials),
+    }
+    return row | more
+
+
+def results_of_a_suite() -> SuiteResults:
+    """Five mutants of a suite with four tests."""
+    first, second = "a.py::one", "b.py::two"
+    mapping = {
+        "schema_version": 1,
+        "settings": {
+            "mode": "run",
+            "operators": ["tir.*"],
+            "sites": "first",
+            "seed": 0,
+            "builds": "all",
+            "mutants": [],
+        },
+        "effort": {
+            "trials": 5,
+            "trials_reused": 2,
+            "mutants_planned": 5,
+            "mutants_left_out": 1,
+            "seconds_judging": 2.5,
+        },
+        "tests": (
+            a_test("one", "a.py"),
+            a_test("two", "b.py", vanished="passed", notices=False),
+            a_test("three", "b.py", kernels_executed=0, vanished="passed", notices=False),
+            a_test("four", "b.py", outcome="crash", reason="SIGSEGV", vanished=None),
+        ),
+        "kernels": (
+            {"kernel": "0123456789abcdef", "name": "main", "sites": 7, "variants": 3, "built_by": [], "run_by": []},
+        ),
+        "mutants": (
+            a_mutant("tir.x", "killed", [(first, "assertion")]),
+            a_mutant("tir.x", "killed", [(first, "passed"), (second, "timeout")], id="tir.x@0123456789abcdef#1"),
+            a_mutant("tir.y", "survived", [(first, "passed"), (second, "passed")], reason="ran, values unchanged"),
+            a_mutant("tir.y", "no coverage", [], reason="no test builds it", id="tir.y@f#0"),
+            a_mutant(
+                "pipeline.z",
+                "killed",
+                [(first, "crash")],
+                id="pipeline.z@*#0",
+                category="Compiler Passes",
+                slot="pipeline",
+            ),
+        ),
+        "operators_without_site": ("tir.none",),
+        "environment": {"versions": {}},
+    }
+    return msgspec.convert(mapping, SuiteResults)

@@ -11,7 +11,7 @@ import click
 from tvm_mutate.api import run_campaign
 from tvm_mutate.campaign import Pair, take_shard
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.cli.console import exit_code_of, publish
+from tvm_mutate.cli.console import exit_code_of, print_written, publish
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     campaign_arguments,
@@ -24,19 +24,23 @@ from tvm_mutate.cli.options import (
     model_options,
     oracle_option,
     quiet_option,
+    report_option,
     selection_options,
     shape_option,
     shapes_of,
     specification_of,
     subject_arguments,
     timeout_option,
+    words,
 )
+from tvm_mutate.cli.results import campaign_report
 from tvm_mutate.errors import ExitCode
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome
 from tvm_mutate.pipeline import Stages
+from tvm_mutate.report import check_formats, write_reports
 
 
 @click.command("list")
@@ -80,6 +84,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
 @click.option("--output", default="tvm_mutate.out", show_default=True, help=OUTPUT_HELP)
 @campaign_options
 @timeout_option
+@report_option
 @fail_under_option
 @quiet_option
 def run(model: str, **options: Any) -> int:
@@ -88,17 +93,20 @@ def run(model: str, **options: Any) -> int:
     MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME. The same command resumes an interrupted
     campaign.
     """
+    formats, arguments = check_formats(words(options["formats"])), campaign_arguments(options)
     results = run_campaign(
         model,
         devices=devices_of(options, "llvm"),
         specification=specification_of(options),
-        **campaign_arguments(options),
+        **arguments,
         inputs=inputs_of(model, options),
         **subject_arguments(options),
         output=options["output"],
         timeout=options["timeout"],
     )
     publish(results, Path(options["output"]))
+    if formats:
+        print_written(write_reports(campaign_report(results, arguments["reporter"]), formats, Path(options["output"])))
     if lost := sum(row.outcome is Outcome.DEVICE_LOST for row in results.mutants):
         click.echo(
             f"{lost} mutants were lost with their device; the same command judges them when it is back", err=True

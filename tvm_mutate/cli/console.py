@@ -117,8 +117,14 @@ def print_results(parts: Iterable[RenderableType], written: Sequence[Path] = ())
         console = output_console()
         for part in parts:
             console.print(part)
-        if written:
-            click.echo(f"written: {', '.join(map(str, written))}")
+    print_written(written)
+
+
+def print_written(paths: Sequence[Path]) -> None:
+    """Prints the paths of written files, if there are any."""
+    with quiet_closed_pipe():
+        if paths:
+            click.echo(f"written: {', '.join(map(str, paths))}")
 
 
 def publish(results: Results, folder: Path) -> None:

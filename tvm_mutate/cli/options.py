@@ -27,6 +27,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.model import check_reference
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
+from tvm_mutate.report import FORMATS
 
 Command = Callable[..., Any]
 
@@ -83,6 +84,9 @@ oracle_option = click.option(
     default=Specification.oracle,
     show_default=True,
     help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}.",
+)
+report_option = click.option(
+    "--report", "formats", default="", metavar="FORMATS", help=f"Reports beside the tables: {', '.join(FORMATS)}."
 )
 fail_under_option = click.option(
     "--fail-under",

@@ -86,7 +86,7 @@ class Changes:
 
 def script_with_constants(function: tvm.ir.BaseFunc) -> str:
     """The TVMScript of a function; each constant tensor is named by its dtype, shape and a hash of its bytes."""
-    script = function.script(show_meta=False)
+    script = str(function.script(show_meta=False))  # of a class of TVM
     if not _CONSTANT.search(script):
         return script
     constants = _constants(function)

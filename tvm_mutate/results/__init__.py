@@ -5,6 +5,7 @@ from tvm_mutate.results.files import (
     find_fault,
     json_lines,
     read_json,
+    read_suite_json,
     results_schema,
     suite_schema,
     write_json,

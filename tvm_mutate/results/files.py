@@ -7,7 +7,7 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from tvm_mutate.results.rows import SCHEMA_VERSION, Results
 from tvm_mutate.results.suite_rows import SuiteResults
 
 RESULTS_FILE, SUITE_FILE = "results.json", "suite.json"
+SUITE_VERSION = 1
+_Kind = TypeVar("_Kind")
 _SORTED_BY = {
     "baselines": ("model", "device"),
     "canaries": ("model", "device", "canary"),
@@ -49,25 +51,34 @@ def read_json(path: str | Path) -> Results:
 
     Raises UsageError for a file that is missing, broken, or of another version of the schema.
     """
-    file = Path(path) / RESULTS_FILE if Path(path).is_dir() else Path(path)
+    return _read(Path(path), RESULTS_FILE, Results, SCHEMA_VERSION, "a campaign")
+
+
+def read_suite_json(path: str | Path) -> SuiteResults:
+    """The results in a ``suite.json``, or in the folder that holds one; raises as :func:`read_json` does."""
+    return _read(Path(path), SUITE_FILE, SuiteResults, SUITE_VERSION, "a suite")
+
+
+def _read(path: Path, name: str, kind: type[_Kind], known: int, what: str) -> _Kind:
+    file = path / name if path.is_dir() else path
     try:
         mapping = msgspec.json.decode(file.read_bytes())
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"{file} cannot be read ({reason}); name a {RESULTS_FILE} or its folder") from None
+        raise UsageError(f"{file} cannot be read ({reason}); name a {name} or its folder") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} is not JSON ({error}); was it written by tvm_mutate?") from None
     if not isinstance(mapping, dict):
-        raise UsageError(f"{file} does not hold the results of a campaign: it is not a JSON object")
+        raise UsageError(f"{file} does not hold the results of {what}: it is not a JSON object")
     version = mapping.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise UsageError(f"{file} has version {version!r} of the results; this tvm_mutate reads {SCHEMA_VERSION} only")
-    if fault := find_fault(mapping):
-        raise UsageError(f"{file} does not hold the results of a campaign: {fault}")
-    return msgspec.convert(mapping, Results)
+    if version != known:
+        raise UsageError(f"{file} has version {version!r} of the results; this tvm_mutate reads {known} only")
+    if fault := find_fault(mapping, kind):
+        raise UsageError(f"{file} does not hold the results of {what}: {fault}")
+    return msgspec.convert(mapping, kind)
 
 
-def find_fault(mapping: Any, kind: type[Results] | type[SuiteResults] = Results) -> str | None:
+def find_fault(mapping: Any, kind: type[Any] = Results) -> str | None:
     """What is wrong with the content of a ``results.json`` or ``suite.json``, in one line; None if nothing is."""
     try:
         msgspec.convert(mapping, kind)
@@ -84,7 +95,7 @@ def results_schema() -> dict[str, Any]:
 
 def suite_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of ``suite.json``."""
-    return _schema(SuiteResults, "suite", 1, "Results of tvm_mutate on a test-suite")
+    return _schema(SuiteResults, "suite", SUITE_VERSION, "Results of tvm_mutate on a test-suite")
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> Path:

@@ -1,0 +1,68 @@
+"""``tvm-mutate report`` and ``diff``: reports for other tools, and the difference between two campaigns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tvm_mutate.campaign import Reporter, make_reporter
+from tvm_mutate.cli.console import print_results, print_written, progress_console
+from tvm_mutate.cli.options import quiet_option, words
+from tvm_mutate.errors import UsageError
+from tvm_mutate.report import (
+    FORMATS,
+    Places,
+    Report,
+    check_formats,
+    compare,
+    render_comparison,
+    report_of_campaign,
+    report_of_suite,
+    write_reports,
+)
+from tvm_mutate.results import Results, read_json, read_suite_json
+from tvm_mutate.results.files import RESULTS_FILE, SUITE_FILE
+
+_folder = click.Path(path_type=Path)
+
+
+def campaign_report(results: Results, reporter: Reporter, base: Path | None = None) -> Report:
+    """The report of a campaign; the reporter hears of each mutant. ``base`` has the results to compare with."""
+    change = None if base is None else compare(read_json(base), results)
+    reporter.phase("places of mutants", len(results.mutants))
+    try:
+        return report_of_campaign(results, change, Places(results, lambda: reporter.step("")))
+    finally:
+        reporter.close()
+
+
+@click.command("report")
+@click.argument("folder", type=_folder)
+@click.option("--format", "formats", required=True, metavar="FORMATS", help=f"Several: {', '.join(FORMATS)}.")
+@click.option("--base", type=_folder, help="Results of an earlier campaign, whose difference the Markdown shows.")
+@click.option("--output", type=_folder, help="Folder for the reports. Default: FOLDER.")
+@quiet_option
+def report(folder: Path, formats: str, base: Path | None, output: Path | None, quiet: bool) -> None:
+    """Write reports on the results in FOLDER, for browsers, CI and pull requests.
+
+    FOLDER holds the results.json of a campaign, or the suite.json of a test suite.
+    """
+    chosen = check_formats(words(formats))
+    if not chosen:
+        raise UsageError(f"--format names no format; there are {', '.join(FORMATS)}")
+    if (folder / SUITE_FILE).exists() and not (folder / RESULTS_FILE).exists():
+        if base is not None:
+            raise UsageError("--base is for campaigns; leave it out for a test suite")
+        content = report_of_suite(read_suite_json(folder))
+    else:
+        content = campaign_report(read_json(folder), make_reporter(quiet, progress_console()), base)
+    print_written(write_reports(content, chosen, output or folder))
+
+
+@click.command("diff")
+@click.argument("old", type=_folder)
+@click.argument("new", type=_folder)
+def diff(old: Path, new: Path) -> None:
+    """Show how the results in NEW differ from OLD: newly surviving, newly killed, gone and new mutants, both scores."""
+    print_results(render_comparison(compare(read_json(old), read_json(new))))

@@ -1,0 +1,71 @@
+"""What changed between two campaigns: mutants that survive newly, are killed newly, are gone or new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from tvm_mutate.oracle import Verdict
+from tvm_mutate.report.tables import percent, score_line
+from tvm_mutate.results import MutantRow, Results, Score
+
+_Rows = tuple[MutantRow, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The mutants whose verdict differs between two campaigns, and both scores; rows are sorted by id.
+
+    ``newly_surviving`` survive now and were not survivors before; a mutant that is in one campaign only is in ``gone``
+    or ``added``, whatever its verdict.
+    """
+
+    newly_surviving: _Rows
+    newly_killed: _Rows
+    gone: _Rows
+    added: _Rows
+    before: Score
+    after: Score
+
+
+def compare(old: Results, new: Results) -> Comparison:
+    """The comparison of two campaigns, mutant by mutant of each model and device."""
+    before, after = (
+        {(row.id, row.model, row.device): row for row in sorted(each.mutants, key=_key)} for each in (old, new)
+    )
+
+    def newly(verdict: Verdict) -> _Rows:
+        return tuple(
+            row
+            for key, row in after.items()
+            if row.verdict is verdict and key in before and before[key].verdict is not verdict
+        )
+
+    return Comparison(
+        newly_surviving=newly(Verdict.SURVIVED),
+        newly_killed=newly(Verdict.KILLED),
+        gone=tuple(row for key, row in before.items() if key not in after),
+        added=tuple(row for key, row in after.items() if key not in before),
+        before=old.score,
+        after=new.score,
+    )
+
+
+def render_comparison(found: Comparison) -> list[RenderableType]:
+    """The comparison for ``rich.print``: a line for each mutant, both scores last."""
+    parts: list[RenderableType] = []
+    for title, rows in (
+        ("Newly surviving", found.newly_surviving),
+        ("Newly killed", found.newly_killed),
+        ("Gone", found.gone),
+        ("New", found.added),
+    ):
+        parts.append(Text(f"{title}: {len(rows)}", style="bold"))
+        parts += [Text(f"  {row.id}  {row.model}  {row.device}  {row.verdict or row.outcome}") for row in rows]
+    return [*parts, Text(f"before: {percent(found.before.value)} %"), score_line(found.after)]
+
+
+def _key(row: MutantRow) -> tuple[str, str, str]:
+    return row.id, row.model, row.device
