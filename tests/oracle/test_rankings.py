@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from tvm_mutate.oracle.outputs import as_float64
 from tvm_mutate.oracle.ranking import agreements, kendall_tau, rank_biased_overlap, ranking, top_k
@@ -77,6 +78,17 @@ def test_agreements_are_symmetric_and_in_range(pair: tuple[list[float], list[flo
     assert 0 <= rank_biased_overlap(a, b) <= 1
     assert kendall_tau(a, b) == pytest.approx(kendall_tau(b, a))
     assert rank_biased_overlap(a, b) == rank_biased_overlap(b, a)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(2, 40).flatmap(
+        lambda size: st.tuples(*[st.lists(st.integers(0, size), min_size=size, max_size=size)] * 2)
+    )
+)
+def test_kendall_tau_is_that_of_scipy(pair: tuple[list[int], list[int]]):
+    expected = stats.kendalltau(*pair).statistic
+    assert np.isnan(expected) or kendall_tau(*pair) == round(expected, 12)
 
 
 @settings(deadline=None)

@@ -42,10 +42,11 @@ _SENT_AHEAD_BYTES = 32 * 1024
 # A worker finds every module where this process does: the working folder may hold another tvm_mutate.
 _SAME_MODULES = "import sys; sys.path[:] = {path!r}\n"
 # `-m` would load the module twice, with classes of requests that differ from ours. Ctrl-C reaches the workers, too, but
-# only the campaign handles the signal.
+# only the campaign handles the signal. Imports run without garbage collection, which takes an eighth of the start.
+# Frozen objects are not collected later either, so that forked children copy fewer pages.
 WORKER_PROGRAM = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-    "from tvm_mutate.campaign.worker import main; main(int(sys.argv[1]))"
+    "import gc, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); gc.disable(); "
+    "from tvm_mutate.campaign.worker import main; gc.freeze(); gc.enable(); main(int(sys.argv[1]))"
 )
 # Many requests share these objects, which have an entry for every input: a worker gets each object once.
 _SHARED = (Subject, Baseline)

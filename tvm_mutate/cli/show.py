@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import click
-from rich.syntax import Syntax
 
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
@@ -93,6 +92,8 @@ def print_difference(text: str) -> None:
     """Prints a unified difference, coloured on a terminal."""
     console = output_console()
     if console.is_terminal:
+        from rich.syntax import Syntax  # here, because the import takes a tenth of a second
+
         console.print(Syntax(text, "diff", background_color="default", word_wrap=True))
     else:
         click.echo(text)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.report.discrepancies import BEHAVIOURS, CrossDevice
+
+if TYPE_CHECKING:  # imported where a picture is drawn, because few commands draw one
+    from matplotlib.figure import Figure
 
 FILES = ("cross_devices.png", "cross_devices.svg")
 _TITLES = {
@@ -30,6 +31,8 @@ def write_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str], folder
     """
     if not table:
         return ()
+    import matplotlib
+
     figure = draw_heat_maps(table, devices)
     paths = tuple(Path(folder) / name for name in FILES)
     try:
@@ -50,6 +53,8 @@ def draw_heat_maps(table: Sequence[CrossDevice], devices: Sequence[str]) -> Figu
     Shares leave out inputs on which the unmutated builds differ. Columns are mutants of defined, of undefined and, if
     there are any, of unknown behaviour. No mutant differs in a cell without a number.
     """
+    from matplotlib.figure import Figure
+
     categories = list(dict.fromkeys(each.category for each in table))
     behaviours = [each for each in BEHAVIOURS if each != "unknown" or any(row.unknown for row in table)]
     side = 0.75 + 0.5 * len(devices)
