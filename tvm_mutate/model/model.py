@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib.util
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import ModuleType
 
 import tvm
 from tvm import relax
@@ -19,6 +16,7 @@ from tvm_mutate.model import zoo
 from tvm_mutate.model.onnx_import import import_onnx, pick_input, read_onnx
 from tvm_mutate.model.preprocessing import Preprocessing, find_preprocessing, guess_preprocessing
 from tvm_mutate.model.real_models import REAL_MODELS, find_real_model, real_model_path
+from tvm_mutate.python_file import function_reference, load_function
 
 DEFAULT_FACTORY = "model"
 
@@ -136,7 +134,7 @@ def load_model(
     scheme, separator, name = text.partition("://")
     if separator:
         return _from_zoo(scheme, name, text, shape, preprocessing)
-    path, function = _python_reference(text)
+    path, function = function_reference(text, DEFAULT_FACTORY)
     if path.suffix == ".py":
         if shape:
             raise UsageError(f"--shape is for ONNX models, but {text} is Python; give the shape in its function")
@@ -148,7 +146,7 @@ def load_model(
 
 def check_reference(reference: str) -> None:
     """Raises UsageError if the reference is a path and nothing is there; loads nothing."""
-    path, _ = _python_reference(reference)
+    path, _ = function_reference(reference)
     if "://" not in reference and not path.exists():
         raise UsageError(_unknown(reference, path))
 
@@ -189,13 +187,6 @@ def _zoo_recipe() -> Preprocessing:
     return Preprocessing.from_mapping({key: each for key, each in zoo.zoo_preprocessing().items() if key in keys})
 
 
-def _python_reference(text: str) -> tuple[Path, str]:
-    file, separator, function = text.rpartition(":")
-    if separator and file.endswith(".py"):
-        return Path(file), function or DEFAULT_FACTORY
-    return Path(text), DEFAULT_FACTORY
-
-
 def _unknown(text: str, path: Path) -> str:
     if path.exists():
         what = "a folder" if path.is_dir() else f"a {path.suffix or 'file without suffix'}"
@@ -213,53 +204,9 @@ def load_python_model(path: Path, factory: str = DEFAULT_FACTORY, preprocessing:
     The file runs as a module, with its folder on the import path. Raises UsageError, naming the file, if the file or
     the function fails.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file; check the path")
-    module = _executed(path)
-    function = getattr(module, factory, None)
-    if not callable(function):
-        defined = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        near = difflib.get_close_matches(factory, defined, n=1)
-        hint = f"did you mean '{path}:{near[0]}'?" if near else "define it, or name another as FILE.py:FUNCTION"
-        raise UsageError(f"{path}: has no function {factory!r}; {hint}")
-    try:
-        made = function()
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{path}: {factory}() failed with {_error_line(error, path)}") from None
+    made = load_function(path, factory)()
     if isinstance(made, Model):
         return made if preprocessing is None else replace(made, preprocessing=preprocessing)
     if not isinstance(made, tvm.IRModule):
         raise UsageError(f"{path}: {factory}() returned a {type(made).__name__}; return a tvm.IRModule or a Model")
     return model_from_module(made, path.stem, preprocessing=preprocessing, source=f"{path}:{factory}")
-
-
-def _executed(path: Path) -> ModuleType:
-    name = f"_tvm_mutate_model_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
-        raise UsageError(f"{path}: cannot be run as Python; give it the suffix .py")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # TVMScript finds the source of a decorated class through sys.modules
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)
-    try:
-        specification.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise UsageError(f"{path}: cannot be run: {_error_line(error, path)}") from None
-    finally:
-        sys.path.remove(folder)
-    return module
-
-
-def _error_line(error: BaseException, path: Path) -> str:
-    """An error of the user's code as one line: its type, the innermost line of the file, the first line of text."""
-    line = error.lineno if isinstance(error, SyntaxError) else None
-    traceback = error.__traceback__
-    while traceback is not None:
-        if Path(traceback.tb_frame.f_code.co_filename).resolve() == path.resolve():
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
-    message = (str(error).strip().splitlines() or [""])[0]
-    place = f" at line {line}" if line else ""
-    return f"{type(error).__name__}{place}" + (f": {message}" if message else "")
