@@ -25,7 +25,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Device, held_folder, parse_devices, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
-from tvm_mutate.model import Model, check_reference
+from tvm_mutate.model import Model, Scenario, check_reference
 from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
@@ -176,6 +176,7 @@ def run_campaign(
     shape: Mapping[str, Sequence[int]] | None = None,
     recipe: str | None = None,
     preprocessing: Mapping[str, object] | None = None,
+    scenario: Scenario | None = None,
     timeout: float = LEAST_SECONDS,
     workers: int = 0,
     memory: int | None = None,
@@ -194,6 +195,7 @@ def run_campaign(
     * ``labels``: a CSV file; ``limit``: the largest number of inputs, which are evenly spread;
     * ``shape``: the dimensions of an ONNX input, by its name, where the file has symbols;
     * ``recipe``, ``preprocessing``: the name of a recipe, and single keys that differ from it;
+    * ``scenario``: the calls of the model's functions, in place of the model's own;
     * ``timeout``: the shortest limit of a mutant, in seconds of processor time;
     * ``workers``: the number of processes (0: one a core);
     * ``memory``: the bytes of all of them (None: a quarter of the machine's);
@@ -221,6 +223,7 @@ def run_campaign(
             shape=shape,
             recipe=recipe,
             preprocessing=preprocessing,
+            scenario=scenario,
         )
         results = Campaign(
             [subject],

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from tvm_mutate.campaign.discrepancies import (
     Unmutated,
@@ -21,7 +20,7 @@ from tvm_mutate.campaign.discrepancies import (
     with_behaviours,
 )
 from tvm_mutate.campaign.journal import EarlierCampaign, Journal
-from tvm_mutate.campaign.mutant_rows import Baseline, digest_of_outputs, lost_row, mark_duplicates
+from tvm_mutate.campaign.mutant_rows import Baseline, lost_row, mark_duplicates
 from tvm_mutate.campaign.plan import Pair, Plan, Specification, Subject, golden_bytes
 from tvm_mutate.campaign.pool import Engine, EngineFactory, WorkerDeathError, WorkerPool
 from tvm_mutate.campaign.progress import Reporter
@@ -31,20 +30,20 @@ from tvm_mutate.campaign.worker import BaselineRequest, MutantAnswer, MutantRequ
 from tvm_mutate.device import Device, DeviceLostError, EndingKind, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Outcome, Verdict, parse_oracle
+from tvm_mutate.oracle import Outcome, Verdict
 from tvm_mutate.results import (
     AbsentRow,
     AgreementRow,
     CanaryRow,
     DeviceRow,
     DiscrepancyRow,
-    ModelRow,
     MutantRow,
     Results,
     UndefinedRow,
     environment,
     package_versions,
 )
+from tvm_mutate.samples import Samples
 
 LEAST_SECONDS = 20.0
 TIMES_UNMUTATED = 5.0
@@ -91,7 +90,9 @@ class Study:
         catalogue = load_catalogue()
         kind = EndingKind.LOST if isinstance(error, DeviceLostError) else EndingKind.DIED
         mutant = catalogue.parse(request.mutant)
-        return lost_row(mutant, request.baseline, kind, str(error), parse_oracle(request.oracle), catalogue)
+        return lost_row(
+            mutant, request.baseline, kind, str(error), request.baseline.oracles(request.oracles), catalogue
+        )
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Campaign:
         found = self.conduct()
         return Results(
             environment=environment(),
-            models=tuple(ModelRow(**subject.identity(), reference=subject.reference) for subject in self.subjects),
+            models=tuple(subject.row() for subject in self.subjects),
             devices=tuple(msgspec.convert(device.to_mapping(), DeviceRow) for device in self.devices),
             baselines=tuple(baseline.row() for baseline in found.baselines.values()),
             canaries=tuple(found.canaries),
@@ -270,7 +271,7 @@ class CampaignRun:
                     mutant,
                     until=specification.until,
                     precision=specification.precision,
-                    scores=len(self._campaign.devices) > 1,  # to compare the devices
+                    outputs=len(self._campaign.devices) > 1,  # to compare the devices
                 )
             )
             for pair, mutant in planned
@@ -281,9 +282,9 @@ class CampaignRun:
         for request, answer in itertools.chain(lost, self._answers(study.phase, present)):
             row = study.lost_row(request, answer) if isinstance(answer, Exception) else answer
             if isinstance(row, MutantAnswer):
-                if row.scores is not None:
+                if row.outputs is not None:
                     assert row.row.outputs_digest is not None
-                    self._journal.add_scores(row.row.outputs_digest, row.scores)
+                    self._journal.add_outputs(row.row.outputs_digest, row.outputs)
                 row = row.row
             digest = self.surveys[request.pair].places.get(request.mutant)
             row = msgspec.structs.replace(row, place_digest=digest)
@@ -295,20 +296,20 @@ class CampaignRun:
         """Compares devices, and examines mutants for accesses outside their buffers."""
         campaign, journal = self._campaign, self._journal
         builds = {
-            (pair.subject, pair.device): Unmutated(baseline.labels, np.load(baseline.outputs), baseline.noise_floor)
+            (pair.subject, pair.device): Unmutated(baseline.labels, baseline.golden_outputs, baseline.noise_floor)
             for pair, baseline in self.baselines.items()
         }
-        golden = {digest_of_outputs(each.scores): each.scores for each in builds.values() if each.scores is not None}
+        golden = {each.outputs.digest(): each.outputs for each in builds.values()}
 
-        def scores_of(row: MutantRow) -> np.ndarray | None:
+        def outputs_of(row: MutantRow) -> Samples | None:
             digest = row.outputs_digest
             if digest is None:
                 return None
-            return golden[digest] if digest in golden else journal.scores(digest)
+            return golden[digest] if digest in golden else journal.outputs(digest)
 
         devices = [device.name for device in campaign.devices]
         self.agreements = find_agreements(builds, devices)
-        discrepancies = find_discrepancies(self.rows, builds, devices, scores_of)
+        discrepancies = find_discrepancies(self.rows, builds, devices, outputs_of)
         examined = journal.examined()
         wanted = undefined_requests(
             campaign.name_undefined, self.rows, discrepancies, campaign.subjects, campaign.devices
@@ -340,10 +341,10 @@ class CampaignRun:
         baseline = self.baselines.get(pair)
         if baseline is None:  # the device was lost
             run_seconds = (0.0,) * subject.input_count
-            baseline = Baseline(pair, "", "", (), None, 0.0, run_seconds, 0.0, same_code=False)
+            baseline = Baseline(pair, "", "", None, None, 0.0, run_seconds, 0.0, same_code=False)
         seconds = max(self._campaign.least_seconds, TIMES_UNMUTATED * baseline.seconds)
-        oracle = self._campaign.specification.oracle
-        return MutantRequest(subject, device, mutant, baseline, oracle, seconds, **options)
+        oracles = self._campaign.specification.oracles
+        return MutantRequest(subject, device, mutant, baseline, oracles, seconds, **options)
 
     def _check_some_device_is_left(self) -> None:
         if self._lost and not self.baselines:

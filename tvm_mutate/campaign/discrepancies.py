@@ -18,6 +18,7 @@ from tvm_mutate.device import Device
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.oracle import Behaviour, Verdict, absolute_differences, compare, device_disagreement
 from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, UndefinedRow
+from tvm_mutate.samples import Samples
 
 ModelAndMutant = tuple[str, str]
 NAMED = ("discrepant", "all", "none")
@@ -26,14 +27,13 @@ _PLAIN_LLVM = Device("llvm", "llvm")
 
 @dataclass(frozen=True)
 class Unmutated:
-    """The outputs of the unmutated build of one model on one device.
+    """The outputs of the unmutated build of one model on one device; labels are None if the model is no classifier.
 
-    ``scores`` has shape [inputs, classes], or is None if only ``labels`` are known. ``noise_floor`` is the largest
-    absolute difference between two runs.
+    ``noise_floor`` is the largest absolute difference between two runs.
     """
 
-    labels: Sequence[int]
-    scores: np.ndarray | None = None
+    labels: Sequence[int] | None
+    outputs: Samples
     noise_floor: float = 0.0
 
 
@@ -51,27 +51,23 @@ def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Agr
 
 
 def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
-    differing = np.flatnonzero(np.asarray(first.labels) != np.asarray(second.labels))
-    sizes: dict[str, Any] = dict.fromkeys(("bitwise_equal", "max_abs_diff", "max_rel_diff"))
-    if first.scores is not None and second.scores is not None:
-        found = compare(first.scores, second.scores, None, [])
-        sizes = {name: getattr(found, name) for name in sizes}
+    found = compare(first.outputs, second.outputs)
     return AgreementRow(
         model=model,
         devices=devices,
-        inputs=len(first.labels),
-        differing_labels=differing.size,
-        differing_inputs=tuple(differing.tolist()),
+        inputs=len(first.outputs),
+        differing_labels=found.changed_labels,
+        differing_inputs=found.changed_inputs,
         floor=floor_between(first, second),
-        **sizes,
+        bitwise_equal=found.bitwise_equal,
+        max_abs_diff=found.max_abs_diff,
+        max_rel_diff=found.max_rel_diff,
     )
 
 
-def floor_between(first: Unmutated, second: Unmutated) -> float | None:
+def floor_between(first: Unmutated, second: Unmutated) -> float:
     """The largest absolute difference without a fault: between the unmutated builds, plus the noise of both."""
-    if first.scores is None or second.scores is None:
-        return None
-    difference = _largest_by_input(first.scores, second.scores)
+    difference = _largest_by_sample(first.outputs, second.outputs)
     return float(difference.max(initial=0.0)) + first.noise_floor + second.noise_floor
 
 
@@ -79,16 +75,16 @@ def find_discrepancies(
     rows: Iterable[MutantRow],
     builds: UnmutatedBuilds,
     devices: Sequence[str],
-    scores_of: Callable[[MutantRow], np.ndarray | None] = lambda _row: None,
+    outputs_of: Callable[[MutantRow], Samples | None] = lambda _row: None,
 ) -> list[DiscrepancyRow]:
     """A row for each mutant and each two devices that have the mutant and the unmutated build.
 
-    ``scores_of`` gives the scores ``[inputs, classes]`` of a mutant's row, or None if they are unknown.
+    ``outputs_of`` gives the outputs of a mutant's row, or None if they are unknown.
     """
     by_mutant: dict[tuple[str, str], dict[str, MutantRow]] = {}
     for row in rows:
         by_mutant.setdefault((row.model, row.id), {})[row.device] = row
-    floors: dict[tuple[str, str, str], float | None] = {}
+    floors: dict[tuple[str, str, str], float] = {}
     found: list[DiscrepancyRow] = []
     for (model, _), on in by_mutant.items():
         there = [device for device in devices if device in on and (model, device) in builds]
@@ -96,37 +92,39 @@ def find_discrepancies(
             pair = builds[model, first], builds[model, second]
             if (model, first, second) not in floors:
                 floors[model, first, second] = floor_between(*pair)
-            found.append(_discrepancy((on[first], on[second]), pair, floors[model, first, second], scores_of))
+            found.append(_discrepancy((on[first], on[second]), pair, floors[model, first, second], outputs_of))
     return found
 
 
 def _discrepancy(
     rows: tuple[MutantRow, MutantRow],
     builds: tuple[Unmutated, Unmutated],
-    floor: float | None,
-    scores_of: Callable[[MutantRow], np.ndarray | None],
+    floor: float,
+    outputs_of: Callable[[MutantRow], Samples | None],
 ) -> DiscrepancyRow:
     first, second = rows
     figures: dict[str, Any] = dict.fromkeys(("share", "beyond_share", "max_abs_diff", "beyond_floor"))
-    if first.labels is not None and second.labels is not None:
+    golden_labels = [build.labels for build in builds if build.labels is not None]
+    if first.labels is not None and second.labels is not None and len(golden_labels) == 2:
         # The run over the inputs may have stopped earlier on one of the two devices.
         shared = min(len(first.labels), len(second.labels))
         labels = [np.asarray(each[:shared]) for each in (first.labels, second.labels)]
-        golden = [np.asarray(build.labels)[:shared] for build in builds]
+        golden = [np.asarray(each)[:shared] for each in golden_labels]
         figures["share"] = device_disagreement(first.labels[:shared], second.labels[:shared])
         figures["beyond_share"] = float(np.mean((labels[0] != labels[1]) & (golden[0] == golden[1])))
-        scores = [scores_of(row) for row in rows] if floor is not None else [None]
-        if all(each is not None for each in scores):
-            largest = _largest_by_input(*(each[:shared] for each in scores if each is not None))
-            finite = largest[np.isfinite(largest)]
-            figures["max_abs_diff"] = float(finite.max()) if finite.size else None
-            figures["beyond_floor"] = int(np.sum(largest > floor))
+    outputs = [each for row in rows if (each := outputs_of(row)) is not None]
+    if len(outputs) == 2:
+        shared = min(map(len, outputs))
+        largest = _largest_by_sample(*(each.first(shared) for each in outputs))
+        finite = largest[np.isfinite(largest)]
+        figures["max_abs_diff"] = float(finite.max()) if finite.size else None
+        figures["beyond_floor"] = int(np.sum(largest > floor))
     return DiscrepancyRow(
         id=first.id,
         model=first.model,
         category=first.category,
         devices=(first.device, second.device),
-        unmutated_share=device_disagreement(*(build.labels for build in builds)),
+        unmutated_share=device_disagreement(*golden_labels) if len(golden_labels) == 2 else None,
         outcomes=(first.outcome, second.outcome),
         floor=floor,
         behaviour=None,
@@ -134,9 +132,18 @@ def _discrepancy(
     )
 
 
-def _largest_by_input(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The largest absolute difference of the scores of each input; infinite if only one score is NaN or infinite."""
-    return absolute_differences(first, second).max(axis=1, initial=0.0)
+def _largest_by_sample(first: Samples, second: Samples) -> np.ndarray:
+    """The largest absolute difference of the outputs of each sample, ``[samples]``.
+
+    Infinite if only one of two numbers is NaN or infinite, and if shapes differ.
+    """
+    largest = np.zeros(len(first))
+    for one, other in zip(first.arrays, second.arrays, strict=True):
+        if one.shape != other.shape:
+            return np.full(len(first), np.inf)
+        difference = absolute_differences(one, other).reshape(len(first), -1)
+        largest = np.maximum(largest, difference.max(axis=1, initial=0.0))
+    return largest
 
 
 def undefined_requests(

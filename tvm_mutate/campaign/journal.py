@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import shutil
 import sqlite3
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from tvm_mutate.campaign.plan import Plan, Subject
 from tvm_mutate.campaign.survey import Survey
@@ -23,17 +21,18 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.oracle import Verdict, parse_oracle
 from tvm_mutate.results import JournalFile, MutantRow, UndefinedRow
 from tvm_mutate.results.journal import why
+from tvm_mutate.samples import Samples
 
 FILE_NAME = "journal.sqlite"
 # A new campaign evaluates survivors again, because the user works on survivors, and mutants without a verdict.
 _REUSED_VERDICTS = (Verdict.KILLED, Verdict.EQUIVALENT)
-_JUDGED_BY = ("oracle", "until", "precision")
+_JUDGED_BY = ("oracles", "until", "precision")
 _TABLES = {
     "campaign": "digest TEXT NOT NULL, plan TEXT NOT NULL",
     "planned": "model TEXT NOT NULL, device TEXT NOT NULL, mutants TEXT NOT NULL, PRIMARY KEY (model, device)",
     "outcome": "model TEXT NOT NULL, device TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL, "
     "PRIMARY KEY (model, device, mutant)",
-    "scores": "digest TEXT PRIMARY KEY, content BLOB NOT NULL",
+    "outputs": "digest TEXT PRIMARY KEY, content BLOB NOT NULL",
     "examined": "model TEXT NOT NULL, mutant TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (model, mutant)",
 }
 
@@ -91,16 +90,14 @@ class Journal(JournalFile):
                 "name another with --output"
             ) from None
 
-    def add_scores(self, digest: str, scores: np.ndarray) -> None:
-        """Stores the scores of a mutant under the digest in its row, to compare devices."""
-        buffer = io.BytesIO()
-        np.save(buffer, scores)
-        self.write("INSERT OR IGNORE INTO scores VALUES (?, ?)", digest, buffer.getvalue())
+    def add_outputs(self, digest: str, outputs: Samples) -> None:
+        """Stores the outputs of a mutant under the digest in its row, to compare devices."""
+        self.write("INSERT OR IGNORE INTO outputs VALUES (?, ?)", digest, outputs.pack())
 
-    def scores(self, digest: str) -> np.ndarray | None:
-        """The scores under a digest, or None."""
-        found = self.read("SELECT content FROM scores WHERE digest = ?", digest)
-        return np.load(io.BytesIO(found[0][0])) if found else None
+    def outputs(self, digest: str) -> Samples | None:
+        """The outputs under a digest, or None."""
+        found = self.read("SELECT content FROM outputs WHERE digest = ?", digest)
+        return Samples.unpack(found[0][0]) if found else None
 
     def add_examined(self, row: UndefinedRow) -> None:
         """Writes the row of the accesses of one mutant."""
@@ -186,4 +183,4 @@ def _obstacle(earlier: dict[str, Any], plan: Plan) -> str:
 
 
 def _canonical(name: str, value: Any) -> Any:
-    return str(parse_oracle(value)) if name == "oracle" else value
+    return [str(parse_oracle(text)) for text in value or ()] if name == "oracles" else value

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import msgspec
 import numpy as np
-import xxhash
 
 from tvm_mutate.campaign.plan import Pair
 from tvm_mutate.device import Ending, EndingKind
 from tvm_mutate.evaluate import COMPILING, RUNNING, Evaluation, Prepared, PreparedSession, Progress
 from tvm_mutate.mutant import Catalogue, Category, Mutant
-from tvm_mutate.oracle import Comparison, Oracle, Outcome, Verdict, compare, judge, latency_difference
-from tvm_mutate.results import BaselineRow, EvaluationPath, MutantRow
+from tvm_mutate.oracle import (
+    Comparison,
+    Oracle,
+    Outcome,
+    Tolerance,
+    TopOne,
+    Verdict,
+    absolute_differences,
+    compare,
+    judge,
+    latency_difference,
+    parse_oracle,
+)
+from tvm_mutate.results import BaselineRow, EvaluationPath, MutantRow, NoticedRow
+from tvm_mutate.samples import Samples
 
+_COMPUTED = ("inputs", "noticed")
 # The fields of a comparison that a row repeats.
 _FIGURES = [
-    each.name for each in fields(Comparison) if each.name in MutantRow.__struct_fields__ and each.name != "inputs"
+    each.name
+    for each in fields(Comparison)
+    if each.name in MutantRow.__struct_fields__ and each.name not in ("inputs", "noticed")
 ]
 _NOT_APPLIED = "not applied: no site was changed"
 
@@ -28,16 +43,16 @@ _NOT_APPLIED = "not applied: no site was changed"
 class Baseline:
     """The unmutated build of one pair, built and run twice.
 
-    ``outputs`` is the path of the golden scores, a ``.npy`` file of shape [inputs, classes]. ``noise_floor`` is the
-    largest absolute difference between two runs: 0.0 if the device repeats itself bitwise. ``same_code`` says whether
-    the second build had the same code or, kernel by kernel, gave the same bits. ``golden`` is the input of evaluation
-    by content; if it is None, ``golden_reason`` says why.
+    ``outputs`` is the folder of the golden outputs; ``labels`` are None if the model is no classifier. ``noise_floor``
+    is the largest absolute difference between two runs: 0.0 if the device repeats itself bitwise. ``same_code`` says
+    whether the second build had the same code or, kernel by kernel, gave the same bits. ``golden`` is the input of
+    evaluation by content; if it is None, ``golden_reason`` says why.
     """
 
     pair: Pair
     digest: str
     outputs: str
-    labels: tuple[int, ...]
+    labels: tuple[int, ...] | None
     accuracy: float | None
     build_seconds: float
     run_seconds: tuple[float, ...]
@@ -45,6 +60,15 @@ class Baseline:
     same_code: bool
     golden: Prepared | PreparedSession | None = None
     golden_reason: str = ""
+
+    @property
+    def golden_outputs(self) -> Samples:
+        """The outputs of the unmutated build, mapped into memory."""
+        return Samples.load(self.outputs)
+
+    def oracles(self, wanted: Sequence[str]) -> list[Oracle]:
+        """The oracles of a campaign; without any the outputs decide: top-1 for a classifier, else a tolerance."""
+        return [parse_oracle(text) for text in wanted or [Tolerance.name if self.labels is None else TopOne.name]]
 
     @property
     def seconds(self) -> float:
@@ -73,18 +97,21 @@ def mutant_row(
     baseline: Baseline,
     ending: Ending,
     right_labels: np.ndarray | None,
-    oracle: Oracle,
+    oracles: Sequence[Oracle],
     catalogue: Catalogue,
     path: EvaluationPath = EvaluationPath.REBUILD,
     path_reason: str = "",
 ) -> MutantRow:
-    """The row of one mutant on one device; ``path_reason`` says why content evaluation gave way to a rebuild."""
+    """The row of one mutant on one device; the first oracle gives the verdict.
+
+    ``path_reason`` says why content evaluation gave way to a rebuild.
+    """
     evaluation: Evaluation | None = ending.value
     known: Evaluation | Progress | None = evaluation or ending.note
     applied = known.applied if known else ()
     sites = sum(len(each.sites) for each in applied if each.changed)
-    comparison = _comparison(evaluation, baseline, right_labels, oracle) if evaluation else None
-    judgement = _judgement(ending, evaluation, baseline, comparison, oracle, bool(sites))
+    comparison = _comparison(evaluation, baseline, right_labels, oracles) if evaluation else None
+    judgement = _judgement(ending, evaluation, baseline, comparison, oracles[0], bool(sites))
     mapping = comparison.to_mapping() if comparison else {}
     figures: dict[str, Any] = {
         name: tuple(value) if isinstance(value := mapping.get(name), list) else value for name in _FIGURES
@@ -94,7 +121,7 @@ def mutant_row(
     seconds = evaluation.run_seconds if evaluation and not by_content else ()
     outputs = None
     if evaluation is not None:
-        outputs = np.load(baseline.outputs) if evaluation.outputs is None else evaluation.outputs
+        outputs = baseline.golden_outputs if evaluation.outputs is None else evaluation.outputs
     kernel_seconds = evaluation.kernel_seconds if evaluation else None
     return MutantRow(
         **_identity(mutant, baseline, catalogue),
@@ -111,7 +138,11 @@ def mutant_row(
         masked_by=tuple(evaluation.masked_by) if evaluation and by_content else None,
         undefined=None if known is None or known.undefined is None else tuple(known.undefined),
         code_digest=(evaluation.digest or None) if evaluation else None,
-        outputs_digest=None if outputs is None else digest_of_outputs(outputs),
+        outputs_digest=None if outputs is None else outputs.digest(),
+        noticed=tuple(
+            NoticedRow(oracle=each.oracle, inputs=len(each.noticed), number=each.number)
+            for each in (comparison.noticed if comparison else ())
+        ),
         proof=judgement["reason"] if judgement["verdict"] is Verdict.EQUIVALENT else None,
         # Only the campaign, which knows all mutants, fills these fields.
         duplicate_of=None,
@@ -123,11 +154,11 @@ def mutant_row(
 
 
 def lost_row(
-    mutant: Mutant, baseline: Baseline, kind: EndingKind, reason: str, oracle: Oracle, catalogue: Catalogue
+    mutant: Mutant, baseline: Baseline, kind: EndingKind, reason: str, oracles: Sequence[Oracle], catalogue: Catalogue
 ) -> MutantRow:
     """The row of a mutant that was not evaluated, because the worker died or the device was lost."""
     ending = Ending(kind, RUNNING, 0.0, reason=reason)
-    return mutant_row(mutant, baseline, ending, None, oracle, catalogue)
+    return mutant_row(mutant, baseline, ending, None, oracles, catalogue)
 
 
 def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[str, Any]:
@@ -145,24 +176,33 @@ def _identity(mutant: Mutant, baseline: Baseline, catalogue: Catalogue) -> dict[
 
 
 def _comparison(
-    evaluation: Evaluation, baseline: Baseline, right_labels: np.ndarray | None, oracle: Oracle
+    evaluation: Evaluation, baseline: Baseline, right_labels: np.ndarray | None, oracles: Sequence[Oracle]
 ) -> Comparison:
-    """The comparison with the golden scores of the inputs that ran; a mutant with the same code has golden scores."""
-    golden = np.load(baseline.outputs)
+    """The comparison with the golden outputs of the samples that ran; the same code has golden outputs."""
+    golden = baseline.golden_outputs
     if evaluation.outputs is None:
-        return compare(golden, golden, right_labels, [oracle])
-    golden = golden[: len(evaluation.outputs)]
-    right = None if right_labels is None else right_labels[: len(golden)]
-    return compare(golden, _without_noise(golden, evaluation.outputs, baseline.noise_floor), right, [oracle])
+        return compare(golden, golden, right_labels, oracles)
+    ran = len(evaluation.outputs)
+    right = None if right_labels is None else right_labels[: len(right_labels) * ran // len(golden)]
+    golden = golden.first(ran)
+    return compare(golden, _without_noise(golden, evaluation.outputs, baseline.noise_floor), right, oracles)
 
 
-def _without_noise(golden: np.ndarray, outputs: np.ndarray, floor: float) -> np.ndarray:
-    """The outputs, in which golden rows replace the rows that differ by the noise of the device only."""
+def _without_noise(golden: Samples, outputs: Samples, floor: float) -> Samples:
+    """The outputs, in which golden values replace the samples that differ by the noise of the device only."""
     if floor == 0.0:
         return outputs
-    with np.errstate(invalid="ignore"):
-        within = (np.abs(outputs - golden) <= floor).all(axis=1)
-    return np.where(within[:, np.newaxis], golden, outputs)
+    within = np.ones(len(outputs), bool)
+    for one, other in zip(golden.arrays, outputs.arrays, strict=True):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return outputs
+        within &= (absolute_differences(one, other) <= floor).reshape(len(outputs), -1).all(axis=1)
+    return Samples(
+        tuple(
+            np.where(within.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+            for one, other in zip(golden.arrays, outputs.arrays, strict=True)
+        )
+    )
 
 
 def _judgement(
@@ -189,11 +229,6 @@ def _judgement(
     )
     reason = f"{judgement.reason}: {ending.reason}" if ending.reason else judgement.reason
     return {"outcome": outcome, "verdict": judgement.verdict, "rung": judgement.rung, "reason": reason}
-
-
-def digest_of_outputs(outputs: np.ndarray) -> str:
-    """128 bits of xxHash of scores: equal for equal bits."""
-    return str(xxhash.xxh3_128_hexdigest(outputs.tobytes()))
 
 
 def _outcome(ending: Ending) -> Outcome:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Preprocessing, load_inputs, load_model, parse_preprocessing
+from tvm_mutate.model import Model, Preprocessing, Scenario, load_inputs, load_model, parse_preprocessing
 from tvm_mutate.oracle import parse_oracle
+from tvm_mutate.results import ModelRow
+from tvm_mutate.samples import Samples
 
 SAMPLE = "sample:"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -30,8 +30,8 @@ _LEAST_GOLDEN_BYTES = 64 << 20
 class Subject:
     """A model with its inputs, as a worker in another process can load them.
 
-    ``inputs`` is the path of a ``.npy`` file of shape [inputs, *input shape of the model]; ``labels`` has one
-    class index per input, or is None.
+    ``inputs`` is the folder of the samples of its inputs; ``labels`` has one class index per input, or is None.
+    ``calls`` are the functions that one sample calls, in order. ``scenario`` takes the place of the model's own.
     """
 
     name: str
@@ -42,6 +42,20 @@ class Subject:
     input_count: int
     labels: tuple[int, ...] | None = None
     shape: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    calls: tuple[str, ...] = ()
+    scenario: Scenario | None = None
+
+    def load(self) -> Model:
+        """The model with its scenario."""
+        return load_model(self.reference, shape=dict(self.shape) or None, scenario=self.scenario)
+
+    def samples(self) -> Samples:
+        """The samples of the inputs, mapped into memory."""
+        return Samples.load(self.inputs)
+
+    def row(self) -> ModelRow:
+        """The row of the model in the results."""
+        return ModelRow(**{name: getattr(self, name) for name in ModelRow.__struct_fields__})
 
     def identity(self) -> dict[str, Any]:
         """The fields that decide the outcomes: all but the paths."""
@@ -60,7 +74,7 @@ class Specification:
     campaign takes the ``shard`` k of n. ``rebuild`` builds and runs the whole model for every mutant; without
     ``fast_kernels`` kernels run in their own schedules only. The run of a mutant over the inputs stops early once the
     oracle noticed an input if ``until`` is ``killed``, and once the 95 % interval of the dissimilarity is narrower than
-    ``precision``.
+    ``precision``. The first of ``oracles`` gives the verdict; without oracles the unmutated outputs decide.
     """
 
     operators: tuple[str, ...] = ("default",)
@@ -69,7 +83,7 @@ class Specification:
     sites: str = "all"
     order: int = 1
     seed: int = 0
-    oracle: str = "top-1"
+    oracles: tuple[str, ...] = ()
     all_variants: bool = False
     rebuild: bool = False
     shard: tuple[int, int] = (1, 1)
@@ -81,7 +95,8 @@ class Specification:
         """Raises UsageError for a value that no campaign supports."""
         check_sites(self.sites)
         check_order(self.order, self.sites)
-        parse_oracle(self.oracle)
+        for oracle in self.oracles:
+            parse_oracle(oracle)
         number, count = self.shard
         if not 1 <= number <= count:
             raise UsageError(f"there is no shard {number} of {count}; write k and n with k from 1 to n")
@@ -135,20 +150,22 @@ def prepare_subject(
     shape: Mapping[str, Sequence[int]] | None = None,
     recipe: str | None = None,
     preprocessing: Mapping[str, Any] | None = None,
+    scenario: Scenario | None = None,
 ) -> Subject:
     """The subject of a model reference and a path of inputs; writes the preprocessed inputs into ``folder``.
 
     ``recipe`` names a preprocessing that replaces the model's own; ``preprocessing`` has keys that differ.
     Raises UsageError for a model or inputs that cannot be used.
     """
-    model = load_model(reference, shape=shape, preprocessing=parse_preprocessing(recipe) if recipe else None)
+    chosen = parse_preprocessing(recipe) if recipe else None
+    model = load_model(reference, shape=shape, preprocessing=chosen, scenario=scenario)
     if preprocessing:
         mapping = {**model.preprocessing.to_mapping(), **preprocessing}
         model = replace(model, preprocessing=Preprocessing.from_mapping(mapping, where="options"))
     loaded = load_inputs(inputs, model, limit=limit, labels=labels)
     name = re.sub(r"[^\w.-]+", "-", model.name)
-    path = folder / f"inputs-{name}.npy"
-    np.save(path, loaded.data)
+    path = folder / f"inputs-{name}"
+    loaded.samples.save(path)
     return Subject(
         name=name,
         reference=reference,
@@ -158,6 +175,8 @@ def prepare_subject(
         input_count=len(loaded),
         labels=None if loaded.labels is None else tuple(int(label) for label in loaded.labels),
         shape=tuple((key, tuple(value)) for key, value in (shape or {}).items()),
+        calls=tuple(call.function for call in model.scenario.calls),
+        scenario=scenario,
     )
 
 

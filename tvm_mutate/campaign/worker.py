@@ -35,12 +35,13 @@ from tvm_mutate.evaluate import (
     prepare_session,
 )
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_model
+from tvm_mutate.model import ResolvedScenario, Workload
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Oracle, parse_oracle, top_labels
+from tvm_mutate.oracle import Oracle, absolute_differences, as_float64, classifier_scores, top_labels
 from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 from tvm_mutate.results import AccessRow, EvaluationPath, MutantRow, UndefinedRow
+from tvm_mutate.samples import Samples
 
 _KEPT = 4
 _IDLE_SECONDS = 1.0  # a worker that is idle for longer releases its devices
@@ -85,7 +86,7 @@ class SurveyRequest(Request):
 
 @dataclass(frozen=True)
 class BaselineRequest(Request):
-    """Asks for the unmutated build, run twice; golden scores go into ``folder``.
+    """Asks for the unmutated build, run twice; golden outputs go into ``folder``.
 
     ``golden_bytes`` above 0 also stores the values of every step, for as many inputs as fit into that many bytes.
     ``fast_kernels`` allows faster schedules with the same bits for kernels that run one by one, if they save time for
@@ -123,15 +124,15 @@ class MutantRequest(_OneMutantRequest):
     """Asks for the row of one mutant.
 
     ``until`` and ``precision`` say when the run over the inputs may stop early, as in the specification. With
-    ``scores`` the answer has the mutant's scores, too.
+    ``outputs`` the answer has the mutant's outputs, too. ``oracles`` are as in the specification.
     """
 
     baseline: Baseline
-    oracle: str
+    oracles: tuple[str, ...]
     seconds: float
     until: str = ""
     precision: float | None = None
-    scores: bool = False
+    outputs: bool = False
 
     def answer(self, worker: Worker) -> Any:
         """The MutantAnswer; a study that asks something else about a mutant overrides this method."""
@@ -140,10 +141,10 @@ class MutantRequest(_OneMutantRequest):
 
 @dataclass(frozen=True)
 class MutantAnswer:
-    """The row of a mutant, and the scores ``[inputs, classes]`` if the request wants them and the code differs."""
+    """The row of a mutant, and the outputs if the request wants them and the code differs."""
 
     row: MutantRow
-    scores: np.ndarray | None = None
+    outputs: Samples | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ class Worker:
         self.catalogue = load_catalogue()
         self._lowering_cache = LoweringCache()
         self._remote = RemoteTasks()
-        self._models: LastUsed[Fused] = LastUsed()
+        self._models: LastUsed[tuple[Fused, ResolvedScenario]] = LastUsed()
         self._stages: LastUsed[Stages] = LastUsed()
         self._examiners: LastUsed[Examiner] = LastUsed()
         self._contents, self._sessions = Evaluators(), Evaluators()
@@ -221,13 +222,13 @@ class Worker:
     def stages(self, subject: Subject, device: Device) -> Stages:
         """The lowered model of a subject for a device."""
         key = (subject.name, device.target)
-        return self._stages.get(key, lambda: Stages(self._fused(subject), parse_target(device.target)))
+        return self._stages.get(key, lambda: Stages(self._loaded(subject)[0], parse_target(device.target)))
 
     def examiner(self, subject: Subject, device: Device) -> Examiner:
         """The examiner of accesses outside buffers for a subject compiled for the device."""
 
         def make() -> Examiner:
-            return Examiner(self.stages(subject, device), self._inputs(subject), self.catalogue)
+            return Examiner(self.stages(subject, device), self._workload(subject), self.catalogue)
 
         return self._examiners.get((subject.name, device.target), make)
 
@@ -242,10 +243,10 @@ class Worker:
         run = _golden(evaluator.evaluate(None, request.seconds), request)
         first = run.outputs
         assert first is not None and run.repeated is not None
-        path = Path(request.folder) / f"golden-{request.subject.name}-{request.device.name}.npy"
-        np.save(path, first)
-        labels = top_labels(first)
-        right = request.subject.labels
+        path = Path(request.folder) / f"golden-{request.subject.name}-{request.device.name}"
+        first.save(path)
+        scores, right = classifier_scores(first), request.subject.labels
+        labels = None if scores is None else top_labels(scores)
         noise = _largest_difference(first, run.repeated)
         same_code = True  # kernels that were built again one by one gave the same bits
         prepared, reason = self._prepared(request, first)
@@ -258,8 +259,8 @@ class Worker:
             request.pair,
             run.digest,
             str(path),
-            tuple(int(label) for label in labels),
-            None if right is None else float(np.mean(labels == np.asarray(right))),
+            None if labels is None else tuple(int(label) for label in labels),
+            None if right is None or labels is None else float(np.mean(labels == np.asarray(right))),
             run.build_seconds,
             run.run_seconds,
             noise,
@@ -269,27 +270,27 @@ class Worker:
         )
 
     def judge(self, request: MutantRequest) -> MutantAnswer:
-        """The row of a mutant, with its scores if the request asks for them."""
+        """The row of a mutant, with its outputs if the request asks for them."""
         mutant = self.catalogue.parse(request.mutant)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
-        oracle = parse_oracle(request.oracle)
-        ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracle))
-        row = mutant_row(mutant, request.baseline, ending, right, oracle, self.catalogue, path, reason)
+        oracles = request.baseline.oracles(request.oracles)
+        ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracles[0]))
+        row = mutant_row(mutant, request.baseline, ending, right, oracles, self.catalogue, path, reason)
         return MutantAnswer(
-            row, ending.value.outputs if request.scores and isinstance(ending.value, Evaluation) else None
+            row, ending.value.outputs if request.outputs and isinstance(ending.value, Evaluation) else None
         )
 
-    def _prepared(self, request: BaselineRequest, outputs: np.ndarray) -> tuple[Prepared | PreparedSession | None, str]:
+    def _prepared(self, request: BaselineRequest, outputs: Samples) -> tuple[Prepared | PreparedSession | None, str]:
         """The input of evaluation by content, or why there is none; tries without fast kernels after a failure."""
         if not request.golden_bytes:
             return None, ""
-        stages, inputs = self.stages(request.subject, request.device), self._inputs(request.subject)
+        stages, workload = self.stages(request.subject, request.device), self._workload(request.subject)
         if not request.device.is_processor:
             self._sessions.rest()
             found = prepare_session(
                 stages,
-                inputs,
+                workload,
                 outputs,
                 request.device,
                 self.catalogue,
@@ -303,7 +304,7 @@ class Worker:
         reason = ""
         for fast in (True, False) if request.fast_kernels else (False,):
             wanted = Preparation(path, request.golden_bytes, request.mutants, fast, request.device.toolchain)
-            ending = prepare(stages, inputs, outputs, wanted, request.seconds)
+            ending = prepare(stages, workload, outputs, wanted, request.seconds)
             if isinstance(ending.value, Prepared):
                 return ending.value, ""
             reason = ending.value or f"the unmutated model is not run kernel by kernel: {ending.reason}"
@@ -337,10 +338,10 @@ class Worker:
         self, subject: Subject, device: Device, golden: Prepared | PreparedSession
     ) -> ContentEvaluator | SessionEvaluator:
         def make() -> ContentEvaluator | SessionEvaluator:
-            stages, inputs = self.stages(subject, device), self._inputs(subject)
+            stages, workload = self.stages(subject, device), self._workload(subject)
             if isinstance(golden, PreparedSession):
-                return SessionEvaluator(stages, inputs, device, self.catalogue, golden, self._remote)
-            return ContentEvaluator(stages, inputs, self.catalogue, golden)
+                return SessionEvaluator(stages, workload, device, self.catalogue, golden, self._remote)
+            return ContentEvaluator(stages, workload, self.catalogue, golden)
 
         evaluators = self._sessions if isinstance(golden, PreparedSession) else self._contents
         evaluator: ContentEvaluator | SessionEvaluator = evaluators.get((subject.name, device.name), make)
@@ -348,17 +349,16 @@ class Worker:
 
     def _evaluator(self, subject: Subject, device: Device) -> RebuildEvaluator:
         return RebuildEvaluator(
-            self.stages(subject, device), self._inputs(subject), device, self.catalogue, self._remote
+            self.stages(subject, device), self._workload(subject), device, self.catalogue, self._remote
         )
 
-    @staticmethod
-    def _inputs(subject: Subject) -> np.ndarray:
-        return np.load(subject.inputs, mmap_mode="r")
+    def _workload(self, subject: Subject) -> Workload:
+        return Workload(self._loaded(subject)[1], subject.samples())
 
-    def _fused(self, subject: Subject) -> Fused:
-        def load() -> Fused:
-            model = load_model(subject.reference, shape=dict(subject.shape) or None)
-            return Fused(model.module, self._lowering_cache)
+    def _loaded(self, subject: Subject) -> tuple[Fused, ResolvedScenario]:
+        def load() -> tuple[Fused, ResolvedScenario]:
+            model = subject.load()
+            return Fused(model.module, self._lowering_cache), model.scenario
 
         return self._models.get(subject.name, load)
 
@@ -372,23 +372,30 @@ def _golden(ending: Ending, request: BaselineRequest) -> Evaluation:
             f"in the stage {ending.stage!r} ({ending.reason}); mend that first"
         )
     run: Evaluation = ending.value
-    if run.outputs is not None and not np.isfinite(run.outputs).all():
+    if run.outputs is not None and not _is_comparable(run.outputs):
         raise UntrustedError(
-            f"the unmutated {request.subject.name} gives NaN or infinite scores on {request.device.name}; "
-            "verdicts against that mean nothing: check the model's preprocessing"
+            f"the unmutated {request.subject.name} gives NaN or infinite outputs on {request.device.name}; "
+            "verdicts against that mean nothing: check the inputs and their preprocessing"
         )
     return run
+
+
+def _is_comparable(outputs: Samples) -> bool:
+    """Whether no output is NaN, and no score of a classifier infinite; other programs may mask with infinities."""
+    scores = classifier_scores(outputs)
+    finite = scores is None or bool(np.isfinite(as_float64(scores)).all())
+    return finite and not any(np.isnan(as_float64(each)).any() for each in outputs.arrays)
 
 
 def _stop_rule(request: MutantRequest, oracle: Oracle) -> StopRule | None:
     if not request.until and request.precision is None:
         return None
-    golden = np.load(request.baseline.outputs)
-    return StopRule(golden, oracle if request.until == "killed" else None, request.precision)
+    return StopRule(request.baseline.golden_outputs, oracle, request.until == "killed", request.precision)
 
 
-def _largest_difference(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.max(np.abs(first.astype("float64") - second.astype("float64")), initial=0.0))
+def _largest_difference(first: Samples, second: Samples) -> float:
+    pairs = zip(first.arrays, second.arrays, strict=True)
+    return max(float(absolute_differences(*pair).max(initial=0.0)) for pair in pairs)
 
 
 def main(descriptor: int) -> None:

@@ -81,9 +81,10 @@ timeout_option = click.option(
 )
 oracle_option = click.option(
     "--oracle",
-    default=Specification.oracle,
-    show_default=True,
-    help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}.",
+    "oracles",
+    multiple=True,
+    help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}. "
+    "Repeatable: the first gives the verdicts. Default: top-1 for classifiers, else tolerance.",
 )
 report_option = click.option(
     "--report", "formats", default="", metavar="FORMATS", help=f"Reports beside the tables: {', '.join(FORMATS)}."
@@ -205,7 +206,7 @@ def specification_of(options: dict[str, Any]) -> Specification:
             sites=_sites_of(options),
             order=options["order"],
             seed=options["seed"],
-            oracle=options.get("oracle", Specification.oracle),
+            oracles=tuple(options.get("oracles", ())),
             all_variants=options["all_variants"],
             rebuild=options.get("rebuild", False),
             shard=(1, 1) if shard is None else parse_shard(shard),
@@ -260,6 +261,7 @@ def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "shape": shapes_of(options),
         "recipe": options["recipe"],
         "preprocessing": preprocessing_changes(options),
+        "scenario": None,
     }
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from tvm.target import Target
 
 from tvm_mutate.api import check_devices
@@ -35,7 +34,7 @@ from tvm_mutate.device import Device, held_folder
 from tvm_mutate.errors import ExitCode, UsageError
 from tvm_mutate.evaluate import Examination, Examiner
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_model
+from tvm_mutate.model import Workload, load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
@@ -158,18 +157,19 @@ def part(mutant: str, model: str, margin: float, timeout: float, **options: Any)
     catalogue = load_catalogue()
     parsed = catalogue.parse(mutant)
     arguments = subject_arguments({**options, "limit": options["limit"] or _INPUTS})
-    fused = Fused(load_model(model, shape=arguments["shape"]).module)
+    fused = Fused(load_model(model, shape=arguments["shape"], scenario=arguments["scenario"]).module)
     stages = [Stages(fused, _target_here(device)) for device in devices]
     for each in stages:
         survey(each, Specification(mutants=(str(parsed),)), catalogue)  # refuses a site that does not exist
     with held_folder("inputs") as folder:
-        inputs = np.load(prepare_subject(model, inputs_of(model, options), folder, **arguments).inputs)
-    sessions = [LocalRunner(each, catalogue, timeout) for each in stages]
-    kernel = find_kernel_divergence(parsed, sessions[0], sessions[1], inputs, margin)
+        subject = prepare_subject(model, inputs_of(model, options), folder, **arguments)
+        workload = Workload(subject.load().scenario, subject.samples())
+    sessions = [LocalRunner(each, workload, catalogue, timeout) for each in stages]
+    kernel = find_kernel_divergence(parsed, sessions[0], sessions[1], workload.samples, margin)
     selections = selections_by_slot(parsed.mutations, catalogue)
     name = kernel.kernel if kernel else None
     found = None if Slot.TEXT in selections else find_pass_divergence(stages[0], stages[1], selections, name)
-    examined = Examiner(stages[0], inputs, catalogue).examine(parsed, timeout)
+    examined = Examiner(stages[0], workload, catalogue).examine(parsed, timeout)
     for line in [*_kernel_lines(kernel), _pass_line(found, devices, name), *_behaviour_lines(examined)]:
         click.echo(line)
 

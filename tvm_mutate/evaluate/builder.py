@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,8 +20,10 @@ from tvm_mutate.device import Stage
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, Unsuitable
 from tvm_mutate.evaluate.memory import KINDS
 from tvm_mutate.evaluate.program import (
+    KEY_BYTES,
     ConstantKeys,
     KernelCall,
+    Key,
     MutatedProgram,
     NotStraightLineError,
     Program,
@@ -28,6 +31,7 @@ from tvm_mutate.evaluate.program import (
     value_keys,
 )
 from tvm_mutate.kernels import KnownKernels, MissingKernelError, module_of
+from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside, prove_equivalent, with_marked_conversions
 from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_kernels, mutated_tir_pipeline
@@ -74,19 +78,21 @@ class MayDoHarmError(Exception):
 class MutantBuilder:
     """Builds the mutants of one program, and evaluates the mutants that need no run.
 
-    ``plain`` are the compiled kernels of the program by name, ``running`` the kernels that run in their place, by
-    digest. ``compile_kernels`` compiles functions by name in a folder, by the TIR pipeline of that name.
+    ``program`` is that of the unmutated module for the workload; ``plain`` are its compiled kernels by name,
+    ``running`` the kernels that run in their place, by digest. ``compile_kernels`` compiles functions by name in a
+    folder, by the TIR pipeline of that name.
     """
 
     def __init__(
         self,
         stages: Stages,
+        workload: Workload,
         program: Program,
         plain: Mapping[str, Any],
         running: Mapping[str, Any],
         compile_kernels: Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, Any]],
     ) -> None:
-        self.stages, self.program = stages, program
+        self.stages, self.program, self._workload = stages, program, workload
         self._known, self._running = KnownKernels(program.kernels, plain), running
         self._compile_kernels = compile_kernels
         self._digests = {name: kernel.digest for name, kernel in plain.items()}
@@ -187,7 +193,7 @@ class MutantBuilder:
         outputs = [mutated.keys[number] for number in mutated.program.outputs]
         if outputs == [self.keys[number] for number in self.program.outputs]:
             return Evaluation(tuple(applied), same_code, seconds, kernel_runs=0)
-        digest = (outputs[0] or b"").hex()
+        digest = _digest_of_keys(outputs)
         if digest in self._finished:
             return replace(self._finished[digest], applied=tuple(applied), build_seconds=seconds)
         marked = marked_functions({name: proved.changed[name] for name in mutated.changed}, selections)
@@ -196,12 +202,12 @@ class MutantBuilder:
     def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
         """Whether the calls of a mutant may differ from those of the unmutated program."""
         rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
-        return rewired or any(each.function == "main" for each in applied)
+        return rewired or any(each.function in self._workload.scenario.functions for each in applied)
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
         module = self.stages.mutated(selections, applied)
         if self.is_rewired(selections, applied):
-            return take_program(module)
+            return take_program(module, self._workload)
         changed = {each.function: module[each.function] for each in applied if each.changed}
         return replace(self.program, kernels={**self.program.kernels, **changed})
 
@@ -220,6 +226,12 @@ class MutantBuilder:
     def _lowered(self) -> dict[str, BaseFunc]:
         """The unmutated kernels in the form from which code is generated."""
         return _lowered(self._known.functions, self.stages, {})
+
+
+def _digest_of_keys(keys: Sequence[Key | None]) -> str:
+    """A digest of the keys of all outputs."""
+    joined = b"|".join(key or b"" for key in keys)
+    return (joined if len(keys) == 1 else hashlib.blake2b(joined, digest_size=KEY_BYTES).digest()).hex()
 
 
 def _accesses(changed: Mapping[str, PrimFunc], selections: Selections) -> dict[str, Accesses]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Children, Ending, EndingKind, PersistentChild, Stage, mutant_headroom
@@ -23,6 +22,7 @@ from tvm_mutate.evaluate.preparation import Prepared, merged
 from tvm_mutate.evaluate.program import GoldenKeys, take_program
 from tvm_mutate.evaluate.program_run import ProgramRun
 from tvm_mutate.kernels import Kernel, build_batch
+from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Stages
@@ -88,20 +88,20 @@ class ChildSharing:
 class ContentEvaluator:
     """Evaluates mutants of one model on one CPU device against its golden values, in child processes.
 
-    Unmutated kernels are loaded once, here, and inherited by the children. ``inputs`` has shape [inputs, *input shape
-    of the model]. Raises NotStraightLineError for a model that is no straight line of kernel calls.
+    Unmutated kernels are loaded once, here, and inherited by the children. Raises NotStraightLineError for a model that
+    is no straight line of kernel calls.
     """
 
-    def __init__(self, stages: Stages, inputs: np.ndarray, catalogue: Catalogue, prepared: Prepared) -> None:
-        self.stages, self.inputs, self.catalogue = stages, inputs, catalogue
-        self.program = take_program(stages.at(Slot.KERNEL))
+    def __init__(self, stages: Stages, workload: Workload, catalogue: Catalogue, prepared: Prepared) -> None:
+        self.stages, self.samples, self.catalogue = stages, workload.samples, catalogue
+        self.program = take_program(stages.at(Slot.KERNEL), workload)
         plain = prepared.plain.load()
         self._running = merged(plain, prepared.fast)
         self._toolchain = prepared.toolchain
         running = {kernel.digest: self._running[name].known_as(kernel.digest) for name, kernel in plain.items()}
-        self._builder = MutantBuilder(stages, self.program, plain, running, self._compile)
+        self._builder = MutantBuilder(stages, workload, self.program, plain, running, self._compile)
         self._offsets = prepared.golden.offsets
-        self._rows = prepared.golden.rows(self.program, inputs)
+        self._rows = prepared.golden.rows(self.program, workload.samples)
         self._keys = GoldenKeys.of(self.program, self._builder.keys)
         self._memory = HostMemory()
         _ = self._memory.temporaries  # compiled once, for all children
@@ -152,15 +152,15 @@ class ContentEvaluator:
             built.harmless,
             is_rewired=True,  # a search by content is cheap here, whatever the number of the golden value
         )
-        found = run.run(self.golden_row, len(self.inputs), task.stop, lambda: stage(RUNNING))
+        found = run.run(self.golden_row, len(self.samples), task.stop, lambda: stage(RUNNING))
         return replace(built.evaluation, build_seconds=seconds).completed(found)
 
     def golden_row(self, position: int) -> HostRow:
         """The golden values of an input: from the file, or computed again with the unmutated kernels."""
         if position < len(self._rows):
             return self._rows[position]
-        data = self.inputs[position]
-        return HostRow.of(data, run_on_host(self.program, self._running, data, self._memory), self._offsets)
+        sample = self.samples[position]
+        return HostRow.of(sample, run_on_host(self.program, self._running, sample, self._memory), self._offsets)
 
     def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, Kernel]:
         return build_batch(functions, self.stages.target, folder, tir_pipeline, self._toolchain)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from tvm_mutate.oracle import Oracle, compare, top_labels, wilson_interval
+from tvm_mutate.oracle import Oracle, changed_labels, is_noticed, wilson_interval
 from tvm_mutate.passes import Applied
+from tvm_mutate.samples import Sample, Samples
 
 COMPILING = "compile"
 RUNNING = "run"
@@ -36,28 +35,28 @@ class Trace:
 
 @dataclass(frozen=True)
 class InputsRun:
-    """The scores (each of shape [classes]) and seconds of every input that ran, and the trace of the mutant."""
+    """The outputs and seconds of every sample that ran, and the trace of the mutant."""
 
-    rows: tuple[np.ndarray, ...]
+    outputs: tuple[Sample, ...]
     seconds: tuple[float, ...]
     trace: Trace
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of one build of a model: the digest of its code, its scores, and times in seconds.
+    """The result of one build of a model: the digest of its code, its outputs, and times in seconds.
 
-    ``outputs`` has shape [inputs, classes]; None if the code is that of the unmutated build, which needs no run.
+    ``outputs`` is None if the code is that of the unmutated build, which needs no run.
     ``run_seconds`` has one entry for each input. The next fields are known only if kernels ran one by one: whether a
     mutated kernel ran (``reached``) and gave other bytes than golden (``infected``), the kernels that masked the fault,
     the kinds of undefined behaviour, and the number of kernel calls and their time. ``proof`` says why the mutant is
-    equivalent; ``repeated`` are the scores of a second run of the unmutated build.
+    equivalent; ``repeated`` are the outputs of a second run of the unmutated build.
     """
 
     applied: tuple[Applied, ...]
     digest: str
     build_seconds: float
-    outputs: np.ndarray | None = None
+    outputs: Samples | None = None
     run_seconds: tuple[float, ...] = ()
     reached: bool | None = None
     infected: bool | None = None
@@ -66,7 +65,7 @@ class Evaluation:
     kernel_runs: int | None = None
     kernel_seconds: float | None = None
     proof: str | None = None
-    repeated: np.ndarray | None = None
+    repeated: Samples | None = None
 
     @property
     def sites(self) -> int:
@@ -78,7 +77,7 @@ class Evaluation:
         trace = run.trace
         return replace(
             self,
-            outputs=np.stack(run.rows),
+            outputs=Samples.stack(run.outputs),
             run_seconds=run.seconds,
             reached=trace.reached,
             infected=trace.infected,
@@ -109,25 +108,29 @@ class Unsuitable:
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stops at the first input on which the oracle notices the mutant, or when the dissimilarity is precise enough.
+    """Stops at the first sample on which the oracle notices the mutant, or when the dissimilarity is precise enough.
 
-    ``golden`` are the scores of the unmutated build, shape [inputs, classes]. ``killed_by`` is the oracle, or None;
-    ``precision`` is the largest allowed width of the 95 % Wilson interval of the share of changed labels, or None.
+    ``golden`` are the outputs of the unmutated build. ``until_killed`` stops at the first noticed sample; ``precision``
+    is the largest allowed width of the 95 % Wilson interval of the share of changed labels (of noticed samples, if the
+    program is no classifier), or None.
     """
 
-    golden: np.ndarray
-    killed_by: Oracle | None = None
+    golden: Samples
+    oracle: Oracle
+    until_killed: bool = False
     precision: float | None = None
 
-    def is_settled(self, rows: Sequence[np.ndarray]) -> bool:
-        """Whether the mutant has run on enough inputs; ``rows`` are its scores so far."""
-        count = len(rows)
-        if self.killed_by is not None:
-            last = compare(self.golden[count - 1 : count], rows[-1][np.newaxis], None, [self.killed_by])
-            if len(last.noticed_by(self.killed_by)):
-                return True
+    def is_settled(self, outputs: Sequence[Sample]) -> bool:
+        """Whether the mutant has run on enough samples; ``outputs`` are those of the mutant so far."""
+        count = len(outputs)
+        if self.until_killed and is_noticed(self.oracle, self.golden[count - 1], outputs[-1]):
+            return True
         if self.precision is None:
             return False
-        changed = int((top_labels(np.stack(rows)) != top_labels(self.golden[:count])).sum())
-        low, high = wilson_interval(changed, count)
+        changed = changed_labels(self.golden.first(count), Samples.stack(outputs))
+        if changed is None:
+            noticed = sum(is_noticed(self.oracle, self.golden[at], each) for at, each in enumerate(outputs))
+            low, high = wilson_interval(noticed, count)
+        else:
+            low, high = wilson_interval(*changed)
         return high - low <= self.precision

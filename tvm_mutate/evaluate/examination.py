@@ -19,10 +19,12 @@ from tvm_mutate.evaluate.host import HostMemory, start_values
 from tvm_mutate.evaluate.memory import CONVERSION, KINDS, READ, WRITE
 from tvm_mutate.evaluate.program import NotStraightLineError, Program, View, take_program
 from tvm_mutate.kernels import Kernel, KnownKernels, SanitizedKernels, SanitizerMissingError, build_batch
+from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.oracle import Behaviour
 from tvm_mutate.passes import Accesses, find_outside, selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
+from tvm_mutate.samples import Sample
 
 UNDEF = "use of a value that is undefined (undef in LLVM IR)"
 INDICES, RED_ZONES, SANITIZER, CODE, CRASH = "indices", "red zones", "AddressSanitizer", "code", "crash"
@@ -87,12 +89,11 @@ class ExaminedProgram:
 class Examiner:
     """Examines the mutants of one model, lowered for a CPU target of this machine, in child processes.
 
-    Each changed kernel is examined at its first call in the mutated program, for the first of ``inputs``, shape
-    [inputs, *input shape of the model].
+    Each changed kernel is examined at its first call in the mutated program, for the first sample.
     """
 
-    def __init__(self, stages: Stages, inputs: np.ndarray, catalogue: Catalogue) -> None:
-        self._stages, self._inputs, self._catalogue = stages, inputs, catalogue
+    def __init__(self, stages: Stages, workload: Workload, catalogue: Catalogue) -> None:
+        self._stages, self._workload, self._catalogue = stages, workload, catalogue
 
     def examine(self, mutant: Mutant, seconds: float) -> Examination:
         """What is known of the mutant's accesses, within a time limit for each examination."""
@@ -117,7 +118,7 @@ class Examiner:
     @cached_property
     def _unmutated(self) -> KnownKernels:
         """The unmutated kernels, compiled once and inherited by children."""
-        program = take_program(self._stages.at(Slot.KERNEL))
+        program = take_program(self._stages.at(Slot.KERNEL), self._workload)
         functions = program.called()
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
             kernels = build_batch(functions, self._stages.target, Path(folder))
@@ -127,7 +128,7 @@ class Examiner:
 
     def _mutated(self, selections: Selections) -> ExaminedProgram:
         """The mutated program with its changed and its known kernels."""
-        program = take_program(self._stages.mutated(selections, []))
+        program = take_program(self._stages.mutated(selections, []), self._workload)
         functions = program.called()
         known = {
             name: kernel
@@ -159,7 +160,7 @@ class Examiner:
         converting = marked_functions(mutated.changed, selections)
         marked = build_batch(converting, self._stages.target, folder / "marked") if converting else {}
         return _run_between_zones(
-            mutated, kernels, marked, self._inputs[0], folder, lambda now: stage(RUNNING, now), seen
+            mutated, kernels, marked, self._workload.samples[0], folder, lambda now: stage(RUNNING, now), seen
         )
 
     def _sanitized(
@@ -194,18 +195,18 @@ def _run_between_zones(
     mutated: ExaminedProgram,
     kernels: Mapping[str, Kernel],
     marked: Mapping[str, Kernel],
-    data: np.ndarray,
+    sample: Sample,
     folder: Path,
     tell: Callable[[Seen], None],
     seen: Seen,
 ) -> Seen:
-    """Runs a program on ``data`` (one input, without its batch axis), with its changed kernels between red zones.
+    """Runs a program on a sample, with its changed kernels between red zones.
 
     ``marked`` are the changed kernels that mark conversions that do not fit. ``tell`` gets the observations so far
     before each changed kernel runs; the arguments of the kernels' first calls go to ``folder``.
     """
     program, memory = mutated.program, HostMemory()
-    values = start_values(program, data)
+    values = start_values(program, sample)
     for step in program.steps:
         if isinstance(step, View):
             values[step.result] = memory.view(values[step.argument], program.types[step.result])
@@ -213,7 +214,7 @@ def _run_between_zones(
         arguments, kernel = [values[each] for each in step.arguments], kernels[step.kernel]
         results = [memory.empty(program.types[each]) for each in step.results]
         if step.kernel not in mutated.changed:
-            memory.launch(kernel.run, arguments, results)
+            memory.launch(kernel.run, arguments, results, step.scalars)
         else:
             if not (folder / f"{step.kernel}.npz").exists():
                 np.savez(folder / f"{step.kernel}.npz", *(each.array for each in arguments))

@@ -18,14 +18,18 @@ from tvm import libinfo, tirx
 from tvm.s_tir.stmt import SBlock
 from tvm.script import tirx as T  # noqa: N812
 from tvm.target import Target
+from tvm.tirx.buffer import BufferType
 
 from tvm_mutate.evaluate.memory import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE, Function, is_filled
-from tvm_mutate.evaluate.program import KernelCall, Key, Program, ValueType, content_key
+from tvm_mutate.evaluate.program import KernelCall, Key, Program, ValueType, content_key, number_of
 from tvm_mutate.evaluate.program_run import run_calls
 from tvm_mutate.kernels import Kernel
+from tvm_mutate.samples import Sample, as_bytes
 
+_UNKNOWN = ValueType((), "")
 ALIGNMENT = 64  # what TVM's kernels expect of their buffers
 _CPU = 1  # kDLCPU
+_OF_ML_DTYPES = "V"  # the kind of bfloat16 and float8, which DLPack of NumPy does not know
 _SYMBOL = "run_on_filled_stack"
 # TVM puts buffers below 1 KiB on the stack (kMaxStackAlloca), a few of them in one kernel.
 _STACK_BYTES = 1 << 16
@@ -65,12 +69,20 @@ class HostValue:
     @classmethod
     def of(cls, array: np.ndarray) -> HostValue:
         """The value that an array holds, without a copy."""
-        return cls(tvm.runtime.from_dlpack(array), array)
+        if array.dtype.kind != _OF_ML_DTYPES:
+            return cls(tvm.runtime.from_dlpack(array), array)
+        tensor = tvm.runtime.from_dlpack(as_bytes(array))
+        return cls(tensor._create_view(array.shape, array.dtype.name), array)
 
     @cached_property
     def array(self) -> np.ndarray:
         """The content, in the memory of the tensor."""
-        return np.from_dlpack(self.tensor)
+        dtype = np.dtype(str(self.tensor.dtype))
+        if dtype.kind != _OF_ML_DTYPES:
+            return np.from_dlpack(self.tensor)
+        shape = tuple(self.tensor.shape)
+        content = self.tensor._create_view((math.prod(shape) * dtype.itemsize,), "uint8")
+        return np.from_dlpack(content).view(dtype).reshape(shape)
 
 
 class HostMemory:
@@ -89,9 +101,15 @@ class HostMemory:
         """A value with undefined content."""
         return HostValue(tvm.runtime.empty(kind.shape, kind.dtype))
 
-    def launch(self, function: Function, arguments: Sequence[HostValue], results: Sequence[HostValue]) -> None:
+    def launch(
+        self,
+        function: Function,
+        arguments: Sequence[HostValue],
+        results: Sequence[HostValue],
+        scalars: Sequence[int] = (),
+    ) -> None:
         """Calls a kernel, which has ended when the call returns."""
-        function(*(value.tensor for value in (*arguments, *results)))
+        function(*(value.tensor for value in (*arguments, *results)), *scalars)
 
     def wait(self) -> None:
         """Does nothing: a kernel has ended when its call returns."""
@@ -99,8 +117,8 @@ class HostMemory:
     def arena(self, call: KernelCall, program: Program, harmless: bool) -> HostArena:
         """The buffers for a call of a mutated kernel."""
         arguments, results = ([program.types[each] for each in numbers] for numbers in (call.arguments, call.results))
-        sizes = temporary_sizes(program.kernels[call.kernel])
-        return HostArena(arguments, results, self.temporaries, sizes, harmless)
+        sizes = temporary_sizes(program.kernels[call.kernel], [*arguments, *results], call.scalars)
+        return HostArena(arguments, results, self.temporaries, sizes, harmless, call.scalars)
 
     def read(self, value: HostValue) -> np.ndarray:
         """The content of a value, without a copy."""
@@ -121,7 +139,9 @@ class HostArena:
         temporaries: Temporaries,
         sizes: Sequence[int],
         harmless: bool = False,
+        scalars: Sequence[int] = (),
     ) -> None:
+        self._scalars = scalars
         copied = [] if harmless else list(arguments)
         kinds = [*copied, *results]
         # A wrong index may miss by the length of the buffer, so the bands are that long.
@@ -165,7 +185,7 @@ class HostArena:
         before = [content_key(copy.array) for copy in self._copies]
         given = arguments if self._harmless else self._copies
         tensors = [value.tensor for value in (*given, *self._results)]
-        self.kernel_seconds += self._temporaries.run(function, tensors, pattern, self._sizes)
+        self.kernel_seconds += self._temporaries.run(function, [*tensors, *self._scalars], pattern, self._sizes)
         if not self._intact(pattern, thoroughly) or before != [content_key(copy.array) for copy in self._copies]:
             undefined.add(WRITE)
             self._pattern = -1  # the bands must be filled again
@@ -186,20 +206,23 @@ class HostArena:
 
 
 class HostRow:
-    """One input, its golden values by number, and the numbers of the golden values by the keys of their bytes."""
+    """One sample, its golden values by number, and the numbers of the golden values by the keys of their bytes."""
 
-    def __init__(self, data: np.ndarray, arrays: Mapping[int, np.ndarray], contents: Mapping[Key, int]) -> None:
-        self._data, self.arrays, self._contents = data, arrays, contents
+    def __init__(self, sample: Sample, arrays: Mapping[int, np.ndarray], contents: Mapping[Key, int]) -> None:
+        self._sample, self.arrays, self._contents = sample, arrays, contents
         self._values: dict[int, HostValue] = {}
 
     @classmethod
-    def of(cls, data: np.ndarray, arrays: Mapping[int, np.ndarray], numbers: Iterable[int]) -> HostRow:
+    def of(cls, sample: Sample, arrays: Mapping[int, np.ndarray], numbers: Iterable[int]) -> HostRow:
         """A row of computed values; the values with ``numbers`` are found by content."""
-        return cls(data, arrays, {content_key(arrays[number]): number for number in numbers})
+        return cls(sample, arrays, {content_key(arrays[number]): number for number in numbers})
 
     def input(self, number: int) -> HostValue:
-        """An aligned copy, as kernels expect: the inputs are mapped read-only at any place in their file."""
-        return HostValue(tvm.runtime.tensor(self._data[np.newaxis]))
+        """An aligned copy, as kernels expect: the inputs are mapped read-only at any place in their file.
+
+        The inputs of a program are its first values.
+        """
+        return HostValue(tvm.runtime.tensor(self._sample[number]))
 
     def value(self, number: int, kind: ValueType) -> HostValue:
         """The golden value that a kernel wrote as ``number``, under the type ``kind``."""
@@ -215,9 +238,11 @@ class HostRow:
         return self._contents.get(value.key or content_key(value.array))
 
 
-def start_values(program: Program, data: np.ndarray) -> dict[int, HostValue]:
-    """The inputs (``data`` is one input without its batch axis) and the constants of a program, by number."""
-    values = {number: HostValue(tvm.runtime.tensor(data[np.newaxis])) for number in program.inputs}
+def start_values(program: Program, sample: Sample) -> dict[int, HostValue]:
+    """The inputs and the constants of a program, by number."""
+    values = {
+        number: HostValue(tvm.runtime.tensor(array)) for number, array in zip(program.inputs, sample, strict=True)
+    }
     return values | constants_of(program)
 
 
@@ -227,10 +252,10 @@ def constants_of(program: Program) -> dict[int, HostValue]:
 
 
 def run_on_host(
-    program: Program, kernels: Mapping[str, Kernel], data: np.ndarray, memory: HostMemory
+    program: Program, kernels: Mapping[str, Kernel], sample: Sample, memory: HostMemory
 ) -> dict[int, np.ndarray]:
-    """All values of an unmutated program for one input (without its batch axis), by number."""
-    values = start_values(program, data)
+    """All values of an unmutated program for one sample, by number."""
+    values = start_values(program, sample)
     for _ in run_calls(program, {name: kernel.run for name, kernel in kernels.items()}, memory, values):
         pass
     return {number: value.array for number, value in values.items()}
@@ -267,12 +292,12 @@ class Temporaries:
         self._free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
         self._call = _filled_stack_caller()
 
-    def run(self, kernel: Any, tensors: Sequence[tvm.runtime.Tensor], pattern: int, sizes: Sequence[int]) -> float:
+    def run(self, kernel: Any, arguments: Sequence[Any], pattern: int, sizes: Sequence[int]) -> float:
         """Fills temporary buffers of these sizes in bytes with a pattern and calls the kernel; gives its seconds."""
         for page in self._pages(sizes):
             page[...] = pattern
         started = time.perf_counter()
-        self._call(pattern, kernel, *tensors)
+        self._call(pattern, kernel, *arguments)
         return time.perf_counter() - started
 
     def _pages(self, sizes: Sequence[int]) -> list[np.ndarray]:
@@ -286,13 +311,30 @@ class Temporaries:
         ]
 
 
-def temporary_sizes(function: tirx.PrimFunc) -> tuple[int, ...]:
-    """The sizes in bytes of the buffers that a structured PrimFunc allocates, the largest first."""
+def temporary_sizes(
+    function: tirx.PrimFunc, tensors: Sequence[ValueType] = (), scalars: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """The sizes in bytes of the buffers that a structured PrimFunc allocates, the largest first.
+
+    For a function of symbolic shapes, ``tensors`` and ``scalars`` are what the function is called with. Buffers whose
+    size depends on data are left out.
+    """
+    symbols: dict[Any, Any] = {}
+    taken, left = iter(tensors), iter(scalars)
+    for parameter in function.params:
+        if isinstance(parameter.ty, BufferType):
+            for dimension, size in zip(parameter.ty.shape, next(taken, _UNKNOWN).shape, strict=False):
+                if isinstance(dimension, tirx.Var):
+                    symbols[dimension] = tirx.IntImm(str(dimension.dtype), size)
+        elif (scalar := next(left, None)) is not None:
+            symbols[parameter] = tirx.IntImm(str(parameter.dtype), scalar)
     sizes: list[int] = []
 
     def note(block: SBlock) -> None:
         for buffer in block.alloc_buffers:
-            sizes.append(math.prod(map(int, buffer.shape)) * int(tvm_ffi.dtype(str(buffer.dtype)).itemsize))
+            shape = [number for each in buffer.shape if (number := number_of(each, symbols)) is not None]
+            if len(shape) == len(buffer.shape):
+                sizes.append(math.prod(shape) * int(tvm_ffi.dtype(str(buffer.dtype)).itemsize))
 
     tvm_ffi.structural_walk(function, [(SBlock, note)])
     return tuple(sorted(sizes, reverse=True))

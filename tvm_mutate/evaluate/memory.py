@@ -78,7 +78,9 @@ class Memory(Protocol):
         """A value with undefined content."""
         ...
 
-    def launch(self, function: Function, arguments: Sequence[Value], results: Sequence[Value]) -> None:
+    def launch(
+        self, function: Function, arguments: Sequence[Value], results: Sequence[Value], scalars: Sequence[int] = ()
+    ) -> None:
         """Calls a kernel; on an asynchronous device the kernel may still run when the call returns."""
         ...
 

@@ -28,8 +28,10 @@ from tvm_mutate.kernels import (
     fast_target,
     user_kernel_store,
 )
+from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
+from tvm_mutate.samples import Sample, Samples
 
 _PAGE = 4096
 # The time for making and checking one fast kernel; they do not pay in shorter campaigns.
@@ -52,19 +54,19 @@ class GoldenValues:
     offsets: dict[int, int]
     stored: int
 
-    def rows(self, program: Program, inputs: np.ndarray) -> list[HostRow]:
+    def rows(self, program: Program, samples: Samples) -> list[HostRow]:
         """The rows of the stored inputs, in order.
 
         They are mapped copy-on-write: a mutant that writes to them changes no file and no other process.
         """
         if 0 in (self.stored, self.record_bytes):
-            return [HostRow(data, {}, {}) for data in inputs[: self.stored]]
+            return [HostRow(samples[position], {}, {}) for position in range(self.stored)]
         shape = (self.stored, self.record_bytes)
         records = np.memmap(self.path, np.uint8, mode="c", shape=shape)
         keys, length = Path(f"{self.path}.keys").read_bytes(), len(self.offsets) * KEY_BYTES
         return [
             HostRow(
-                inputs[position],
+                samples[position],
                 {number: typed(record, at, program.types[number]) for number, at in self.offsets.items()},
                 {keys[at : at + KEY_BYTES]: number for number, at in self._key_places(position * length)},
             )
@@ -109,34 +111,33 @@ class Preparation:
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
 
-def prepare(stages: Stages, inputs: np.ndarray, outputs: np.ndarray, wanted: Preparation, seconds: float) -> Ending:
+def prepare(stages: Stages, workload: Workload, outputs: Samples, wanted: Preparation, seconds: float) -> Ending:
     """The ending of the preparation in a child process; its value is a Prepared, or a text that says why there is none.
 
-    ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build,
-    which the kernels one by one must reproduce bit by bit.
+    ``outputs`` are those of the whole unmutated build, which the kernels one by one must reproduce bit by bit.
     """
-    return run_isolated(lambda stage: _prepared(stages, inputs, outputs, wanted, stage), seconds)
+    return run_isolated(lambda stage: _prepared(stages, workload, outputs, wanted, stage), seconds)
 
 
 def _prepared(
-    stages: Stages, inputs: np.ndarray, outputs: np.ndarray, wanted: Preparation, stage: Stage
+    stages: Stages, workload: Workload, outputs: Samples, wanted: Preparation, stage: Stage
 ) -> Prepared | str:
     stage(COMPILING)
     folder, store = wanted.path.parent / f"{wanted.path.stem}-kernels", user_kernel_store()
-    program = take_program(stages.at(Slot.KERNEL))
+    program, samples = take_program(stages.at(Slot.KERNEL), workload), workload.samples
     functions = program.called()
     plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain)
     kernels = plain.load()
     stage(RUNNING)
     started = time.perf_counter()
-    values = run_on_host(program, kernels, inputs[0], HostMemory())
-    run_seconds = (time.perf_counter() - started) * len(inputs)
+    values = run_on_host(program, kernels, samples[0], HostMemory())
+    run_seconds = (time.perf_counter() - started) * len(samples)
     fast = None
     if wanted.fast_kernels and not wanted.toolchain.flags and _pays(run_seconds, wanted.mutants, len(functions)):
         fast = _fast_library(program, stages.target, kernels, values, folder / "fast", store)
     for library in (fast, None) if fast else (None,):
-        golden, rows = record_golden(program, merged(kernels, library), inputs, wanted.path, wanted.limit_bytes)
-        if rows.tobytes() == outputs.tobytes():
+        golden, found = record_golden(program, merged(kernels, library), samples, wanted.path, wanted.limit_bytes)
+        if found.has_bits_of(outputs):
             return Prepared(golden, plain, library, wanted.toolchain)
     return "the unmutated model gives other bits kernel by kernel than as a whole"
 
@@ -197,26 +198,27 @@ def _agree(plain: Kernel, fast: Kernel, step: KernelCall, program: Program, valu
 
 
 def record_golden(
-    program: Program, kernels: Mapping[str, Kernel], inputs: np.ndarray, path: Path, limit_bytes: int
-) -> tuple[GoldenValues, np.ndarray]:
-    """Runs the unmutated program on all inputs and gives its golden values and its scores, shape [inputs, classes].
+    program: Program, kernels: Mapping[str, Kernel], samples: Samples, path: Path, limit_bytes: int
+) -> tuple[GoldenValues, Samples]:
+    """Runs the unmutated program on all samples and gives its golden values and its outputs.
 
-    The golden values of as many inputs as fit into ``limit_bytes`` are written to ``path``.
+    The golden values of as many samples as fit into ``limit_bytes`` are written to ``path``.
     """
     offsets, record_bytes = _layout(program)
-    stored = min(len(inputs), limit_bytes // max(record_bytes, 1))
-    rows, memory = [], HostMemory()
+    stored = min(len(samples), limit_bytes // max(record_bytes, 1))
+    outputs: list[Sample] = []
+    memory = HostMemory()
     with path.open("wb") as file, Path(f"{path}.keys").open("wb") as keys:
-        for position, data in enumerate(inputs):
-            values = run_on_host(program, kernels, data, memory)
-            rows.append(values[program.outputs[0]].reshape(-1).copy())
+        for position in range(len(samples)):
+            values = run_on_host(program, kernels, samples[position], memory)
+            outputs.append(tuple(values[number].copy() for number in program.outputs))
             if position < stored:
                 record = np.zeros(record_bytes, np.uint8)
                 for number, offset in offsets.items():
                     typed(record, offset, program.types[number])[...] = values[number]
                 file.write(record.data)
                 keys.write(b"".join(content_key(values[number]) for number in offsets))
-    return GoldenValues(str(path), record_bytes, offsets, stored), np.stack(rows)
+    return GoldenValues(str(path), record_bytes, offsets, stored), Samples.stack(outputs)
 
 
 def _layout(program: Program) -> tuple[dict[int, int], int]:

@@ -14,10 +14,16 @@ from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
 import xxhash
 from tvm import relax
 from tvm.ir import GenericConst, GlobalVar
-from tvm.tirx import PrimFunc
+from tvm.sym import Analyzer
+from tvm.tirx import IntImm, PrimFunc
+
+from tvm_mutate.model import Workload
+from tvm_mutate.model.scenario import flat
+from tvm_mutate.samples import as_bytes
 
 Key = bytes
 KEY_BYTES = 16
@@ -42,11 +48,15 @@ class ValueType:
 
 @dataclass(frozen=True)
 class KernelCall:
-    """A call of a kernel: it reads the values ``arguments`` and writes the values ``results``, all by number."""
+    """A call of a kernel: it reads the values ``arguments`` and writes the values ``results``, all by number.
+
+    ``scalars`` are the integers that a kernel of symbolic shapes takes after its tensors.
+    """
 
     kernel: str
     arguments: tuple[int, ...]
     results: tuple[int, ...]
+    scalars: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,8 +74,9 @@ Step = KernelCall | View
 class Program:
     """Values by number, each an input, a constant, or written by one step; steps are in order of execution.
 
-    ``inputs`` are the numbers of the parameters of ``main``, ``outputs`` those of its results (several for a tuple).
-    ``constants`` are the tensors of the module, without a copy.
+    ``inputs`` are the numbers of the tensors from outside, ``outputs`` those of the outputs of the scenario.
+    ``constants`` are the tensors of the module, without a copy. All shapes are static: a module of symbolic shapes has
+    one program for each set of input shapes.
     """
 
     kernels: dict[str, PrimFunc]
@@ -96,48 +107,97 @@ class Program:
         return found
 
 
-def take_program(module: tvm.IRModule, entry: str = "main") -> Program:
-    """The program of a module after the scheduling pipeline.
+def take_program(module: tvm.IRModule, workload: Workload) -> Program:
+    """The program of a scenario on a module after the scheduling pipeline, for the shapes of the samples.
 
-    Raises NotStraightLineError for control flow, calls of other functions than kernels and views, and dynamic shapes.
+    Raises NotStraightLineError for control flow, calls of other functions than kernels and views, and shapes that
+    depend on data.
     """
-    return _Reader(module).read(module[entry])
+    return _Reader(module).read(workload)
 
 
 class _Reader:
-    """Reads one Relax function, binding by binding; a variable stands for one value or, as a tuple, for several."""
+    """Reads the calls of a scenario one after another, binding by binding.
+
+    A Relax variable stands for one value or, as a tuple, for several; a symbolic dimension for the number that it has
+    in the current call.
+    """
 
     def __init__(self, module: tvm.IRModule) -> None:
+        self._module = module
         kernels = {each.name_hint: function for each, function in module.functions.items()}
         self.program = Program({name: each for name, each in kernels.items() if isinstance(each, PrimFunc)})
         self._values: dict[Any, tuple[int, ...]] = {}
+        self._symbols: dict[Any, IntImm] = {}
 
-    def read(self, function: relax.Function) -> Program:
+    def read(self, workload: Workload) -> Program:
         program = self.program
+        results: list[tuple[int, ...]] = []
+        for array in workload.samples.arrays:
+            program.types.append(ValueType(tuple(array.shape[1:]), array.dtype.name))
+        program.inputs = tuple(range(len(program.types)))
+        for call in workload.scenario.calls:
+            given = [
+                program.inputs[each.index] if each.call is None else results[each.call][each.index]
+                for each in flat(call.arguments)
+            ]
+            results.append(self._call(self._module[call.function], given))
+        program.outputs = tuple(
+            program.inputs[each.index] if each.call is None else results[each.call][each.index]
+            for each in workload.scenario.outputs
+        )
+        return program
+
+    def _call(self, function: relax.Function, given: Sequence[int]) -> tuple[int, ...]:
+        """The numbers of the results of a function on the values with the numbers ``given``."""
+        self._values, self._symbols = {}, {}
+        taken = 0
         for parameter in function.params:
-            self._values[parameter] = self._new(parameter.ty)
-        program.inputs = tuple(value for parameter in function.params for value in self._values[parameter])
+            kinds = _fields(parameter.ty)
+            self._values[parameter] = tuple(given[taken : taken + len(kinds)])
+            for number, kind in zip(self._values[parameter], kinds, strict=True):
+                self._match(kind, self.program.types[number])
+            taken += len(kinds)
         body = function.body
         if not isinstance(body, relax.SeqExpr):
             raise NotStraightLineError(f"its body is {type(body).__name__}")
         for block in body.blocks:
             for binding in block.bindings:
-                if not isinstance(binding, relax.VarBinding):
-                    raise NotStraightLineError(f"it holds {type(binding).__name__}")
-                self._values[binding.var] = self._bound(binding.var, binding.value)
-        program.outputs = self._operand(body.body)
-        return program
+                if isinstance(binding, relax.MatchCast):
+                    self._values[binding.var] = self._operand(binding.value)
+                    for number, kind in zip(self._values[binding.var], _fields(binding.ty), strict=True):
+                        self._match(kind, self.program.types[number])
+                elif not isinstance(binding.var.ty, relax.ShapeType):  # where a shape is used, its type tells it
+                    self._values[binding.var] = self._bound(binding.var, binding.value)
+        return self._operand(body.body)
+
+    def _match(self, kind: Any, actual: ValueType) -> None:
+        """Notes the numbers that the symbolic dimensions of a type have in a value."""
+        if not isinstance(getattr(kind, "shape", None), relax.ShapeExpr):
+            raise NotStraightLineError(f"the shape of a value is not known: {kind}")
+        for dimension, size in zip(kind.shape.values, actual.shape, strict=True):
+            if isinstance(dimension, tvm.tirx.Var) and dimension not in self._symbols:
+                self._symbols[dimension] = IntImm(str(dimension.dtype), size)
+            elif self._number(dimension) != size:
+                raise NotStraightLineError(f"a value of shape {list(actual.shape)} is where {kind} is expected")
+
+    def _number(self, dimension: Any) -> int:
+        number = number_of(dimension, self._symbols)
+        if number is None:
+            raise NotStraightLineError(f"the shape of a value depends on data: {dimension}")
+        return number
 
     def _bound(self, variable: relax.Var, value: Any) -> tuple[int, ...]:
         if not isinstance(value, relax.Call):
             return self._operand(value)
         name = value.op.name if isinstance(value.op, tvm.ir.Op) else type(value.op).__name__
-        results = self._new(variable.ty)
-        if name == "relax.call_tir" and isinstance(value.args[0], GlobalVar) and len(value.args) == 2:
+        if name == "relax.call_tir" and isinstance(value.args[0], GlobalVar):
             arguments = tuple(number for each in value.args[1].fields for number in self._operand(each))
-            self.program.steps.append(KernelCall(value.args[0].name_hint, arguments, results))
+            scalars = tuple(map(self._number, value.args[2].values)) if len(value.args) > 2 else ()
+            results = self._new(variable.ty)
+            self.program.steps.append(KernelCall(value.args[0].name_hint, arguments, results, scalars))
         elif name == "relax.reshape":
-            (argument,), (result,) = self._operand(value.args[0]), results
+            (argument,), (result,) = self._operand(value.args[0]), (results := self._new(variable.ty))
             self.program.steps.append(View(argument, result))
         else:
             raise NotStraightLineError(f"it calls {name}")
@@ -153,26 +213,51 @@ class _Reader:
         if isinstance(expression, relax.Tuple):
             return tuple(number for each in expression.fields for number in self._operand(each))
         if isinstance(expression, relax.TupleGetItem):
-            return (self._operand(expression.tuple_value)[expression.index],)
+            fields = expression.tuple_value.ty.fields
+            before = sum(len(_fields(each)) for each in fields[: expression.index])
+            numbers = self._operand(expression.tuple_value)[before:]
+            return numbers[: len(_fields(fields[expression.index]))]
         raise NotStraightLineError(f"it holds {type(expression).__name__}")
 
     def _new(self, kind: Any) -> tuple[int, ...]:
-        if isinstance(kind, tvm.ir.TupleType) or hasattr(kind, "fields"):
-            return tuple(number for each in kind.fields for number in self._new(each))
-        shape = getattr(kind, "shape", None)
-        dims: list[Any] = [None] if shape is None else [getattr(dim, "value", None) for dim in shape.values]
-        if None in dims:
-            raise NotStraightLineError(f"the shape of a value is not static: {kind}")
-        self.program.types.append(ValueType(tuple(int(dim) for dim in dims), str(kind.dtype)))
-        return (len(self.program.types) - 1,)
+        first = len(self.program.types)
+        for each in _fields(kind):
+            if not isinstance(getattr(each, "shape", None), relax.ShapeExpr):
+                raise NotStraightLineError(f"the shape of a value is not known: {each}")
+            dtype = str(each.dtype)
+            if dtype.endswith("int4"):
+                raise NotStraightLineError(f"a value is {dtype}, of which two share a byte")
+            self.program.types.append(ValueType(tuple(map(self._number, each.shape.values)), dtype))
+        return tuple(range(first, len(self.program.types)))
 
 
-def call_key(digest: str, arguments: Sequence[Key | None], position: int) -> Key:
-    """The key of the ``position``-th result of a kernel with this code digest on values with these keys."""
+def number_of(dimension: Any, symbols: Mapping[Any, IntImm]) -> int | None:
+    """The number that a dimension is when its symbols have these numbers; None if it has other symbols."""
+    if not isinstance(dimension, IntImm):
+        known = tvm_ffi.structural_map(dimension, [(tvm.tirx.Var, lambda each: symbols.get(each, each))])
+        dimension = Analyzer().simplify(known)
+    return int(dimension) if isinstance(dimension, IntImm) else None
+
+
+def _fields(kind: Any) -> list[Any]:
+    """The types of a type's tensors: those of the fields of a tuple."""
+    if isinstance(kind, tvm.ir.TupleType):
+        return [field for each in kind.fields for field in _fields(each)]
+    return [kind]
+
+
+def call_key(digest: str, step: KernelCall, keys: Sequence[Key | None], position: int) -> Key:
+    """The key of the ``position``-th result of a call of a kernel with this code digest; ``keys`` are those of values.
+
+    The shapes of arguments are those of the program, in which values with equal keys have equal shapes.
+    """
     content = hashlib.blake2b(digest.encode(), digest_size=KEY_BYTES)
+    arguments = [keys[number] for number in step.arguments]
     for key in arguments:
         content.update(b"|" + (key or b""))
     content.update(b"#%d" % position)
+    if step.scalars:
+        content.update(repr(step.scalars).encode())
     return content.digest()
 
 
@@ -192,13 +277,13 @@ def value_keys(program: Program, digests: Mapping[str, str], constants: Constant
             keys[step.result] = keys[step.argument]
         else:
             for position, result in enumerate(step.results):
-                keys[result] = call_key(digests[step.kernel], [keys[each] for each in step.arguments], position)
+                keys[result] = call_key(digests[step.kernel], step, keys, position)
     return keys
 
 
 def content_key(array: np.ndarray) -> Key:
     """The key of an array's bytes: 128 bits of xxHash, so that equal keys mean equal bytes."""
-    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return xxhash.xxh3_128_digest(as_bytes(array).data)
 
 
 class ConstantKeys:

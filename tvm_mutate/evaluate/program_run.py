@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
-
 from tvm_mutate.evaluate.evaluation import InputsRun, StopRule, Trace
 from tvm_mutate.evaluate.memory import READ, Arena, Function, GoldenRow, Memory, Value
 from tvm_mutate.evaluate.program import (
@@ -19,6 +17,7 @@ from tvm_mutate.evaluate.program import (
     call_key,
     needed_steps,
 )
+from tvm_mutate.samples import Sample
 
 
 def run_calls(
@@ -33,7 +32,8 @@ def run_calls(
             values[step.result] = memory.view(values[step.argument], program.types[step.result])
         else:
             results = [memory.empty(program.types[number]) for number in step.results]
-            memory.launch(functions[step.kernel], [values[number] for number in step.arguments], results)
+            arguments = [values[number] for number in step.arguments]
+            memory.launch(functions[step.kernel], arguments, results, step.scalars)
             values.update(zip(step.results, results, strict=True))
             yield step
     memory.wait()
@@ -79,20 +79,20 @@ class ProgramRun:
         sign_of_life: Callable[[], object],
     ) -> InputsRun:
         """Runs the inputs in order, until ``stop`` is satisfied; ``row_of`` gives the golden values of an input."""
-        rows: list[np.ndarray] = []
+        outputs: list[Sample] = []
         seconds: list[float] = []
         for position in range(inputs):
             row = row_of(position)
             started = time.perf_counter()
-            rows.append(self._scores(row, thoroughly=position == 0))
+            outputs.append(self._outputs(row, thoroughly=position == 0))
             seconds.append(time.perf_counter() - started)
             sign_of_life()
-            if stop is not None and stop.is_settled(rows):
+            if stop is not None and stop.is_settled(outputs):
                 break
-        return InputsRun(tuple(rows), tuple(seconds), self._trace)
+        return InputsRun(tuple(outputs), tuple(seconds), self._trace)
 
-    def _scores(self, row: GoldenRow, thoroughly: bool) -> np.ndarray:
-        """The scores of one input, shape [classes]."""
+    def _outputs(self, row: GoldenRow, thoroughly: bool) -> Sample:
+        """The outputs of one sample."""
         keys: list[Key | None] = list(self._mutated.keys)
         computed: dict[int, Value] = {}
         types, inputs = self._program.types, {number: row.input(number) for number in self._program.inputs}
@@ -110,8 +110,8 @@ class ProgramRun:
                     if step.argument in known:
                         known[step.result] = self._memory.view(known[step.argument], types[step.result])
                 continue
-            digest, arguments = self._mutated.kernels[step.kernel].digest, [keys[each] for each in step.arguments]
-            keys_by_code = {number: call_key(digest, arguments, at) for at, number in enumerate(step.results)}
+            digest = self._mutated.kernels[step.kernel].digest
+            keys_by_code = {number: call_key(digest, step, keys, at) for at, number in enumerate(step.results)}
             for number, key in keys_by_code.items():
                 keys[number] = key
             if all(key in self._golden.numbers for key in keys_by_code.values()):
@@ -130,7 +130,7 @@ class ProgramRun:
                 else:
                     keys[number] = self._golden.keys[golden_number]
             self._trace.note_call(step.kernel, is_fault, same)
-        return self._memory.read(value_of(self._program.outputs[0])).reshape(-1).copy()
+        return tuple(self._memory.read(value_of(number)).copy() for number in self._program.outputs)
 
     def _changed(self, position: int, step: KernelCall, arguments: list[Value], thoroughly: bool) -> list[Value]:
         if position not in self._arenas:
@@ -150,7 +150,7 @@ class ProgramRun:
                 self._buffers[number] = self._memory.empty(self._program.types[number])
         results = [self._buffers[number] for number in step.results]
         started = time.perf_counter()
-        self._memory.launch(self._function_of(step.kernel), arguments, results)
+        self._memory.launch(self._function_of(step.kernel), arguments, results, step.scalars)
         self._memory.wait()
         self._trace.kernel_seconds += time.perf_counter() - started
         return results

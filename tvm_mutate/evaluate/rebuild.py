@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tvm
@@ -13,29 +14,31 @@ import tvm
 from tvm_mutate.device import Device, Ending, RemoteSession, RemoteTasks, Stage, mutant_headroom, run_isolated
 from tvm_mutate.evaluate.builder import proof_of
 from tvm_mutate.evaluate.evaluation import COMPILING, RUNNING, Evaluation, Progress, StopRule
-from tvm_mutate.kernels import CompiledModel, first_output
+from tvm_mutate.kernels import CompiledModel
+from tvm_mutate.model import Workload
+from tvm_mutate.model.scenario import Argument, ResolvedScenario
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
+from tvm_mutate.samples import Sample, Samples
 
 
 class RebuildEvaluator:
     """Builds and runs a model, mutated or not, for one device; every build in its own child process.
 
-    ``inputs`` has shape [inputs, *input shape of the model]. The model is lowered once, here, and shared with the
-    children. ``remote`` runs the tasks for a remote device.
+    The model is lowered once, here, and shared with the children. ``remote`` runs the tasks for a remote device.
     """
 
     def __init__(
         self,
         stages: Stages,
-        inputs: np.ndarray,
+        workload: Workload,
         device: Device,
         catalogue: Catalogue,
         remote: RemoteTasks | None = None,
     ) -> None:
         self.stages = stages
-        self.inputs = inputs
+        self.workload = workload
         self.device = device
         self.catalogue = catalogue
         self._remote = remote or RemoteTasks()
@@ -88,8 +91,8 @@ class RebuildEvaluator:
         machine, runtime, built = self._loaded(
             model, session, lambda: stage(RUNNING, Progress(tuple(applied))), started
         )
-        outputs, seconds = run_all(machine, self.inputs, runtime, stop, lambda: stage(RUNNING))
-        again = None if selections else run_all(machine, self.inputs, runtime, None, lambda: stage(RUNNING))[0]
+        outputs, seconds = run_all(machine, self.workload, runtime, stop, lambda: stage(RUNNING))
+        again = None if selections else run_all(machine, self.workload, runtime, None, lambda: stage(RUNNING))[0]
         return Evaluation(tuple(applied), digest, built, outputs, tuple(seconds), proof=proof, repeated=again)
 
     def _loaded(
@@ -112,24 +115,45 @@ class RebuildEvaluator:
 
 def run_all(
     machine: tvm.relax.VirtualMachine,
-    inputs: Sequence[np.ndarray] | np.ndarray,
+    workload: Workload,
     device: tvm.runtime.Device,
     stop: StopRule | None = None,
     sign_of_life: Callable[[], object] = lambda: None,
-) -> tuple[np.ndarray, list[float]]:
-    """The scores, shape [inputs, classes], and the seconds of the inputs up to the first that satisfies ``stop``.
+) -> tuple[Samples, list[float]]:
+    """The outputs and the seconds of the samples up to the first that satisfies ``stop``.
 
-    ``sign_of_life`` is called after each input.
+    ``sign_of_life`` is called after each sample.
     """
-    rows: list[np.ndarray] = []
+    outputs: list[Sample] = []
     seconds: list[float] = []
-    for data in inputs:
-        tensor = tvm.runtime.tensor(data[np.newaxis], device)
+    for position in range(len(workload)):
+        tensors = [tvm.runtime.tensor(array, device) for array in workload.samples[position]]
         started = time.perf_counter()
-        row = first_output(machine["main"](tensor))
+        outputs.append(_run_scenario(machine, workload.scenario, tensors))
         seconds.append(time.perf_counter() - started)
-        rows.append(row)
         sign_of_life()
-        if stop is not None and stop.is_settled(rows):
+        if stop is not None and stop.is_settled(outputs):
             break
-    return np.stack(rows), seconds
+    return Samples.stack(outputs), seconds
+
+
+def _run_scenario(machine: tvm.relax.VirtualMachine, scenario: ResolvedScenario, inputs: Sequence[Any]) -> Sample:
+    results: list[list[Any]] = []
+
+    def value(source: Argument) -> Any:
+        if isinstance(source, tuple):
+            return tuple(map(value, source))
+        return inputs[source.index] if source.call is None else results[source.call][source.index]
+
+    for call in scenario.calls:
+        results.append(list(_flat(machine[call.function](*map(value, call.arguments)))))
+    return tuple(np.ascontiguousarray(value(source).numpy()) for source in scenario.outputs)
+
+
+def _flat(result: Any) -> Iterator[Any]:
+    """The tensors of a result, with tuples replaced by their fields."""
+    if isinstance(result, tvm.ir.Array | tuple | list):
+        for each in result:
+            yield from _flat(each)
+    else:
+        yield result

@@ -45,9 +45,11 @@ from tvm_mutate.kernels import (
     user_kernel_store,
     write_library,
 )
+from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Selections, Stages
+from tvm_mutate.samples import Sample, Samples
 
 PREPARING = "prepare"
 OTHER_BITS = "the unmutated model gives other bits kernel by kernel than as a whole"
@@ -108,16 +110,16 @@ class Unmutated:
     constants: Mapping[int, Key]
     library: str
     memory_library: str
-    inputs: np.ndarray
+    samples: Samples
     limit_bytes: int
     is_asynchronous: bool
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The scores, shape [inputs, classes], and the number of inputs whose golden values stay on the device."""
+class GoldenOutputs:
+    """The outputs of the unmutated program, and the number of samples whose golden values stay on the device."""
 
-    rows: np.ndarray
+    outputs: Samples
     stored: int
 
 
@@ -152,19 +154,17 @@ class SessionServer:
         self._sums = self._memory.checksums(self._kept)
         self._free_bytes = unmutated.limit_bytes
 
-    def answer(self, stage: Stage, task: SessionTask | None) -> Scores | SessionAnswer:
-        """The answer to a task; None asks for the scores of the unmutated program, kernel by kernel."""
-        return self._scores(stage) if task is None else self._run(stage, task)
+    def answer(self, stage: Stage, task: SessionTask | None) -> GoldenOutputs | SessionAnswer:
+        """The answer to a task; None asks for the outputs of the unmutated program, kernel by kernel."""
+        return self._golden_outputs(stage) if task is None else self._run(stage, task)
 
-    def _scores(self, stage: Stage) -> Scores:
-        rows, (output, *_) = [], self._unmutated.program.outputs
-        golden = self._unmutated.keys
-        for position in range(len(self._unmutated.inputs)):
+    def _golden_outputs(self, stage: Stage) -> GoldenOutputs:
+        rows: list[Sample] = []
+        for position in range(len(self._unmutated.samples)):
             row = self._row(position)
             stage(PREPARING)
-            value = row.value(golden.numbers[golden.keys[output] or b""], self._unmutated.program.types[output])
-            rows.append(self._memory.read(value).reshape(-1))
-        return Scores(np.stack(rows), len(self._rows))
+            rows.append(tuple(self._memory.read(row.blocks[each]) for each in self._unmutated.program.outputs))
+        return GoldenOutputs(Samples.stack(rows), len(self._rows))
 
     def _run(self, stage: Stage, task: SessionTask) -> SessionAnswer:
         if 0 not in self._rows:
@@ -174,7 +174,7 @@ class SessionServer:
         stage(RUNNING, task.progress)
         run = self._program_run(task).run(
             lambda position: self._row(position) if position else first,
-            len(self._unmutated.inputs),
+            len(self._unmutated.samples),
             task.stop,
             lambda: stage(RUNNING),
         )
@@ -206,7 +206,7 @@ class SessionServer:
         """An input and its golden values: from the device, or computed now and kept if there is enough memory."""
         if position in self._rows:
             return self._rows[position]
-        row = self._computed(self._unmutated.inputs[position])
+        row = self._computed(self._unmutated.samples[position])
         blocks = list(row.blocks.values())
         if byte_count(blocks) <= self._free_bytes:
             self._free_bytes -= byte_count(blocks)
@@ -217,13 +217,14 @@ class SessionServer:
             self._free_bytes = 0  # only the first inputs are kept
         return row
 
-    def _computed(self, data: np.ndarray) -> SessionRow:
+    def _computed(self, sample: Sample) -> SessionRow:
         program = self._unmutated.program
         values = {number: self._constants[key] for number, key in self._unmutated.constants.items()}
-        kept = {number: self._memory.upload(data[np.newaxis]) for number in program.inputs}
+        kept = {number: self._memory.upload(array) for number, array in zip(program.inputs, sample, strict=True)}
         values |= kept
         for call in run_calls(program, self._functions, self._memory, values):
             kept.update({number: values[number] for number in call.results})
+        kept.update({number: values[number] for number in program.outputs})
         return SessionRow(self._memory, program, kept)
 
 
@@ -245,24 +246,23 @@ class SessionEvaluator:
     """Evaluates mutants of one model on one device against golden values on the device.
 
     Each mutant is built in its own child process; its changed kernels go to a session that serves many mutants.
-    ``inputs`` has shape [inputs, *input shape of the model]. Raises NotStraightLineError for a model that is no
-    straight line of kernel calls.
+    Raises NotStraightLineError for a model that is no straight line of kernel calls.
     """
 
     def __init__(
         self,
         stages: Stages,
-        inputs: np.ndarray,
+        workload: Workload,
         device: Device,
         catalogue: Catalogue,
         prepared: PreparedSession,
         tasks: RemoteTasks | None = None,
     ) -> None:
         self.stages, self.device, self.catalogue = stages, device, catalogue
-        program = take_program(stages.at(Slot.KERNEL))
+        program = take_program(stages.at(Slot.KERNEL), workload)
         plain = {name: SessionKernel(name, digest) for name, digest in prepared.library.digests.items()}
         running = {kernel.digest: kernel for kernel in plain.values()}
-        self._builder = MutantBuilder(stages, program, plain, running, self._compile)
+        self._builder = MutantBuilder(stages, workload, program, plain, running, self._compile)
         self._unmutated = Unmutated(
             program,
             plain,
@@ -270,7 +270,7 @@ class SessionEvaluator:
             self._builder.constants.of_program(program),
             prepared.library.path,
             prepared.memory.path,
-            inputs,
+            workload.samples,
             prepared.limit_bytes,
             is_asynchronous=device.kind != "cpu",
         )
@@ -282,8 +282,8 @@ class SessionEvaluator:
             _headroom(device, prepared.limit_bytes),
         )
 
-    def scores(self, seconds: float) -> Ending:
-        """The ending of running the unmutated kernels one by one; its value is :class:`Scores`."""
+    def golden_outputs(self, seconds: float) -> Ending:
+        """The ending of running the unmutated kernels one by one; its value is :class:`GoldenOutputs`."""
         return self.session.ask(None, seconds)
 
     def evaluate(self, mutant: Mutant, seconds: float, same_code: str, stop: StopRule | None = None) -> Ending:
@@ -365,8 +365,8 @@ class _Ready:
 
 def prepare_session(
     stages: Stages,
-    inputs: np.ndarray,
-    outputs: np.ndarray,
+    workload: Workload,
+    outputs: Samples,
     device: Device,
     catalogue: Catalogue,
     folder: Path,
@@ -377,30 +377,32 @@ def prepare_session(
     """Prepares sessions on the device, or gives a text that says why they are impossible.
 
     Compiled kernels go to ``folder``; golden values may take ``limit_bytes`` on the device.
-    ``inputs`` has shape [inputs, *input shape of the model]; ``outputs`` are the scores of the whole unmutated build on
-    the device, which the kernels one by one must reproduce bit by bit.
+    ``outputs`` are those of the whole unmutated build on the device, which the kernels one by one must reproduce bit by
+    bit.
     """
-    ending = run_isolated(lambda stage: _compiled(stages, device, folder, limit_bytes, stage), seconds)
+    ending = run_isolated(lambda stage: _compiled(stages, workload, device, folder, limit_bytes, stage), seconds)
     if ending.kind != EndingKind.FINISHED:
         return f"the unmutated model is not run kernel by kernel: {ending.reason}"
     prepared: PreparedSession = ending.value
-    evaluator = SessionEvaluator(stages, inputs, device, catalogue, prepared, tasks)
+    evaluator = SessionEvaluator(stages, workload, device, catalogue, prepared, tasks)
     try:
-        ending = evaluator.scores(seconds)
+        ending = evaluator.golden_outputs(seconds)
     finally:
         evaluator.session.close()
     found: Any = ending.value
-    if not isinstance(found, Scores):
+    if not isinstance(found, GoldenOutputs):
         return f"the unmutated model is not run kernel by kernel: {ending.reason}"
-    return OTHER_BITS if found.rows.tobytes() != outputs.tobytes() else replace(prepared, stored=found.stored)
+    return replace(prepared, stored=found.stored) if found.outputs.has_bits_of(outputs) else OTHER_BITS
 
 
-def _compiled(stages: Stages, device: Device, folder: Path, limit_bytes: int, stage: Stage) -> PreparedSession:
+def _compiled(
+    stages: Stages, workload: Workload, device: Device, folder: Path, limit_bytes: int, stage: Stage
+) -> PreparedSession:
     stage(COMPILING)
     tools, store = device.toolchain, user_kernel_store()
     if not tools.is_there:
         raise UsageError(missing_compiler("a library of kernels for a device", tools))
-    functions = take_program(stages.at(Slot.KERNEL)).called()
+    functions = take_program(stages.at(Slot.KERNEL), workload).called()
     library = build_library(functions, stages.target, folder / "kernels", store, tools)
     stage(COMPILING)
     # In a module of their own: the code of kernels depends on the other functions of the module.

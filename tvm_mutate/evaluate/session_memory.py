@@ -13,6 +13,7 @@ import tvm
 from tvm_mutate.evaluate.memory import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE, Function
 from tvm_mutate.evaluate.program import KernelCall, Program, ValueType
 from tvm_mutate.kernels.memory_kernels import CHECKSUM, FILL, OTHER_THAN, SCRATCH_WORDS, SLOTS, TOGETHER, differ
+from tvm_mutate.samples import as_bytes
 
 _WORD = 4
 
@@ -71,14 +72,16 @@ class SessionMemory:
         """The same bytes under another type."""
         return value.as_type(kind)
 
-    def launch(self, function: Function, arguments: Sequence[Block], results: Sequence[Block]) -> None:
+    def launch(
+        self, function: Function, arguments: Sequence[Block], results: Sequence[Block], scalars: Sequence[int] = ()
+    ) -> None:
         """Calls a kernel; on an asynchronous device the kernel may still run when the call returns."""
-        function(*(block.tensor for block in (*arguments, *results)))
+        function(*(block.tensor for block in (*arguments, *results)), *scalars)
 
     def arena(self, call: KernelCall, program: Program, harmless: bool) -> SessionArena:
         """The buffers for a call of a mutated kernel."""
         arguments, results = ([program.types[each] for each in numbers] for numbers in (call.arguments, call.results))
-        return SessionArena(self, arguments, results, banded=not harmless)
+        return SessionArena(self, arguments, results, call.scalars, banded=not harmless)
 
     def read(self, value: Block) -> np.ndarray:
         """The content of a value, copied from the device."""
@@ -86,9 +89,9 @@ class SessionMemory:
 
     def upload(self, array: np.ndarray) -> Block:
         """A value with the content of an array."""
-        kind = ValueType(tuple(array.shape), str(array.dtype))
+        kind = ValueType(tuple(array.shape), array.dtype.name)
         content = np.zeros(max(word_count(kind), 1) * _WORD, np.uint8)
-        content[: kind.byte_count] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        content[: kind.byte_count] = as_bytes(array)
         return Block(tvm.runtime.tensor(content.view(np.uint32), self.device), kind)
 
     def copy(self, source: Block, destination: Block) -> None:
@@ -144,9 +147,14 @@ class SessionArena:
     """
 
     def __init__(
-        self, memory: SessionMemory, arguments: Sequence[ValueType], results: Sequence[ValueType], banded: bool
+        self,
+        memory: SessionMemory,
+        arguments: Sequence[ValueType],
+        results: Sequence[ValueType],
+        scalars: Sequence[int],
+        banded: bool,
     ) -> None:
-        self._memory = memory
+        self._memory, self._scalars = memory, scalars
         kinds = [*arguments, *results]
         band = max([NEAR_BYTES, *(kind.byte_count for kind in kinds)]) if banded else 0
         self._copies = [memory.empty(kind, band) for kind in arguments] if banded else []
@@ -191,7 +199,7 @@ class SessionArena:
         given = self._copies or arguments
         memory.wait()
         started = time.perf_counter()
-        memory.launch(function, given, results)
+        memory.launch(function, given, results, self._scalars)
         memory.wait()
         self.kernel_seconds += time.perf_counter() - started
         if not self._copies:

@@ -2,7 +2,7 @@
 
 from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, CompileError, Toolchain, missing_compiler
 from tvm_mutate.kernels.code_text import MissingKernelError, generated_text, host_text
-from tvm_mutate.kernels.compiled_model import CompiledModel, first_output
+from tvm_mutate.kernels.compiled_model import CompiledModel
 from tvm_mutate.kernels.fast_check import agrees, contracts, fast_target
 from tvm_mutate.kernels.fast_schedule import fast_schedule
 from tvm_mutate.kernels.kernel_store import KernelStore, user_kernel_store

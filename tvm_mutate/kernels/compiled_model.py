@@ -111,10 +111,3 @@ def _add_constant(content: Any, node: Any) -> None:
         array = node.value.numpy()
         content.update(f"{array.dtype}{array.shape}".encode())
         content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-
-
-def first_output(result: object) -> np.ndarray:
-    """The first tensor of a model's result as one row of scores, shape [classes]."""
-    while not hasattr(result, "numpy"):
-        result = result[0]  # type: ignore[index]
-    return np.ascontiguousarray(result.numpy()).reshape(-1)

@@ -5,3 +5,4 @@ from tvm_mutate.model.inputs import Inputs, load_inputs
 from tvm_mutate.model.model import Model, check_reference, load_model, model_from_module
 from tvm_mutate.model.preprocessing import RECIPES, Preprocessing, parse_preprocessing
 from tvm_mutate.model.real_models import REAL_MODELS, real_model_path
+from tvm_mutate.model.scenario import Call, Parameter, ResolvedScenario, Scenario, Workload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from tvm_mutate.model import zoo
 from tvm_mutate.model.images import Listing, fit_image, list_images, preprocess, read_image
 from tvm_mutate.model.model import Model
 from tvm_mutate.model.preprocessing import layout_of
+from tvm_mutate.samples import Samples
 
 _DATA_KEYS = ("images", "data", "x")
 _LABEL_KEYS = ("labels", "y")
@@ -100,19 +100,18 @@ ZOO_DIGITS = "zoo://digits"
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Inputs of a model: ``data`` is float32 [N, *shape of one input without its batch].
+    """Samples of a model's inputs, with a name for each.
 
-    The model takes ``data[i : i + 1]``. ``names`` has a name for each input, ``labels`` a class index for each (int64
-    [N]) or is None. ``digest`` is the SHA-256, in hex, of the bytes of ``data``.
+    ``labels`` has a class index for each image (int64 [N]) or is None. ``digest`` is the SHA-256, in hex, of the bytes.
     """
 
-    data: np.ndarray
+    samples: Samples
     names: tuple[str, ...]
     labels: np.ndarray | None
     digest: str
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.samples)
 
 
 def load_inputs(
@@ -173,8 +172,9 @@ def _from_arrays(source: str, arrays: Arrays, model: Model, limit: int | None) -
 
         data = _stacked(len(chosen), model, fitted)
     elif np.issubdtype(chosen.dtype, np.floating):
-        if chosen.shape[1:] != model.input_shape[1:]:
-            wanted = ", ".join(map(str, model.input_shape[1:]))
+        shape = _only_input(model, source)
+        if chosen.shape[1:] != shape[1:]:
+            wanted = ", ".join(map(str, shape[1:]))
             raise UsageError(
                 f"{source}: its array is {list(arrays.data.shape)}, but {model.name} takes [N, {wanted}] (or give "
                 "uint8 images [N, H, W, 3])"
@@ -193,7 +193,7 @@ def _spread(count: int, limit: int | None) -> list[int]:
 
 def _stacked(count: int, model: Model, image: Callable[[int], np.ndarray]) -> np.ndarray:
     # One image at a time: memory holds the float32 values of the data set, but not its pixels as well.
-    data = np.empty((count, *model.input_shape[1:]), np.float32)
+    data = np.empty((count, *_only_input(model, "images")[1:]), np.float32)
     for index in range(count):
         data[index] = preprocess(image(index)[None], model.preprocessing)[0]
     return data
@@ -201,7 +201,8 @@ def _stacked(count: int, model: Model, image: Callable[[int], np.ndarray]) -> np
 
 def _size(model: Model, source: str) -> tuple[int, int]:
     """The (height, width) of the model's images; raises UsageError if it takes no images of the recipe's layout."""
-    shape, layout = model.input_shape, layout_of(model.input_shape)
+    shape = _only_input(model, source)
+    layout = layout_of(shape)
     if layout is None:
         raise UsageError(
             f"{source}: {model.name} takes {list(shape)}, which is not a colour image; give float arrays of that shape"
@@ -224,6 +225,22 @@ def _checked_labels(labels: np.ndarray | None, names: Sequence[str], model: Mode
     return labels
 
 
+def _only_input(model: Model, source: str) -> tuple[int, ...]:
+    """The shape of the only input of a model; raises UsageError if there are several, or if it is not one by one."""
+    if len(model.inputs) != 1:
+        names = ", ".join(each.name for each in model.inputs)
+        raise UsageError(f"{source}: {model.name} has {len(model.inputs)} inputs ({names}); give named arrays for them")
+    (only,) = model.inputs
+    if not only.is_static or not only.shape or only.static_shape[0] != 1 or only.dtype != "float32":
+        raise UsageError(
+            f"{source}: the input {only.name!r} of {model.name} is {only.dtype} {list(only.shape)}; images and arrays "
+            "of single inputs need float32 with a batch of 1"
+        )
+    return only.static_shape
+
+
 def _made(data: np.ndarray, names: tuple[str, ...], labels: np.ndarray | None) -> Inputs:
+    data = data[:, np.newaxis]
     data.setflags(write=False)
-    return Inputs(data, names, labels, hashlib.sha256(data.data.cast("B")).hexdigest())
+    samples = Samples((data,))
+    return Inputs(samples, names, labels, samples.sha256())

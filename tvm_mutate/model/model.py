@@ -16,6 +16,7 @@ from tvm_mutate.model import zoo
 from tvm_mutate.model.onnx_import import import_onnx, pick_input, read_onnx
 from tvm_mutate.model.preprocessing import Preprocessing, find_preprocessing, guess_preprocessing
 from tvm_mutate.model.real_models import REAL_MODELS, find_real_model, real_model_path
+from tvm_mutate.model.scenario import Parameter, ResolvedScenario, Scenario, leaves, resolve
 from tvm_mutate.python_file import function_reference, load_function
 
 DEFAULT_FACTORY = "model"
@@ -23,29 +24,35 @@ DEFAULT_FACTORY = "model"
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier in Relax before any pass: its weights are constants, its entry function is ``main``.
+    """A program in Relax before any pass, whose weights are constants, and the scenario in which its functions run.
 
-    ``main`` takes one tensor of ``input_shape`` (first the batch, 1) and ``input_dtype``. ``source`` is the reference
-    that the user gave. ``digest`` is the SHA-256, in hex, of the file, or of the module's JSON for a module made in
-    Python. ``class_names`` has a name for each class index, if the names are known.
+    ``preprocessing`` makes the input of images, if the only input is an image. ``source`` is the reference that the
+    user gave. ``digest`` is the SHA-256, in hex, of the file, or of the module's JSON for a module made in Python.
+    ``class_names`` has a name for each class index, if the names are known.
     """
 
     name: str
     module: tvm.IRModule = field(repr=False)
-    input_name: str
-    input_shape: tuple[int, ...]
-    input_dtype: str
+    scenario: ResolvedScenario
     preprocessing: Preprocessing
     source: str
     digest: str
     class_names: tuple[str, ...] | None = None
 
     @property
+    def inputs(self) -> tuple[Parameter, ...]:
+        """The tensors that the program gets from outside."""
+        return self.scenario.inputs
+
+    @property
     def classes(self) -> int | None:
-        """The number of classes, the size of the output; None if the output is not one value for each class."""
-        output = self.module["main"].ret_ty
-        shape = _static_shape(output) if isinstance(output, relax.TensorType) else None
-        if shape is None or len(shape) < 2 or shape[0] != 1 or any(each != 1 for each in shape[2:]):
+        """The number of classes, the size of the first output; None if that is not one value for each class."""
+        first = self.scenario.outputs[0]
+        if first.call is None:
+            return None
+        results = self.module[self.scenario.calls[first.call].function].ret_ty
+        shape = _static_shape(list(leaves("", results))[first.index][1])
+        if shape is None or len(shape) < 2 or any(each != 1 for each in shape[2:]):
             return None
         return shape[1]
 
@@ -58,54 +65,33 @@ def model_from_module(
     source: str = "python",
     digest: str | None = None,
     class_names: tuple[str, ...] | None = None,
+    scenario: Scenario | None = None,
 ) -> Model:
-    """The model of a Relax module made in Python.
+    """The model of a Relax module made in Python; without a ``scenario`` its function ``main`` is called once.
 
-    ``main`` must take one float32 tensor of static shape with batch 1. Without ``preprocessing`` the recipe is guessed
-    from the shape. Raises UsageError, naming ``source``, for other modules.
+    Without ``preprocessing`` the recipe is guessed from the shape if the only input is an image. Raises UsageError,
+    naming ``source``, for a module without the functions of the scenario, and for inputs that are no tensors.
     """
-    parameter = _only_parameter(module, source)
-    shape = _static_shape(parameter.ty)
-    label = f"{source}: the parameter {parameter.name!r} of its main function"
-    if shape is None or not shape:
-        raise UsageError(f"{label} has no static shape; give every dimension a number, the batch first")
-    if shape[0] != 1:
-        raise UsageError(f"{label} has a batch of {shape[0]}; inputs are fed one by one, so make it 1")
-    dtype = str(parameter.ty.dtype)
-    if dtype != "float32":
-        raise UsageError(f"{label} is {dtype}; it must be float32 (cast it inside the function)")
+    resolved = resolve(module, scenario or Scenario(), source)
     return Model(
         name=name,
         module=module,
-        input_name=parameter.name,
-        input_shape=shape,
-        input_dtype=dtype,
-        preprocessing=preprocessing or guess_preprocessing(shape),
+        scenario=resolved,
+        preprocessing=preprocessing or guess_preprocessing(_only_shape(resolved)),
         source=source,
         digest=digest or hashlib.sha256(tvm.ir.save_json(module).encode()).hexdigest(),
         class_names=class_names,
     )
 
 
-def _only_parameter(module: tvm.IRModule, source: str) -> relax.Var:
-    functions = {variable.name_hint: function for variable, function in module.functions.items()}
-    if not isinstance(functions.get("main"), relax.Function):
-        names = ", ".join(sorted(functions)) or "no functions"
-        raise UsageError(f"{source}: has no Relax function 'main' (it has {names}); name the entry function main")
-    parameters = functions["main"].params
-    if len(parameters) != 1:
-        names = ", ".join(each.name for each in parameters)
-        raise UsageError(
-            f"{source}: its main function takes {len(parameters)} parameters ({names}); it must take one, "
-            "bind the weights with relax.transform.BindParams"
-        )
-    if not isinstance(parameters[0].ty, relax.TensorType):
-        raise UsageError(f"{source}: the parameter {parameters[0].name!r} of its main function is no tensor")
-    return parameters[0]
+def _only_shape(scenario: ResolvedScenario) -> tuple[int, ...]:
+    """The shape of the only input, if there is only one and its shape is static."""
+    inputs = scenario.inputs
+    return inputs[0].static_shape if len(inputs) == 1 and inputs[0].is_static else ()
 
 
-def _static_shape(tensor: relax.TensorType) -> tuple[int, ...] | None:
-    if not isinstance(tensor.shape, relax.ShapeExpr):
+def _static_shape(tensor: object) -> tuple[int, ...] | None:
+    if not isinstance(tensor, relax.TensorType) or not isinstance(tensor.shape, relax.ShapeExpr):
         return None
     values = list(tensor.shape.values)
     return tuple(int(each) for each in values) if all(isinstance(each, tvm.tirx.IntImm) for each in values) else None
@@ -116,6 +102,7 @@ def load_model(
     *,
     shape: Mapping[str, Sequence[int]] | None = None,
     preprocessing: Preprocessing | None = None,
+    scenario: Scenario | None = None,
 ) -> Model:
     """The model that ``reference`` names, before any pass.
 
@@ -128,9 +115,14 @@ def load_model(
 
     ``shape`` has the dimensions of an ONNX input, by its name, where the file has symbols other than the batch.
     ``preprocessing`` overrides the recipe beside the model's file; without both the recipe is guessed from the shape.
+    ``scenario`` takes the place of the model's own.
     Raises UsageError, naming the file, node or option, for a model that cannot be loaded.
     """
-    text = str(reference)
+    model = _loaded(str(reference), shape, preprocessing)
+    return model if scenario is None else replace(model, scenario=resolve(model.module, scenario, model.source))
+
+
+def _loaded(text: str, shape: Mapping[str, Sequence[int]] | None, preprocessing: Preprocessing | None) -> Model:
     scheme, separator, name = text.partition("://")
     if separator:
         return _from_zoo(scheme, name, text, shape, preprocessing)
@@ -178,7 +170,7 @@ def _from_onnx(
     file = read_onnx(path)
     picked = pick_input(path, file.model, shape)
     module = import_onnx(path, file.model, picked)
-    recipe = preprocessing or find_preprocessing(path, picked.shape) or guess_preprocessing(picked.shape)
+    recipe = preprocessing or find_preprocessing(path, picked.shape)
     return model_from_module(module, name, preprocessing=recipe, source=source, digest=file.digest)
 
 

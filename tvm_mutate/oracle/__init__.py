@@ -2,7 +2,24 @@
 
 from tvm_mutate.oracle.comparison import RELATIVE_FLOOR, Comparison, compare
 from tvm_mutate.oracle.judgement import Judgement, judge
-from tvm_mutate.oracle.oracles import ORACLES, Oracle, is_noticed, parse_oracle
-from tvm_mutate.oracle.outputs import NO_LABEL, absolute_differences, device_disagreement, top_labels
+from tvm_mutate.oracle.oracles import (
+    ORACLES,
+    Examined,
+    Finding,
+    Oracle,
+    Tolerance,
+    TopOne,
+    is_noticed,
+    parse_oracle,
+)
+from tvm_mutate.oracle.outputs import (
+    NO_LABEL,
+    absolute_differences,
+    as_float64,
+    changed_labels,
+    classifier_scores,
+    device_disagreement,
+    top_labels,
+)
 from tvm_mutate.oracle.significance import LatencyTest, latency_difference, wilson_interval
 from tvm_mutate.oracle.vocabulary import Behaviour, Outcome, Rung, Verdict

@@ -72,6 +72,8 @@ def judge(
         return Judgement(Verdict.KILLED, max(rung, Rung.REACHED), str(outcome))
     if comparison is None or oracle is None:
         raise ValueError("a mutant that completed cannot be judged without a comparison and an oracle")
+    if not comparison.has_golden_shapes:
+        return Judgement(Verdict.KILLED, rung, "the outputs have other shapes or dtypes")
     noticed = len(comparison.noticed_by(oracle))
     if noticed:
         return Judgement(Verdict.KILLED, rung, f"{oracle} noticed {noticed} of {comparison.inputs} inputs")

@@ -1,6 +1,6 @@
-"""The oracles by name, their text form, and the inputs that an oracle notices.
+"""The oracles by name, their text form, and what an oracle finds in the outputs of a mutant.
 
-A new oracle is a class here and its row in ``ORACLES``.
+A new oracle is a class and its row in ``ORACLES``.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from tvm_mutate.errors import UsageError, suggestion
-from tvm_mutate.oracle.outputs import as_float64, output_pair, same_bits, top_labels
+from tvm_mutate.oracle.outputs import as_float64, scores_of, top_labels
 from tvm_mutate.oracle.ranking import kendall_tau, top_k
+from tvm_mutate.samples import Sample, Samples, as_bytes, is_floating
+
+
+class Finding(NamedTuple):
+    """What an oracle finds in the outputs of one sample: whether it notices the mutant, and the number it measured."""
+
+    is_noticed: bool
+    number: float
 
 
 class Oracle(Protocol):
-    """A rule for what counts as noticed, on one input at a time.
+    """A rule for what counts as noticed, on one sample at a time.
 
     An oracle is a frozen dataclass that derives from this class. Its fields are its parameters: int or float, all
     with a default. ``str`` writes the parameters out: ``tolerance{rtol=1e-05,atol=1e-06}``. ``__post_init__`` raises
@@ -31,10 +38,10 @@ class Oracle(Protocol):
 
     name: ClassVar[str]
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
-        """Whether the oracle notices the mutant's output ``[classes]`` for one input.
+    def examine(self, golden: Sample, mutant: Sample) -> Finding:
+        """What the oracle finds in the mutant's outputs of one sample, which have the golden shapes and dtypes.
 
-        An output with the golden bits is never noticed; callers may skip the call.
+        Outputs with the golden bits are never noticed; callers may skip the call.
         """
         ...
 
@@ -44,22 +51,41 @@ class Oracle(Protocol):
         return f"{self.name}{{{parameters}}}" if parameters else self.name
 
 
+class ScoreOracle(Oracle, Protocol):
+    """An oracle on scores: the last axis of the first output holds one score for each class."""
+
+    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
+        """What the oracle finds in one vector of scores."""
+        ...
+
+    def examine(self, golden: Sample, mutant: Sample) -> Finding:
+        """Notices the sample if it notices any vector of scores; the number is the mean over the vectors."""
+        pairs = zip(scores_of(golden[0]), scores_of(mutant[0]), strict=True)
+        found = [self.of_scores(*pair) for pair in pairs]
+        return Finding(any(each.is_noticed for each in found), float(np.mean([each.number for each in found])))
+
+
 @dataclass(frozen=True)
 class Bitwise(Oracle):
-    """Notices an output of which any bit differs from golden; NaN equals NaN of the same bits."""
+    """Notices an output of which any bit differs from golden; NaN equals NaN of the same bits.
+
+    The number is the share of bytes that differ.
+    """
 
     name: ClassVar[str] = "bitwise"
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
+    def examine(self, golden: Sample, mutant: Sample) -> Finding:
         """Whether any bit differs."""
-        return not same_bits(golden_row[np.newaxis], mutant_row[np.newaxis])[0]
+        differs = np.concatenate([as_bytes(one) != as_bytes(other) for one, other in zip(golden, mutant, strict=True)])
+        return Finding(bool(differs.any()), float(differs.mean()) if differs.size else 0.0)
 
 
 @dataclass(frozen=True)
 class Tolerance(Oracle):
-    """Notices a score further from the golden one than ``atol + rtol * |golden|``, calculated in float64.
+    """Notices a number further from the golden one than ``atol + rtol * |golden|``, calculated in float64.
 
-    NaN equals only NaN, an infinity only itself. Raises UsageError for a tolerance that is negative or not finite.
+    NaN equals only NaN, an infinity only itself; integers and booleans must be equal. The measured number is the share
+    of elements out of tolerance. Raises UsageError for a tolerance that is negative or not finite.
     """
 
     name: ClassVar[str] = "tolerance"
@@ -72,28 +98,34 @@ class Tolerance(Oracle):
             if not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"{self.name}: {parameter}={value!r} must be a finite number, 0 or above")
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
-        """Whether any score is out of tolerance."""
-        golden, mutant = as_float64(golden_row), as_float64(mutant_row)
+    def examine(self, golden: Sample, mutant: Sample) -> Finding:
+        """Whether any element of any output is out of tolerance."""
+        beyond = np.concatenate([self._beyond(*pair).reshape(-1) for pair in zip(golden, mutant, strict=True)])
+        return Finding(bool(beyond.any()), float(beyond.mean()) if beyond.size else 0.0)
+
+    def _beyond(self, golden: np.ndarray, mutant: np.ndarray) -> np.ndarray:
+        if not is_floating(golden.dtype):
+            return golden != mutant
         with np.errstate(all="ignore"):
-            near = np.isclose(mutant, golden, rtol=self.rtol, atol=self.atol, equal_nan=True)
-        return not near.all()
+            first, second = as_float64(golden), as_float64(mutant)
+            return ~np.isclose(second, first, rtol=self.rtol, atol=self.atol, equal_nan=True)
 
 
 @dataclass(frozen=True)
-class TopOne(Oracle):
-    """Notices another top-1 label; an output of nothing but NaN has none."""
+class TopOne(ScoreOracle):
+    """Notices another top-1 label; scores of nothing but NaN have none. The number is the share of changed labels."""
 
     name: ClassVar[str] = "top-1"
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
+    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
         """Whether the top-1 labels differ."""
-        return bool(top_labels(golden_row[np.newaxis])[0] != top_labels(mutant_row[np.newaxis])[0])
+        differs = bool(top_labels(golden[np.newaxis])[0] != top_labels(mutant[np.newaxis])[0])
+        return Finding(differs, float(differs))
 
 
 @dataclass(frozen=True)
-class TopK(Oracle):
-    """Notices another set of the ``k`` best classes, in any order.
+class TopK(ScoreOracle):
+    """Notices another set of the ``k`` best classes, in any order. The number is the share of best classes that left.
 
     The set of a model with ``k`` classes or fewer changes only if every score is NaN, which gives the empty set.
     Raises UsageError for ``k`` below 1.
@@ -107,14 +139,15 @@ class TopK(Oracle):
         if self.k < 1:
             raise UsageError(f"{self.name}: k={self.k!r} must be 1 or above")
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
+    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
         """Whether the sets of best classes differ."""
-        return top_k(golden_row, self.k) != top_k(mutant_row, self.k)
+        first, second = top_k(golden, self.k), top_k(mutant, self.k)
+        return Finding(first != second, len(first - second) / max(len(first), 1))
 
 
 @dataclass(frozen=True)
-class RankCorrelation(Oracle):
-    """Notices an output whose Kendall's tau-b with the golden one is below ``threshold``.
+class RankCorrelation(ScoreOracle):
+    """Notices scores whose Kendall's tau-b with the golden ones is below ``threshold``; the number is tau-b.
 
     Raises UsageError for a threshold outside [-1, 1].
     """
@@ -127,9 +160,10 @@ class RankCorrelation(Oracle):
         if not -1 <= self.threshold <= 1:
             raise UsageError(f"{self.name}: threshold={self.threshold!r} must be between -1 and 1")
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
+    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
         """Whether the correlation of the two orders is below the threshold."""
-        return kendall_tau(golden_row, mutant_row) < self.threshold
+        correlation = kendall_tau(golden, mutant)
+        return Finding(correlation < self.threshold, correlation)
 
 
 ORACLES: Mapping[str, type[Oracle]] = MappingProxyType(
@@ -170,11 +204,40 @@ def parse_oracle(text: str, known: Mapping[str, type[Oracle]] = ORACLES) -> Orac
     return oracle
 
 
-def is_noticed(oracle: Oracle, golden: ArrayLike, mutant: ArrayLike) -> tuple[int, ...]:
-    """The indices of the inputs on which the oracle notices the mutant, in rising order.
+def is_noticed(oracle: Oracle, golden: Sample, mutant: Sample) -> bool:
+    """Whether the oracle notices the outputs of one sample; outputs of other shapes or dtypes are always noticed."""
+    finding = _finding(oracle, golden, mutant)
+    return finding is not None and finding.is_noticed
 
-    Both outputs are ``[inputs, classes]``. Raises ValueError unless they have one shape and dtype.
+
+def examine_all(oracle: Oracle, golden: Samples, mutant: Samples) -> Examined:
+    """What the oracle finds in all samples; the samples of the mutant may be fewer."""
+    findings = {
+        position: finding
+        for position in range(len(mutant))
+        if (finding := _finding(oracle, golden[position], mutant[position])) is not None
+    }
+    numbers = [each.number for each in findings.values() if math.isfinite(each.number)]
+    noticed = tuple(position for position, each in findings.items() if each.is_noticed)
+    return Examined(str(oracle), noticed, float(np.mean(numbers)) if numbers else None)
+
+
+class Examined(NamedTuple):
+    """What an oracle found: its text, the positions of the samples that it noticed, and the mean of the numbers.
+
+    The mean is over the samples with other bits than golden; None if there are none.
     """
-    golden_rows, mutant_rows = output_pair(golden, mutant)
-    differing = np.flatnonzero(~same_bits(golden_rows, mutant_rows))
-    return tuple(int(i) for i in differing if oracle.noticed(golden_rows[i], mutant_rows[i]))
+
+    oracle: str
+    noticed: tuple[int, ...]
+    number: float | None
+
+
+def _finding(oracle: Oracle, golden: Sample, mutant: Sample) -> Finding | None:
+    """What the oracle finds in one sample; None if the outputs have the golden bits."""
+    pairs = list(zip(golden, mutant, strict=True))
+    if any(one.shape != other.shape or one.dtype != other.dtype for one, other in pairs):
+        return Finding(True, math.nan)
+    if all(np.array_equal(as_bytes(one), as_bytes(other)) for one, other in pairs):
+        return None
+    return oracle.examine(golden, mutant)

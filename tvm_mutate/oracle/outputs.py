@@ -1,4 +1,4 @@
-"""Outputs of a model as arrays ``[inputs, classes]``: their bits, their scores as float64, their labels."""
+"""Outputs of a program: their scores and labels if the program is a classifier, and differences in float64."""
 
 from __future__ import annotations
 
@@ -7,34 +7,38 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tvm_mutate.samples import Samples, is_floating
+
 NO_LABEL = -1
 
 
-def output_pair(golden: ArrayLike, mutant: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Golden and mutant outputs as arrays ``[inputs, classes]``.
+def scores_of(output: np.ndarray) -> np.ndarray:
+    """The vectors of scores in an output: ``[vectors, classes]``, with the classes on the last axis that is not 1."""
+    shape = list(output.shape) or [1]
+    while len(shape) > 2 and shape[-1] == 1:
+        shape.pop()
+    return output.reshape(-1, shape[-1])
 
-    Raises ValueError unless both have one shape, of two dimensions and not empty, and one dtype.
+
+def classifier_scores(outputs: Samples) -> np.ndarray | None:
+    """The scores ``[inputs, classes]`` of a classifier: its first output is ``[batch, classes]`` in floating point.
+
+    ``classes`` is above 1; further dimensions of 1 are ignored. With a batch above 1 a sample has several inputs.
+    None for other outputs.
     """
-    first, second = np.asarray(golden), np.asarray(mutant)
-    if first.shape != second.shape or first.dtype != second.dtype:
-        raise ValueError(
-            f"the golden outputs are {first.dtype}{list(first.shape)} and the mutant's "
-            f"{second.dtype}{list(second.shape)}; they must have one shape and dtype"
-        )
-    if first.ndim != 2 or not first.size:
-        raise ValueError(f"outputs must be [inputs, classes] and not empty, not {list(first.shape)}")
-    return first, second
+    first = outputs.arrays[0]
+    if not is_floating(first.dtype) or first.ndim < 2 or any(each != 1 for each in first.shape[3:]):
+        return None
+    classes = first.shape[2] if first.ndim > 2 else first.shape[1]
+    return first.reshape(-1, classes) if classes > 1 else None
 
 
-def same_bits(golden: np.ndarray, mutant: np.ndarray) -> np.ndarray:
-    """Which inputs have bitwise the golden output: bool ``[inputs]``.
-
-    Bit patterns are compared, not values: NaN equals NaN of the same bits, and -0.0 differs from 0.0.
-    """
-    first = np.ascontiguousarray(golden).view(np.uint8)
-    second = np.ascontiguousarray(mutant).view(np.uint8)
-    equal: np.ndarray = (first == second).all(axis=1)
-    return equal
+def changed_labels(golden: Samples, mutant: Samples) -> tuple[int, int] | None:
+    """The number of inputs with another top-1 label, and of all inputs; None if the program is no classifier."""
+    first, second = classifier_scores(golden), classifier_scores(mutant)
+    if first is None or second is None or first.shape != second.shape:
+        return None
+    return int((top_labels(first) != top_labels(second)).sum()), len(first)
 
 
 def as_float64(scores: ArrayLike) -> np.ndarray:

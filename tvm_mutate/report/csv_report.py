@@ -17,7 +17,7 @@ DISCREPANCIES_FILE = "discrepancies.csv"
 AGREEMENTS_FILE = "agreements.csv"
 UNDEFINED_FILE = "undefined.csv"
 LATENCY_COLUMNS = tuple(field.name for field in fields(LatencyTest))
-MUTANT_COLUMNS = tuple(name for name in MutantRow.__struct_fields__ if name not in ("labels", "latency"))
+MUTANT_COLUMNS = tuple(name for name in MutantRow.__struct_fields__ if name not in ("labels", "latency", "noticed"))
 DISCREPANCY_COLUMNS = (
     "model",
     "id",

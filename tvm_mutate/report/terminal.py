@@ -180,7 +180,8 @@ def _agreement_table(rows: Iterable[AgreementRow], devices: Sequence[str]) -> Ta
     for pair, found in sorted(by_pair.items(), key=lambda each: [devices.index(name) for name in each[0]]):
         inputs = sum(row.inputs for row in found)
         bits = [row.bitwise_equal for row in found if row.bitwise_equal is not None]
-        counts = (f"{sum(bits)} of {inputs}", f"{sum(row.differing_labels for row in found)} of {inputs}")
+        labels = [row.differing_labels for row in found if row.differing_labels is not None]
+        counts = (f"{sum(bits)} of {inputs}", f"{sum(labels)} of {inputs}" if labels else "-")
         sizes = [_largest(found, name) for name in ("max_abs_diff", "max_rel_diff")]
         table.add_row(*texts(" / ".join(pair), str(len(found)), *counts, *sizes))
     return table

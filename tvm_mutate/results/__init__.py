@@ -26,6 +26,7 @@ from tvm_mutate.results.rows import (
     EvaluationPath,
     ModelRow,
     MutantRow,
+    NoticedRow,
     Results,
     UndefinedRow,
 )

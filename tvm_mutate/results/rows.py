@@ -45,7 +45,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ModelRow(Row, frozen=True, kw_only=True):
-    """A model with its inputs."""
+    """A model with its inputs; ``calls`` are the functions that are called for each input, in order."""
 
     name: Name
     reference: str
@@ -54,6 +54,7 @@ class ModelRow(Row, frozen=True, kw_only=True):
     input_count: Annotated[int, Meta(ge=1)]
     labels: Labels | None
     shape: tuple[tuple[str, tuple[int, ...]], ...]
+    calls: tuple[str, ...] = ()
 
 
 class DeviceRow(Row, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,7 +78,7 @@ class BaselineRow(Row, frozen=True, kw_only=True):
     model: Name
     device: Name
     digest: str
-    labels: Labels
+    labels: Labels | None
     accuracy: Share | None
     build_seconds: Size
     run_seconds: Size
@@ -108,8 +109,21 @@ class AbsentRow(Row, frozen=True, kw_only=True):
     reason: str
 
 
+class NoticedRow(Row, frozen=True, kw_only=True):
+    """What an oracle found in a mutant: the inputs that it noticed, and the mean of the number that it measured.
+
+    The mean is over the inputs with other bits than golden; None if there are none.
+    """
+
+    oracle: Name
+    inputs: Count
+    number: float | None
+
+
 class MutantRow(Row, frozen=True, kw_only=True):
     """One mutant on one device; the figures are None if the mutant did not complete. The order is that of the CSV file.
+
+    Figures of labels and rankings are None if the model is no classifier, too.
 
     ``verdict`` is None if the mutant says nothing of the oracle; ``rung`` is None if the mutant was not applied.
     ``evaluation_reason`` says why a mutant was rebuilt although kernels should be run. ``kernel_seconds`` is the time
@@ -160,6 +174,7 @@ class MutantRow(Row, frozen=True, kw_only=True):
     duplicate_of: str | None
     place_digest: str | None
     carried: bool
+    noticed: tuple[NoticedRow, ...] = ()
     labels: Labels | None
     latency: LatencyTest | None
 
@@ -188,7 +203,7 @@ class DiscrepancyRow(Row, frozen=True, kw_only=True):
     category: Category
     devices: tuple[Name, Name]
     share: Share | None
-    unmutated_share: Share
+    unmutated_share: Share | None
     beyond_share: Share | None
     outcomes: tuple[Outcome, Outcome]
     max_abs_diff: Size | None
@@ -213,8 +228,8 @@ class AgreementRow(Row, frozen=True, kw_only=True):
     model: Name
     devices: tuple[Name, Name]
     inputs: Count
-    differing_labels: Count
-    differing_inputs: tuple[int, ...]
+    differing_labels: Count | None
+    differing_inputs: tuple[int, ...] | None
     bitwise_equal: Count | None
     max_abs_diff: Size | None
     max_rel_diff: Size | None

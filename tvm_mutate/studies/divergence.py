@@ -18,10 +18,12 @@ from tvm_mutate.evaluate.host import HostMemory, start_values
 from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.evaluate.program_run import run_calls
 from tvm_mutate.kernels import Kernel, build_batch
+from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.oracle import absolute_differences
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import Stages, mutated_tir_pipeline
+from tvm_mutate.samples import Sample, Samples
 
 MARGIN = 4.0
 
@@ -46,7 +48,7 @@ class Calls:
 class KernelRunner(Protocol):
     """Runs the kernels of a model one by one on a device and gives their results."""
 
-    def calls(self, mutant: Mutant | None, data: np.ndarray) -> Calls:
+    def calls(self, mutant: Mutant | None, sample: Sample) -> Calls:
         """The calls of the mutant (None: of the unmutated model) on one input, without its batch axis."""
         ...
 
@@ -57,15 +59,15 @@ class LocalRunner:
     ``seconds`` is the time limit of one run. Raises UsageError for a model that is no straight line of kernels.
     """
 
-    def __init__(self, stages: Stages, catalogue: Catalogue, seconds: float) -> None:
-        self._stages, self._catalogue, self._seconds = stages, catalogue, seconds
+    def __init__(self, stages: Stages, workload: Workload, catalogue: Catalogue, seconds: float) -> None:
+        self._stages, self._workload, self._catalogue, self._seconds = stages, workload, catalogue, seconds
 
-    def calls(self, mutant: Mutant | None, data: np.ndarray) -> Calls:
-        """The calls of the mutant (None: of the unmutated model) on one input, without its batch axis."""
+    def calls(self, mutant: Mutant | None, sample: Sample) -> Calls:
+        """The calls of the mutant (None: of the unmutated model) on one sample."""
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as name:
             folder = Path(name)
             ending = run_isolated(
-                lambda stage: self._run(mutant, data, folder, stage),
+                lambda stage: self._run(mutant, sample, folder, stage),
                 self._seconds,
                 mutant_headroom() if mutant else None,
             )
@@ -76,14 +78,14 @@ class LocalRunner:
             reason = "" if ending.kind == EndingKind.FINISHED else f"it {ending.kind} ({ending.reason})"
             return Calls(tuple(_read(folder)), reason)
 
-    def _run(self, mutant: Mutant | None, data: np.ndarray, folder: Path, stage: Stage) -> None:
+    def _run(self, mutant: Mutant | None, sample: Sample, folder: Path, stage: Stage) -> None:
         stage(COMPILING)
         selections = selections_by_slot(mutant.mutations, self._catalogue) if mutant else {}
-        program = take_program(self._stages.mutated(selections, []))
+        program = take_program(self._stages.mutated(selections, []), self._workload)
         functions = program.called()
         with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
             kernels: Mapping[str, Kernel] = build_batch(functions, self._stages.target, folder / "build", tir_pipeline)
-        functions, values = {name: kernel.run for name, kernel in kernels.items()}, start_values(program, data)
+        functions, values = {name: kernel.run for name, kernel in kernels.items()}, start_values(program, sample)
         for number, step in enumerate(run_calls(program, functions, HostMemory(), values)):
             partial = folder / "partial.npz"
             np.savez(partial, *(values[each].array for each in step.results), kernel=np.array(step.kernel))
@@ -124,17 +126,17 @@ class _Tolerance:
 
 
 def find_kernel_divergence(
-    mutant: Mutant, first: KernelRunner, second: KernelRunner, inputs: Sequence[np.ndarray], margin: float = MARGIN
+    mutant: Mutant, first: KernelRunner, second: KernelRunner, samples: Samples, margin: float = MARGIN
 ) -> KernelDivergence | None:
-    """The earliest call, over all inputs, whose results differ between two devices by more than the tolerance, or None.
+    """The earliest call, over all samples, whose results differ between two devices beyond the tolerance, or None.
 
     The tolerance is ``margin`` times the difference of the unmutated model, which runs twice on each device. Raises
     UsageError if the two devices do not call the same kernels.
     """
     found: list[KernelDivergence] = []
-    for data in inputs:
-        tolerances = _tolerances([runner.calls(None, data) for runner in (first, first, second, second)])
-        divergence = _first(first.calls(mutant, data), second.calls(mutant, data), tolerances, margin)
+    for sample in map(samples.__getitem__, range(len(samples))):
+        tolerances = _tolerances([runner.calls(None, sample) for runner in (first, first, second, second)])
+        divergence = _first(first.calls(mutant, sample), second.calls(mutant, sample), tolerances, margin)
         if divergence is not None:
             found.append(divergence)
     return min(found, key=lambda each: each.call, default=None)
