@@ -183,8 +183,8 @@ while True:
         request = reader.read(connection.recv_bytes())
     except EOFError:
         break
-    if request.mutant == "die" and not pathlib.Path(request.oracle).exists():
-        pathlib.Path(request.oracle).touch()
+    if request.mutant == "die" and not pathlib.Path(request.oracles[0]).exists():
+        pathlib.Path(request.oracles[0]).touch()
         os._exit(7)
     baseline = request.baseline
     connection.send(("answer", (os.getpid(), request.mutant, baseline.pair.subject, sum(baseline.labels))))

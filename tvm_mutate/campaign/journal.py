@@ -176,11 +176,13 @@ def _obstacle(earlier: dict[str, Any], plan: Plan) -> str:
             return f"it had {name} {before}, and this is {now}"
     specification = plan.mapping()["specification"]
     for name in _JUDGED_BY:
-        before, now = earlier["specification"].get(name), specification[name]
-        if _canonical(name, before) != _canonical(name, now):
-            return f"it had --{name} {before}, and this has {now}"
+        before, now = (_canonical(name, each.get(name)) for each in (earlier["specification"], specification))
+        if before != now:
+            return f"it had --{name.removesuffix('s')} {before}, and this has {now}"
     return ""
 
 
 def _canonical(name: str, value: Any) -> Any:
-    return [str(parse_oracle(text)) for text in value or ()] if name == "oracles" else value
+    if name != "oracles":
+        return value
+    return ", ".join(str(parse_oracle(text)) for text in value or ()) or "(default)"
