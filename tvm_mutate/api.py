@@ -25,7 +25,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Device, held_folder, parse_devices, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
-from tvm_mutate.model import Model, Scenario, check_reference
+from tvm_mutate.model import ZOO_DIGITS, Model, Scenario, check_reference, default_inputs
 from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
@@ -41,8 +41,6 @@ from tvm_mutate.passes import mutant_passes as unchecked_passes
 from tvm_mutate.pipeline import Stages, default_relax_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
 from tvm_mutate.results import Results, read_json, write_json
 
-ZOO = "zoo://"
-ZOO_INPUTS = "zoo://digits"
 # A device that does not answer at first is more likely misspelt than away for a moment.
 _PATIENCE_SECONDS = 10.0
 _ON_MODULES = (Slot.GRAPH, Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
@@ -209,14 +207,15 @@ def run_campaign(
     chosen = checked(specification or Specification())
     parsed = parse_devices([each for each in devices if isinstance(each, str)])
     parsed = (*parsed, *(each for each in devices if isinstance(each, Device)))
-    if inputs is None and not str(model).startswith(ZOO):
+    chosen_inputs = inputs or default_inputs(str(model))
+    if chosen_inputs is None:
         check_reference(str(model))
-        raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_INPUTS} if it takes those")
+        raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_DIGITS} if it takes those")
     check_devices(parsed)
     with held_folder("inputs") as folder:
         subject = prepare_subject(
             str(model),
-            ZOO_INPUTS if inputs is None else inputs,
+            chosen_inputs,
             Path(folder),
             labels=labels,
             limit=limit,

@@ -13,7 +13,7 @@ import click
 # Before TVM is imported: code runs in forked children, which cannot use a thread pool of their parent.
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 
-from tvm_mutate.api import ZOO_INPUTS, check_devices
+from tvm_mutate.api import check_devices
 from tvm_mutate.campaign import Campaign, Subject, prepare_subject
 from tvm_mutate.cli.console import publish, run_command
 from tvm_mutate.cli.options import (
@@ -28,11 +28,12 @@ from tvm_mutate.cli.options import (
 )
 from tvm_mutate.device import held_folder, parse_devices
 from tvm_mutate.errors import UsageError, suggestion
-from tvm_mutate.model import REAL_MODELS, real_model_path
-from tvm_mutate.model.zoo import ZOO_NAMES
+from tvm_mutate.model import REAL_MODELS, ZOO_DIGITS, ZOO_PROMPTS, real_model_path
+from tvm_mutate.model.zoo import DECODER, ZOO_NAMES
 from tvm_mutate.results import write_json
 
 _TARGETS = ("llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}', "c")
+_MODELS = (*ZOO_NAMES, DECODER)
 _INPUTS = 50
 _QUICK_MODELS = ("alexnet", "mobilenetv2")
 _QUICK_OPERATORS = "graph.replace-arithmetic,graph.replace-activation,tir.store-through,tir.swap-compare"
@@ -41,7 +42,7 @@ _QUICK_INPUTS = 10
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--models", help=f"Names, separated by commas. Default: {', '.join(ZOO_NAMES)}.")
+@click.option("--models", help=f"Names, separated by commas. Default: {', '.join(_MODELS)}.")
 @click.option("--operators", help=f"{OPERATORS_HELP} Default: paper.")
 @click.option(
     "--targets",
@@ -49,7 +50,9 @@ _QUICK_INPUTS = 10
     multiple=True,
     help=f"A TVM target, or as --device of tvm-mutate; repeatable. Default: {', '.join(_TARGETS)}.",
 )
-@click.option("--inputs", type=click.IntRange(min=1), help=f"Images a model. Default: {_INPUTS}.")
+@click.option(
+    "--inputs", type=click.IntRange(min=1), help=f"Images or prompts a model. Default: {_INPUTS}."
+)
 @click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")
 @click.option("--images", help="Images in place of the zoo's digits; --real needs them: a folder of photographs.")
 @click.option("--labels", help="With --images: a CSV file with the columns file and class_index.")
@@ -59,7 +62,7 @@ _QUICK_INPUTS = 10
 @click.option("--quick", is_flag=True, help="Two models, four operators, two targets: under a minute.")
 @quiet_option
 def bench(quick: bool, **options: Any) -> None:
-    """Repeat MutateNN's experiment: seven image models, its mutations, several targets.
+    """Repeat MutateNN's experiment: seven image models and a language model, its mutations, several targets.
 
     Prints a table of models, categories and devices, the canaries, the worst discrepancies between devices, and the
     headline figures of the paper beside these; writes results.json and CSV files. Exit codes are those of tvm-mutate.
@@ -68,7 +71,8 @@ def bench(quick: bool, **options: Any) -> None:
     if options["operators"] is None:
         options["operators"] = _QUICK_OPERATORS if quick else "paper"
     options["inputs"] = options["inputs"] or (_QUICK_INPUTS if quick else _INPUTS)
-    models = _models(options["models"], _QUICK_MODELS if quick else ZOO_NAMES)
+    known = ZOO_NAMES if options["images"] else _MODELS
+    models = _models(options["models"], known, _QUICK_MODELS if quick else known)
     specification = specification_of(options)
     if options["images"] is None:
         for name, remedy in (("real", "a folder of photographs"), ("labels", "the zoo's digits have their labels")):
@@ -87,24 +91,23 @@ def bench(quick: bool, **options: Any) -> None:
     click.echo(f"time: {seconds:.0f} s")
 
 
-def _models(names: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+def _models(names: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
     models = default if names is None else tuple(dict.fromkeys(words(names)))
     for name in models:
-        if name not in ZOO_NAMES:
-            raise UsageError(f"--models {name!r} is not a model of the bench{suggestion(name, ZOO_NAMES)}")
+        if name not in known:
+            raise UsageError(f"--models {name!r} is not a model of the bench{suggestion(name, known)}")
     if not models:
-        raise UsageError(f"--models names no model; known: {', '.join(ZOO_NAMES)}")
+        raise UsageError(f"--models names no model; known: {', '.join(known)}")
     return models
 
 
 def _subject(name: str, folder: Path, options: dict[str, Any]) -> Subject:
     """The model with its inputs: of the full-size files with ``--real``, else of the embedded zoo."""
-    images, limit, labels = options["images"] or ZOO_INPUTS, options["inputs"], options["labels"]
-    if options["real"] is None:
-        return prepare_subject(f"zoo://{name}", images, folder, limit=limit, labels=labels)
-    path = real_model_path(name, options["real"])
-    recipe = REAL_MODELS[name].recipe
-    return prepare_subject(str(path), images, folder, limit=limit, labels=labels, recipe=recipe)
+    reference, recipe = f"zoo://{name}", None
+    inputs = options["images"] or (ZOO_PROMPTS if name == DECODER else ZOO_DIGITS)
+    if options["real"] is not None:
+        reference, recipe = str(real_model_path(name, options["real"])), REAL_MODELS[name].recipe
+    return prepare_subject(reference, inputs, folder, limit=options["inputs"], labels=options["labels"], recipe=recipe)
 
 
 def main() -> None:

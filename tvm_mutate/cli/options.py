@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tvm_mutate.api import ZOO, ZOO_INPUTS, checked
+from tvm_mutate.api import checked
 from tvm_mutate.campaign import (
     LEAST_SECONDS,
     NAMED,
@@ -24,7 +24,7 @@ from tvm_mutate.campaign import (
 from tvm_mutate.cli.console import progress_console
 from tvm_mutate.device import Device, parse_devices
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import check_reference
+from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_inputs
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
 from tvm_mutate.report import FORMATS
@@ -170,7 +170,7 @@ model_options = with_options(
     click.option("--channel-order", type=click.Choice(["RGB", "BGR"]), help="The model's channel order."),
 )
 input_options = with_options(
-    click.option("--inputs", help=f"Images: a folder, .npz, .npy or {ZOO_INPUTS}, the default for zoo models."),
+    click.option("--inputs", help=f"Images: a folder, .npz, .npy or {ZOO_DIGITS}. Models of the zoo have their own."),
     click.option("--labels", help="With --inputs: a CSV file with the columns file and class_index."),
     click.option("--limit", type=click.IntRange(min=1), help="Use this many inputs, evenly spread."),
 )
@@ -244,13 +244,13 @@ def campaign_arguments(options: dict[str, Any]) -> dict[str, Any]:
 
 def inputs_of(model: str, options: dict[str, Any]) -> str:
     """The inputs that the options name, or those of the zoo for its models; raises UsageError if there are none."""
-    inputs: str | None = options["inputs"]
-    if inputs is None and not model.startswith(ZOO):
+    inputs: str | None = options["inputs"] or default_inputs(model)
+    if inputs is None:
         check_reference(model)
-        raise UsageError(f"--inputs is missing: name the images for {model}, or {ZOO_INPUTS} if it takes those")
-    if options["labels"] is not None and inputs in (None, ZOO_INPUTS):
-        raise UsageError(f"--labels needs --inputs with images of your own; {ZOO_INPUTS} has its labels")
-    return ZOO_INPUTS if inputs is None else inputs
+        raise UsageError(f"--inputs is missing: name the images for {model}, or {ZOO_DIGITS} if it takes those")
+    if options["labels"] is not None and inputs in (ZOO_DIGITS, ZOO_PROMPTS):
+        raise UsageError(f"--labels needs --inputs with images of your own; {ZOO_DIGITS} has its labels")
+    return inputs
 
 
 def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:

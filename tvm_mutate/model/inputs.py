@@ -96,6 +96,7 @@ def _as_labels(path: Path, labels: np.ndarray) -> np.ndarray:
 
 
 ZOO_DIGITS = "zoo://digits"
+ZOO_PROMPTS = "zoo://prompts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +122,9 @@ def load_inputs(
 
     ``path`` is a folder of images (with ``labels.csv``, with a folder for each class, or without labels), an ``.npz``
     or ``.npy`` file (images, uint8 [N, H, W, 3], or float arrays of the model's shape, which stay as they are), or
-    ``zoo://digits``. At most ``limit`` inputs are taken, evenly spread. ``labels`` names another ``labels.csv``, or an
-    ``.npy`` of labels for arrays. The bytes depend only on the files and the recipe.
+    ``zoo://digits``, or ``zoo://prompts`` for ``zoo://decoder``. At most ``limit`` inputs are taken, evenly spread.
+    ``labels`` names another ``labels.csv``, or an ``.npy`` of labels for arrays. The bytes depend only on the files and
+    the recipe.
 
     Raises UsageError, naming path, image or row, for a missing or broken file and for inputs that the model cannot
     take.
@@ -132,6 +134,8 @@ def load_inputs(
     if str(path) == ZOO_DIGITS:
         images, digits = zoo.zoo_images()
         return _from_arrays(ZOO_DIGITS, Arrays(images, digits), model, limit)
+    if str(path) == ZOO_PROMPTS:
+        return _prompts(model, limit)
     location = Path(path)
     if not location.exists():
         raise UsageError(f"{path}: there is no such file or folder; give images, an .npz or .npy file, or {ZOO_DIGITS}")
@@ -142,6 +146,21 @@ def load_inputs(
     if labels is not None:
         arrays = Arrays(arrays.data, read_label_array(Path(labels), len(arrays.data)))
     return _from_arrays(str(location), arrays, model, limit)
+
+
+def default_inputs(reference: str) -> str | None:
+    """The inputs of the zoo for one of its models; None for another model."""
+    scheme, _, name = reference.partition("://")
+    return None if scheme != "zoo" else ZOO_PROMPTS if name == zoo.DECODER else ZOO_DIGITS
+
+
+def _prompts(model: Model, limit: int | None) -> Inputs:
+    tokens = zoo.zoo_prompts()
+    wanted = (1, *tokens.shape[1:]), str(tokens.dtype)
+    if [(each.shape, each.dtype) for each in model.inputs] != [wanted]:
+        raise UsageError(f"{ZOO_PROMPTS}: are tokens, {wanted[1]} {list(wanted[0])}, which {model.name} does not take")
+    rows = _spread(len(tokens), limit)
+    return _made(tokens[rows], tuple(f"{row:02d}" for row in rows), None)
 
 
 def _from_listing(folder: Path, listing: Listing, model: Model, limit: int | None) -> Inputs:

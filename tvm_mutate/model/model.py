@@ -150,6 +150,10 @@ def _from_zoo(
     shape: Mapping[str, Sequence[int]] | None,
     preprocessing: Preprocessing | None,
 ) -> Model:
+    if scheme == "zoo" and name == zoo.DECODER:
+        if shape:
+            raise UsageError(f"--shape is for ONNX models, but {text} has fixed shapes")
+        return model_from_module(zoo.decoder_module(zoo.zoo_decoder()), name, source=text, scenario=zoo.GREEDY)
     if scheme == "zoo":
         path = zoo.zoo_model_path(name)
         return _from_onnx(path, name, text, shape, preprocessing or _zoo_recipe())

@@ -1,6 +1,7 @@
 """The embedded model zoo: seven small trained image networks, a language model, and their inputs."""
 
 from tvm_mutate.model.zoo.catalogue import (
+    DECODER,
     ZOO_NAMES,
     zoo_decoder,
     zoo_images,
@@ -8,4 +9,4 @@ from tvm_mutate.model.zoo.catalogue import (
     zoo_preprocessing,
     zoo_prompts,
 )
-from tvm_mutate.model.zoo.decoder import decode_text, decoder_module, encode
+from tvm_mutate.model.zoo.decoder import GREEDY, decode_text, decoder_module, encode

@@ -22,6 +22,7 @@ ZOO_NAMES: tuple[str, ...] = (
     "efficientnet_lite",
     "inceptionv2",
 )
+DECODER = "decoder"
 
 
 def zoo_model_path(name: str) -> Path:
@@ -31,7 +32,7 @@ def zoo_model_path(name: str) -> Path:
     float32 [1, 10], the logits of the digits 0 to 9. Raises UsageError for an unknown name.
     """
     if name not in ZOO_NAMES:
-        raise UsageError(f"the zoo has no model {name!r}{suggestion(name, ZOO_NAMES)}")
+        raise UsageError(f"the zoo has no model {name!r}{suggestion(name, (*ZOO_NAMES, DECODER))}")
     return _file(_catalogue()["models"][name]["file"])
 
 

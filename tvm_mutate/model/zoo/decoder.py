@@ -12,6 +12,8 @@ from tvm import relax
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import op
 
+from tvm_mutate.model.scenario import Call, Scenario
+
 # benchmarks/train_decoder.py trains with these.
 CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))
 WIDTH = 64
@@ -23,6 +25,9 @@ EPSILON = 1e-5
 # The shapes of the functions of ``decoder_module``.
 PROMPT = 16
 CACHE = 32
+_RESULTS = ("logits", "token", "position", "keys", "values")
+# Reads a prompt and writes nine characters, the likeliest each time.
+GREEDY = Scenario((Call("prefill", _RESULTS), Call("decode", _RESULTS, repeat=8)), returns=("logits", "token"))
 # The keys and values that a layer has before a call, and what puts new ones into them.
 Past = tuple[nn.Tensor | None, nn.Tensor | None]
 Write = Callable[[nn.Tensor, nn.Tensor | None], nn.Tensor]
