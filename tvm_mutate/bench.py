@@ -50,9 +50,7 @@ _QUICK_INPUTS = 10
     multiple=True,
     help=f"A TVM target, or as --device of tvm-mutate; repeatable. Default: {', '.join(_TARGETS)}.",
 )
-@click.option(
-    "--inputs", type=click.IntRange(min=1), help=f"Images or prompts a model. Default: {_INPUTS}."
-)
+@click.option("--inputs", type=click.IntRange(min=1), help=f"Images or prompts a model. Default: {_INPUTS}.")
 @click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")
 @click.option("--images", help="Images in place of the zoo's digits; --real needs them: a folder of photographs.")
 @click.option("--labels", help="With --images: a CSV file with the columns file and class_index.")

@@ -38,7 +38,7 @@ from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import ResolvedScenario, Workload
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Oracle, absolute_differences, as_float64, classifier_scores, top_labels
+from tvm_mutate.oracle import Oracle, absolute_differences, as_float64, classifier_scores, compare
 from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 from tvm_mutate.results import AccessRow, EvaluationPath, MutantRow, UndefinedRow
 from tvm_mutate.samples import Samples
@@ -245,8 +245,7 @@ class Worker:
         assert first is not None and run.repeated is not None
         path = Path(request.folder) / f"golden-{request.subject.name}-{request.device.name}"
         first.save(path)
-        scores, right = classifier_scores(first), request.subject.labels
-        labels = None if scores is None else top_labels(scores)
+        compared = compare(first, first, request.subject.labels)
         noise = _largest_difference(first, run.repeated)
         same_code = True  # kernels that were built again one by one gave the same bits
         prepared, reason = self._prepared(request, first)
@@ -259,8 +258,8 @@ class Worker:
             request.pair,
             run.digest,
             str(path),
-            None if labels is None else tuple(int(label) for label in labels),
-            None if right is None or labels is None else float(np.mean(labels == np.asarray(right))),
+            compared.labels,
+            compared.accuracy,
             run.build_seconds,
             run.run_seconds,
             noise,

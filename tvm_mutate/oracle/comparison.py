@@ -66,10 +66,10 @@ def compare(
     labels: ArrayLike | None = None,
     oracles: Iterable[Oracle] = (),
 ) -> Comparison:
-    """Compares the outputs of a program, of any real dtypes, with the right labels ``[inputs]`` if known.
+    """Compares the outputs of a program, of any real dtypes, with the right labels if known, one a sample.
 
     An array stands for the samples of a program with one output. Numbers are calculated in float64. Raises ValueError
-    for different numbers of samples or outputs, and unless ``labels`` has one label an input.
+    for different numbers of samples or outputs, and unless ``labels`` has one label a sample.
     """
     first, second = (each if isinstance(each, Samples) else as_samples(np.asarray(each)) for each in (golden, mutant))
     if len(first) != len(second) or len(first.arrays) != len(second.arrays) or not len(first):
@@ -105,7 +105,7 @@ def _of_labels(golden: Samples, mutant: Samples, labels: ArrayLike | None) -> di
     if first is None or second is None:
         return {}
     inputs, classes = first.shape
-    right = None if labels is None else np.asarray(labels)
+    right = None if labels is None else np.repeat(labels, inputs // np.size(labels))
     if right is not None and right.shape != (inputs,):
         raise ValueError(f"labels of shape {list(right.shape)} do not fit {inputs} inputs")
     golden_labels, mutant_labels = top_labels(first), top_labels(second)

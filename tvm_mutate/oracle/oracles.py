@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from tvm_mutate.errors import UsageError, suggestion
-from tvm_mutate.oracle.outputs import as_float64, scores_of, top_labels
+from tvm_mutate.oracle.outputs import as_float64, like_first, scores_of, top_labels
 from tvm_mutate.oracle.ranking import kendall_tau, top_k
 from tvm_mutate.samples import Sample, Samples, as_bytes, is_floating
 
@@ -52,7 +52,7 @@ class Oracle(Protocol):
 
 
 class ScoreOracle(Oracle, Protocol):
-    """An oracle on scores: the last axis of the first output holds one score for each class."""
+    """An oracle on scores: the last axis of the first output, and of others like it, has one score for each class."""
 
     def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
         """What the oracle finds in one vector of scores."""
@@ -60,7 +60,7 @@ class ScoreOracle(Oracle, Protocol):
 
     def examine(self, golden: Sample, mutant: Sample) -> Finding:
         """Notices the sample if it notices any vector of scores; the number is the mean over the vectors."""
-        pairs = zip(scores_of(golden[0]), scores_of(mutant[0]), strict=True)
+        pairs = zip(*(np.concatenate([*map(scores_of, like_first(each))]) for each in (golden, mutant)), strict=True)
         found = [self.of_scores(*pair) for pair in pairs]
         return Finding(any(each.is_noticed for each in found), float(np.mean([each.number for each in found])))
 

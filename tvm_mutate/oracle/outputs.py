@@ -20,17 +20,23 @@ def scores_of(output: np.ndarray) -> np.ndarray:
     return output.reshape(-1, shape[-1])
 
 
+def like_first(outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The first output and the others of its dtype and shape: the scores of several calls, or of several heads."""
+    first = outputs[0]
+    return [each for each in outputs if (each.dtype, each.shape) == (first.dtype, first.shape)]
+
+
 def classifier_scores(outputs: Samples) -> np.ndarray | None:
     """The scores ``[inputs, classes]`` of a classifier: its first output is ``[batch, classes]`` in floating point.
 
-    ``classes`` is above 1; further dimensions of 1 are ignored. With a batch above 1 a sample has several inputs.
-    None for other outputs.
+    ``classes`` is above 1; further dimensions of 1 are ignored. With a batch above 1, or with more outputs like the
+    first (a language model has one for each token), a sample has several inputs. None for other outputs.
     """
     first = outputs.arrays[0]
     if not is_floating(first.dtype) or first.ndim < 2 or any(each != 1 for each in first.shape[3:]):
         return None
     classes = first.shape[2] if first.ndim > 2 else first.shape[1]
-    return first.reshape(-1, classes) if classes > 1 else None
+    return np.stack(like_first(outputs.arrays), axis=1).reshape(-1, classes) if classes > 1 else None
 
 
 def changed_labels(golden: Samples, mutant: Samples) -> tuple[int, int] | None:
