@@ -249,6 +249,18 @@ def test_the_digits_of_the_zoo_come_with_labels():
     assert load_inputs("zoo://digits", model, limit=5).digest == inputs.digest
 
 
+def test_the_prompts_of_the_zoo_are_for_its_decoder_only():
+    decoder = load_model("zoo://decoder")
+    assert [(each.name, each.shape, each.dtype) for each in decoder.inputs] == [("tokens", (1, 16), "int32")]
+    prompts = load_inputs("zoo://prompts", decoder, limit=5)
+    (tokens,) = prompts.samples.arrays
+    assert (tokens.shape, tokens.dtype, prompts.names) == ((5, 1, 16), np.int32, ("00", "04", "08", "12", "16"))
+    with pytest.raises(UsageError, match=r"^zoo://prompts: are tokens, int32 \[1, 16\], which resnet does not take$"):
+        load_inputs("zoo://prompts", load_model("zoo://resnet"))
+    with pytest.raises(UsageError, match="'tokens' of decoder is int32"):
+        load_inputs("zoo://digits", decoder)
+
+
 @pytest.mark.real_data
 def test_both_real_data_sets_load_with_their_labels(real_data):
     for name, folder in (("mobilenetv2", "imagenet1k-one-per-class"), ("cifar10_resnet8", "cifar10-test-1000")):

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tvm_mutate.oracle import NO_LABEL, device_disagreement, top_labels
+from tvm_mutate.oracle import NO_LABEL, classifier_scores, compare, device_disagreement, parse_oracle, top_labels
+from tvm_mutate.samples import Samples
 
 NAN, INF = float("nan"), float("inf")
 
@@ -35,6 +36,16 @@ def test_labels_do_not_depend_on_the_dtype(dtype: str):
 def test_labels_need_inputs_by_classes(outputs):
     with pytest.raises(ValueError, match="inputs, classes"):
         top_labels(outputs)
+
+
+def test_outputs_like_the_first_are_scores_of_further_inputs():
+    tokens = np.array([[[7]], [[8]]])
+    golden = Samples((np.array([[[0.0, 1.0]], [[3.0, 2.0]]]), tokens, np.array([[[5.0, 4.0]], [[6.0, 7.0]]])))
+    assert classifier_scores(golden).tolist() == [[0, 1], [5, 4], [3, 2], [6, 7]]  # sample by sample
+    mutant = Samples((golden.arrays[0], tokens, golden.arrays[2][..., ::-1]))
+    found = compare(golden, mutant, labels=[1, 0], oracles=[parse_oracle("top-1")])
+    assert (found.changed_inputs, found.golden_accuracy, found.accuracy) == ((1, 3), 0.5, 1.0)
+    assert found.noticed[0][1] == (0, 1)
 
 
 def test_device_disagreement_is_the_share_of_different_labels():
