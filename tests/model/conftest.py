@@ -10,7 +10,7 @@ import pytest
 
 from tests.model.model_files import tiny_model
 from tvm_mutate.model import Model, Preprocessing, model_from_module
-from tvm_mutate.model.onnx_import import import_onnx, pick_input
+from tvm_mutate.model.onnx_import import OnnxFile, import_onnx
 
 
 @pytest.fixture
@@ -29,6 +29,5 @@ def save(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def classifier() -> Model:
     """Ten classes, images of 8 x 8 pixels, scaled to 0..1."""
-    proto = tiny_model()
-    module = import_onnx(Path("tiny.onnx"), proto, pick_input(Path("tiny.onnx"), proto))
+    module = import_onnx(OnnxFile(Path("tiny.onnx"), tiny_model(), ""))
     return model_from_module(module, "tiny", preprocessing=Preprocessing(scale=1 / 255))

@@ -7,9 +7,12 @@ import pytest
 import tvm
 from tvm import relax
 
-from tvm_mutate.evaluate.program import take_program
+from tvm_mutate.evaluate.program import Program, take_program
+from tvm_mutate.model import Call, Scenario, Workload
+from tvm_mutate.model.scenario import resolve
 from tvm_mutate.model.zoo import decode_text, decoder_module, encode, zoo_decoder, zoo_prompts
 from tvm_mutate.pipeline.pass_lists import fusing_pipeline, memory_passes, scheduling_passes
+from tvm_mutate.samples import Samples
 
 LLVM = tvm.target.Target("llvm")
 WEIGHTS = {name: each.astype(np.float32) for name, each in zoo_decoder().items()}
@@ -85,7 +88,12 @@ def test_prefill_and_eight_calls_of_decode_compute_what_numpy_computes_without_a
 
 
 def test_the_model_lowers_to_straight_lines_of_kernel_calls(lowered):
-    prefill, decode = take_program(lowered, "prefill"), take_program(lowered, "decode")
+    def program(function: str) -> Program:
+        scenario = resolve(lowered, Scenario((Call(function),)))
+        samples = Samples(tuple(np.zeros((1, *each.static_shape), each.dtype) for each in scenario.inputs))
+        return take_program(lowered, Workload(scenario, samples))
+
+    prefill, decode = program("prefill"), program("decode")
     assert [prefill.types[each].shape for each in prefill.inputs] == [(1, 16)]
     state = [decode.types[each] for each in decode.inputs]
     assert [prefill.types[each] for each in prefill.outputs[1:]] == state

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Preprocessing, load_inputs, load_model
+from tvm_mutate.model import Inputs, Preprocessing, load_inputs, load_model
 
 
 def picture(path: Path, value: int = 0, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Path:
@@ -25,6 +25,12 @@ def table(path: Path, *rows: dict[str, object]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def values_of(inputs: Inputs) -> np.ndarray:
+    """The samples of the only input, without the batch of 1 in each."""
+    (array,) = inputs.samples.arrays
+    return array[:, 0]
 
 
 def refused(path: Path, model, **options) -> str:
@@ -42,15 +48,15 @@ def test_a_folder_of_images_is_read_in_the_order_of_names(tmp_path, classifier):
     inputs = load_inputs(tmp_path, classifier)
     assert inputs.names == ("a.png", "b.png")
     assert inputs.labels is None
-    assert inputs.data.shape == (2, 3, 8, 8) and inputs.data.dtype == np.float32
-    np.testing.assert_array_equal(inputs.data[0], np.float32(10) * np.float32(1 / 255))
-    assert inputs.digest == hashlib.sha256(inputs.data.tobytes()).hexdigest()
+    assert values_of(inputs).shape == (2, 3, 8, 8) and values_of(inputs).dtype == np.float32
+    np.testing.assert_array_equal(values_of(inputs)[0], np.float32(10) * np.float32(1 / 255))
+    assert inputs.digest == hashlib.sha256(values_of(inputs).tobytes()).hexdigest()
 
 
 def test_the_bytes_cannot_be_changed_behind_the_digest(classifier):
     inputs = load_inputs("zoo://digits", replace(classifier, preprocessing=Preprocessing(fit="resize")), limit=1)
     with pytest.raises(ValueError, match="read-only"):
-        inputs.data[0] = 0
+        inputs.samples.arrays[0][0] = 0
 
 
 @pytest.mark.parametrize("column", ["class_index", "label_index", "label"])
@@ -97,7 +103,7 @@ def test_folders_of_only_some_classes_are_refused(tmp_path, classifier):
 @pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("RGBA", "png"), ("P", "bmp"), ("LA", "png"), ("L", "jpg")])
 def test_grey_and_transparent_images_are_converted(tmp_path, classifier, mode, suffix):
     picture(tmp_path / f"a.{suffix}", 102, mode=mode)  # a grey that the palette has
-    np.testing.assert_array_equal(load_inputs(tmp_path, classifier).data, np.float32(102) * np.float32(1 / 255))
+    np.testing.assert_array_equal(values_of(load_inputs(tmp_path, classifier)), np.float32(102) * np.float32(1 / 255))
 
 
 def test_an_image_of_another_size_is_refused_or_resized_as_the_recipe_says(tmp_path, classifier):
@@ -105,9 +111,9 @@ def test_an_image_of_another_size_is_refused_or_resized_as_the_recipe_says(tmp_p
     message = refused(tmp_path, classifier)
     assert "wide.png: is 20 x 10 pixels, but the model takes 8 x 8" in message
     bent = replace(classifier, preprocessing=Preprocessing(fit="resize"))
-    np.testing.assert_array_equal(load_inputs(tmp_path, bent).data, np.full((1, 3, 8, 8), 50, np.float32))
+    np.testing.assert_array_equal(values_of(load_inputs(tmp_path, bent)), np.full((1, 3, 8, 8), 50, np.float32))
     cut = replace(classifier, preprocessing=Preprocessing(resize=9, crop=8))
-    assert load_inputs(tmp_path, cut).data.shape == (1, 3, 8, 8)
+    assert values_of(load_inputs(tmp_path, cut)).shape == (1, 3, 8, 8)
     small = replace(classifier, preprocessing=Preprocessing(resize=12, crop=9))
     assert "(9 x 9 after resize and crop)" in refused(tmp_path, small)
 
@@ -117,7 +123,7 @@ def test_the_crop_is_taken_from_the_centre(tmp_path, classifier):
     pixels[1:9, 2:10] = 9
     Image.fromarray(pixels).save(tmp_path / "framed.png")
     cut = replace(classifier, preprocessing=Preprocessing(crop=8))
-    np.testing.assert_array_equal(load_inputs(tmp_path, cut).data, np.full((1, 3, 8, 8), 9, np.float32))
+    np.testing.assert_array_equal(values_of(load_inputs(tmp_path, cut)), np.full((1, 3, 8, 8), 9, np.float32))
 
 
 def test_a_broken_image_is_named(tmp_path, classifier):
@@ -177,7 +183,7 @@ def test_images_in_an_archive_get_the_recipe_and_their_labels(tmp_path, classifi
     path = tmp_path / "set.npz"
     np.savez(path, **{data: np.full((3, 8, 8, 3), 255, np.uint8), labels: np.array([3, 1, 2], np.uint8)})
     inputs = load_inputs(path, classifier)
-    np.testing.assert_array_equal(inputs.data, np.ones((3, 3, 8, 8), np.float32))
+    np.testing.assert_array_equal(values_of(inputs), np.ones((3, 3, 8, 8), np.float32))
     assert inputs.names == ("0", "1", "2")
     assert inputs.labels.tolist() == [3, 1, 2] and inputs.labels.dtype == np.int64
 
@@ -188,7 +194,7 @@ def test_float_arrays_are_taken_as_they_are(tmp_path, classifier, dtype):
     np.save(tmp_path / "set.npy", values)
     np.save(tmp_path / "labels.npy", np.arange(12) % 10)
     inputs = load_inputs(tmp_path / "set.npy", classifier, labels=tmp_path / "labels.npy", limit=4)
-    np.testing.assert_array_equal(inputs.data, values[::3].astype(np.float32))
+    np.testing.assert_array_equal(values_of(inputs), values[::3].astype(np.float32))
     assert inputs.names == ("00", "03", "06", "09")
     assert inputs.labels.tolist() == [0, 3, 6, 9]
 
@@ -244,7 +250,7 @@ def test_a_recipe_of_the_wrong_layout_is_refused(tmp_path, classifier):
 def test_the_digits_of_the_zoo_come_with_labels():
     model = load_model("zoo://resnet")
     inputs = load_inputs("zoo://digits", model, limit=5)
-    assert inputs.data.shape == (5, 3, 32, 32)
+    assert values_of(inputs).shape == (5, 3, 32, 32)
     assert inputs.labels is not None and set(inputs.labels.tolist()) <= set(range(10))
     assert load_inputs("zoo://digits", model, limit=5).digest == inputs.digest
 

@@ -166,8 +166,8 @@ def test_real_images_become_the_bytes_of_the_reference_script(real_data: Path):
     folder = real_data / "imagenet1k-one-per-class"
     inputs = load_inputs(folder, model, limit=3)
     spec = next(each for each in json.loads((real_data / "models.json").read_text()) if each["name"] == model.name)
-    assert len(inputs) == 3 and inputs.data.shape == (3, 3, 224, 224)
-    for name, made in zip(inputs.names, inputs.data, strict=True):
+    assert len(inputs) == 3 and inputs.samples.arrays[0].shape == (3, 1, 3, 224, 224)
+    for name, made in zip(inputs.names, inputs.samples.arrays[0][:, 0], strict=True):
         image = Image.open(folder / name).convert("RGB")
         left, top = round((image.width - 224) / 2), round((image.height - 224) / 2)
         pixels = np.asarray(image.crop((left, top, left + 224, top + 224)))[None]

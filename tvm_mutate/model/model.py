@@ -13,8 +13,8 @@ from tvm import relax
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import zoo
-from tvm_mutate.model.onnx_import import import_onnx, pick_input, read_onnx
-from tvm_mutate.model.preprocessing import Preprocessing, find_preprocessing, guess_preprocessing
+from tvm_mutate.model.onnx_import import import_onnx, read_onnx
+from tvm_mutate.model.preprocessing import Preprocessing, find_preprocessing, guess_preprocessing, layout_of
 from tvm_mutate.model.real_models import REAL_MODELS, find_real_model, real_model_path
 from tvm_mutate.model.scenario import Parameter, ResolvedScenario, Scenario, leaves, resolve
 from tvm_mutate.python_file import function_reference, load_function
@@ -26,7 +26,7 @@ DEFAULT_FACTORY = "model"
 class Model:
     """A program in Relax before any pass, whose weights are constants, and the scenario in which its functions run.
 
-    ``preprocessing`` makes the input of images, if the only input is an image. ``source`` is the reference that the
+    ``preprocessing`` makes the input of images, if one input is an image. ``source`` is the reference that the
     user gave. ``digest`` is the SHA-256, in hex, of the file, or of the module's JSON for a module made in Python.
     ``class_names`` has a name for each class index, if the names are known.
     """
@@ -69,7 +69,7 @@ def model_from_module(
 ) -> Model:
     """The model of a Relax module made in Python; without a ``scenario`` its function ``main`` is called once.
 
-    Without ``preprocessing`` the recipe is guessed from the shape if the only input is an image. Raises UsageError,
+    Without ``preprocessing`` the recipe is guessed from the shape if one input is an image. Raises UsageError,
     naming ``source``, for a module without the functions of the scenario, and for inputs that are no tensors.
     """
     resolved = resolve(module, scenario or Scenario(), source)
@@ -77,17 +77,24 @@ def model_from_module(
         name=name,
         module=module,
         scenario=resolved,
-        preprocessing=preprocessing or guess_preprocessing(_only_shape(resolved)),
+        preprocessing=preprocessing or guess_preprocessing(_image_shape(resolved)),
         source=source,
         digest=digest or hashlib.sha256(tvm.ir.save_json(module).encode()).hexdigest(),
         class_names=class_names,
     )
 
 
-def _only_shape(scenario: ResolvedScenario) -> tuple[int, ...]:
-    """The shape of the only input, if there is only one and its shape is static."""
-    inputs = scenario.inputs
-    return inputs[0].static_shape if len(inputs) == 1 and inputs[0].is_static else ()
+def image_input(inputs: Sequence[Parameter]) -> Parameter | None:
+    """The only input that is a batch of colour images of known size; None if there is none, or several."""
+    images = [
+        each for each in inputs if layout_of(each.shape) and all(isinstance(size, int) for size in each.shape[1:])
+    ]
+    return images[0] if len(images) == 1 else None
+
+
+def _image_shape(scenario: ResolvedScenario) -> tuple[int, ...]:
+    image = image_input(scenario.inputs)
+    return () if image is None else (1, *map(int, image.shape[1:]))
 
 
 def _static_shape(tensor: object) -> tuple[int, ...] | None:
@@ -113,7 +120,8 @@ def load_model(
       returns a ``tvm.IRModule`` with a Relax function ``main``, or a Model;
     * ``zoo://NAME`` for the embedded zoo, or ``real://NAME`` for a full-size model, downloaded at its first use.
 
-    ``shape`` has the dimensions of an ONNX input, by its name, where the file has symbols other than the batch.
+    ``shape`` has the dimensions of an ONNX input by its name, or the number of a symbol by its name, where the file has
+    symbols other than the batch; a symbol with several numbers stays symbolic.
     ``preprocessing`` overrides the recipe beside the model's file; without both the recipe is guessed from the shape.
     ``scenario`` takes the place of the model's own.
     Raises UsageError, naming the file, node or option, for a model that cannot be loaded.
@@ -172,10 +180,11 @@ def _from_onnx(
     preprocessing: Preprocessing | None,
 ) -> Model:
     file = read_onnx(path)
-    picked = pick_input(path, file.model, shape)
-    module = import_onnx(path, file.model, picked)
-    recipe = preprocessing or find_preprocessing(path, picked.shape)
-    return model_from_module(module, name, preprocessing=recipe, source=source, digest=file.digest)
+    model = model_from_module(
+        import_onnx(file, shape), name, preprocessing=preprocessing, source=source, digest=file.digest
+    )
+    beside = None if preprocessing else find_preprocessing(path, _image_shape(model.scenario))
+    return model if beside is None else replace(model, preprocessing=beside)
 
 
 def _zoo_recipe() -> Preprocessing:

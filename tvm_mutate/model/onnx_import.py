@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,9 @@ from onnx import external_data_helper
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
-from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.errors import UsageError
+from tvm_mutate.model.scenario import Parameter
+from tvm_mutate.model.symbols import Shapes, chosen_sizes, settled_sizes
 
 # Before opset 7 operators broadcast by attributes, which TVM's importer ignores: the result would be wrong.
 OLDEST_OPSET = 7
@@ -164,15 +166,25 @@ def clean_names(names: Iterable[str]) -> dict[str, str]:
     return renamed
 
 
-def with_clean_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], dict[str, str]]:
-    """A copy of the model with clean names, and the new names of its values and of its nodes, in subgraphs as well."""
+Names = dict[str, str]
+
+
+def with_clean_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Names, Names, Names]:
+    """A copy of the model with clean names, and the new names of its values, nodes and symbolic dimensions of inputs.
+
+    Values and nodes of subgraphs are renamed as well.
+    """
     copy = deepcopy(model)
     graphs = list(_graphs(copy.graph))
     values = clean_names(name for graph in graphs for name in _value_names(graph))
     nodes = clean_names(node.name for graph in graphs for node in graph.node)
     for graph in graphs:
         _rename(graph, values, nodes)
-    return copy, values, nodes
+    dimensions = [each for value in copy.graph.input for each in value.type.tensor_type.shape.dim if each.dim_param]
+    symbols = clean_names(each.dim_param for each in dimensions)
+    for each in dimensions:
+        each.dim_param = symbols[each.dim_param]
+    return copy, values, nodes, symbols
 
 
 def _fresh(name: str, taken: set[str]) -> str:
@@ -215,117 +227,53 @@ def _rename(graph: onnx.GraphProto, values: Mapping[str, str], nodes: Mapping[st
         node.output[:] = [values.get(name, "") for name in node.output]
 
 
-_IMAGE_CHANNELS = (1, 3, 4)
+def onnx_parameters(path: Path, model: onnx.ModelProto, shapes: Shapes) -> list[Parameter]:
+    """The inputs of a model besides its weights; a dimension without number and name gets a name.
 
-
-@dataclass(frozen=True)
-class OnnxInput:
-    """The only input of a model: its name in the file, its static shape with batch 1, its ONNX element type."""
-
-    name: str
-    shape: tuple[int, ...]
-    elem_type: int
-
-
-def pick_input(path: Path, model: onnx.ModelProto, shape: Mapping[str, Sequence[int]] | None = None) -> OnnxInput:
-    """The model's input with all dimensions: a symbolic batch becomes 1, other symbols come from ``shape``.
-
-    ``shape`` maps the input's name, as in the file or cleaned, to all its dimensions. Raises UsageError, naming file
-    and input, if there is not exactly one input, if it is neither float nor an image, if a dimension is unknown, or if
-    ``shape`` contradicts the model.
+    Raises UsageError, naming file and input, for a model without inputs, for inputs that are no tensors of numbers, and
+    for those of unknown rank whose shape is not in ``shapes``.
     """
-    value = _only_input(path, model)
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.elem_type:
-        raise UsageError(f"{path}: its input {value.name!r} is no tensor; only models of one tensor can be fed")
-    given = None
-    for name, dimensions in (shape or {}).items():
-        if name not in (value.name, clean_names([value.name])[value.name]):
-            raise UsageError(f"--shape names {name!r}, which {path} does not have{suggestion(name, [value.name])}")
-        given = tuple(dimensions)
-    declared = _declared(value)
-    settled = _settled(path, value.name, declared, given)
-    if settled[0] != 1:
-        example = ",".join(map(str, (1, *settled[1:])))
-        raise UsageError(
-            f"{path}: its input {value.name!r} has a batch of {settled[0]}, but inputs are fed one by one; "
-            f"export it with a batch of 1 or symbolic, or try --shape {value.name}={example}"
+    parameters = []
+    for value in _inputs(path, model):
+        tensor = value.type.tensor_type
+        if not value.type.HasField("tensor_type") or tensor.elem_type in (0, onnx.TensorProto.STRING):
+            raise UsageError(f"{path}: its input {value.name!r} is no tensor of numbers; only these can be fed")
+        if not tensor.HasField("shape"):
+            if value.name not in shapes:
+                example = f"--shape {value.name}=1,3,224,224"
+                raise UsageError(
+                    f"{path}: its input {value.name!r} has no known rank; give all dimensions, such as {example}"
+                )
+            for _ in shapes[value.name]:
+                tensor.shape.dim.add()
+        shape = tuple(
+            each.dim_value if each.dim_value > 0 else _symbol(value.name, index, each)
+            for index, each in enumerate(tensor.shape.dim)
         )
-    elem_type = value.type.tensor_type.elem_type
-    if not _is_float(elem_type) and not _is_image(settled):
-        raise UsageError(
-            f"{path}: its input {value.name!r} is {onnx.TensorProto.DataType.Name(elem_type).lower()} "
-            f"{list(settled)}; a float tensor, or an image of 1, 3 or 4 channels, is needed"
-        )
-    return OnnxInput(value.name, settled, elem_type)
+        parameters.append(Parameter(value.name, shape, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name))
+    return parameters
 
 
-def _only_input(path: Path, model: onnx.ModelProto) -> onnx.ValueInfoProto:
+def _inputs(path: Path, model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     weights = {each.name for each in model.graph.initializer}  # up to IR version 3 weights are listed as inputs too
     inputs = [each for each in model.graph.input if each.name not in weights]
     if not inputs:
-        raise UsageError(f"{path}: has no input besides its weights; a model of one input is needed")
-    if len(inputs) > 1:
-        names = ", ".join(each.name for each in inputs)
-        raise UsageError(
-            f"{path}: has {len(inputs)} inputs ({names}), but only one can be fed; make the others initialisers"
-        )
-    return inputs[0]
+        raise UsageError(f"{path}: has no input besides its weights; a model of at least one input is needed")
+    return inputs
 
 
-def _declared(value: onnx.ValueInfoProto) -> tuple[int | str, ...] | None:
-    """Each dimension as a number, or as a name if it is symbolic; None for an unknown rank."""
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape"):
-        return None
-    return tuple(
-        each.dim_value if each.dim_value > 0 else each.dim_param or f"dimension {index}"
-        for index, each in enumerate(tensor.shape.dim)
-    )
+def _symbol(name: str, index: int, dimension: onnx.TensorShapeProto.Dimension) -> str:
+    return dimension.dim_param or f"dimension {index} of {name}"
 
 
-def _settled(
-    path: Path, name: str, declared: tuple[int | str, ...] | None, given: tuple[int, ...] | None
-) -> tuple[int, ...]:
-    example = f"--shape {name}=" + ",".join(map(str, _example(declared)))
-    if given is None:
-        if declared is None:
-            raise UsageError(f"{path}: its input {name!r} has no known rank; give all dimensions, such as {example}")
-        if not declared:
-            raise UsageError(f"{path}: its input {name!r} is a scalar; a tensor with a batch dimension is needed")
-        for index, dimension in enumerate(declared):
-            if index and isinstance(dimension, str):
-                raise UsageError(
-                    f"{path}: its input {name!r} has the symbolic dimension {dimension!r} at position {index}; "
-                    f"give it with --shape, such as {example}"
-                )
-        return tuple(1 if isinstance(dimension, str) else dimension for dimension in declared)
-    if not given or any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in given):
-        raise UsageError(f"--shape {name} is {list(given)}; give positive numbers, such as {example}")
-    fixed = {index: each for index, each in enumerate(declared or ()) if index and isinstance(each, int)}
-    wrong_rank = declared is not None and len(given) != len(declared)
-    if wrong_rank or any(given[index] != dimension for index, dimension in fixed.items()):
-        raise UsageError(
-            f"--shape {name} is {list(given)}, but {path} declares {list(declared or ())}; give such as {example}"
-        )
-    return given
-
-
-def _example(declared: tuple[int | str, ...] | None) -> list[int]:
-    usual = (1, 3, 224, 224)
-    if declared is None:
-        return list(usual)
-    return [
-        dimension if isinstance(dimension, int) and index else usual[index] if index < len(usual) else 1
-        for index, dimension in enumerate(declared)
-    ]
-
-
-def _is_float(elem_type: int) -> bool:
-    return elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
-
-
-def _is_image(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 4 and (shape[1] in _IMAGE_CHANNELS or shape[3] in _IMAGE_CHANNELS)
+def _bind(path: Path, model: onnx.ModelProto, sizes: Mapping[str, tuple[int, ...]]) -> None:
+    """Gives the dimensions of the inputs their numbers; a symbol of several numbers stays."""
+    for value in _inputs(path, model):
+        for index, dimension in enumerate(value.type.tensor_type.shape.dim):
+            size = () if dimension.dim_value > 0 else sizes[_symbol(value.name, index, dimension)]
+            if len(size) == 1:
+                dimension.dim_value = size[0]
+    del model.graph.value_info[:]  # it may have the symbols
 
 
 def restore_clips(module: tvm.IRModule) -> tvm.IRModule:
@@ -383,24 +331,26 @@ class _ClipRestorer(relax.PyExprMutator):
 _REFUSED = "The following operators are not supported for frontend ONNX: "
 
 
-def import_onnx(path: Path, model: onnx.ModelProto, picked: OnnxInput) -> tvm.IRModule:
-    """The model as a Relax module with weights as constants; its ``main`` takes one float32 tensor.
+def import_onnx(file: OnnxFile, shapes: Shapes | None = None) -> tvm.IRModule:
+    """The model as a Relax module with weights as constants; its ``main`` takes the inputs under clean names.
 
-    The module's first operator casts float32 to the element type of the input. Raises UsageError, naming the file and
-    the operators or the node, if TVM cannot import the model.
+    ``shapes`` names inputs and symbols as the file or cleaned. A symbol with several numbers stays a symbol; a symbolic
+    batch that is not named becomes 1. Raises UsageError, naming the file and the operators or the node, if TVM cannot
+    import the model, and as ``onnx_parameters``, ``chosen_sizes`` and ``settled_sizes`` do.
     """
-    clean, values, nodes = with_clean_names(model)
-    name = values[picked.name]
-    if picked.elem_type != onnx.TensorProto.FLOAT:
-        _cast_input(clean, name, picked.elem_type)
+    clean, values, nodes, symbols = with_clean_names(file.model)
+    named = {values.get(name, symbols.get(name, name)): size for name, size in (shapes or {}).items()}
+    parameters = onnx_parameters(file.path, clean, named)
+    sizes = chosen_sizes(parameters, named, str(file.path))
+    _bind(file.path, clean, settled_sizes(parameters, sizes, str(file.path)))
     original = {new: old for old, new in nodes.items()}
     try:
         # The importer prints the operator that fails, and repeats the warnings of onnx's checker.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return restore_clips(from_onnx(clean, shape_dict={name: list(picked.shape)}))
+            return restore_clips(from_onnx(clean))
     except Exception as error:
-        raise UsageError(_reason(path, clean, error, original)) from None
+        raise UsageError(_reason(file.path, clean, error, original)) from None
 
 
 def _reason(path: Path, model: onnx.ModelProto, error: Exception, original: Mapping[str, str]) -> str:
@@ -438,14 +388,3 @@ def _complaint(model: onnx.ModelProto) -> str:
     except Exception as error:  # also refuses models beyond protobuf's limit of 2 GiB, with a ValueError
         return str(error).strip().splitlines()[0]
     return ""
-
-
-def _cast_input(model: onnx.ModelProto, name: str, elem_type: int) -> None:
-    cast = _fresh(f"{name}_cast", {each for node in model.graph.node for each in (*node.input, *node.output)})
-    for node in model.graph.node:
-        node.input[:] = [cast if each == name else each for each in node.input]
-    node = onnx.helper.make_node("Cast", [name], [cast], name=cast, to=elem_type)
-    model.graph.node.insert(0, node)
-    for value in model.graph.input:
-        if value.name == name:
-            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT

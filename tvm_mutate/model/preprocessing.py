@@ -176,7 +176,7 @@ def guess_preprocessing(shape: tuple[int, ...]) -> Preprocessing:
     return replace(recipe, layout=layout, fit="resize", guessed=True)
 
 
-def layout_of(shape: tuple[int, ...]) -> Layout | None:
+def layout_of(shape: tuple[int | str, ...]) -> Layout | None:
     """The layout of a batch of colour images with this shape; None for another shape."""
     if len(shape) != 4:
         return None
