@@ -13,7 +13,7 @@ _REST = {
     "id": "m", "model": "m", "device": "d", "operator": "tir.swap-compare", "slot": "kernel", "outcome": "completed",
     "category": "Conditional Statement Operations", "verdict": "killed", "rung": "label changed", "reason": "",
     "sites": 1, "functions": 1, "inputs": 3, "build_seconds": 0.0, "evaluation": "rebuild", "evaluation_reason": "",
-    "carried": False,
+    "carried": False, "noticed": (),
 }  # fmt: skip
 
 

@@ -37,6 +37,10 @@ class Samples:
         """The first samples, without a copy."""
         return Samples(tuple(array[:count] for array in self.arrays))
 
+    def tobytes(self) -> bytes:
+        """The bytes of all tensors, one after another."""
+        return b"".join(as_bytes(array).tobytes() for array in self.arrays)
+
     def digest(self) -> str:
         """128 bits of xxHash of all tensors: equal for equal bits."""
         content = xxhash.xxh3_128()

@@ -18,6 +18,7 @@ from tvm_mutate.campaign.worker import UndefinedRequest
 from tvm_mutate.device import Device
 from tvm_mutate.oracle import Outcome
 from tvm_mutate.results import MutantRow, find_fault, write_json
+from tvm_mutate.samples import Samples
 
 from .conftest import campaign
 
@@ -31,8 +32,8 @@ SCORES = np.array([[3.0, 1.0], [1.0, 3.0], [3.0, 2.0]])
 
 def builds(second: np.ndarray, noise: float = 0.0) -> dict[tuple[str, str], Unmutated]:
     return {
-        ("net", "a"): Unmutated([0, 1, 0], SCORES, noise),
-        ("net", "b"): Unmutated(np.argmax(second, axis=1).tolist(), second, noise),
+        ("net", "a"): Unmutated([0, 1, 0], Samples((SCORES,)), noise),
+        ("net", "b"): Unmutated(np.argmax(second, axis=1).tolist(), Samples((second,)), noise),
     }
 
 
@@ -63,7 +64,7 @@ def test_scores_count_beyond_the_difference_of_the_unmutated_builds_and_the_nois
     scores = {"a": SCORES, "b": np.add(SCORES, [[0.9, 0], [1.1, 0], [np.nan, 0]])}
     rows = [row("a", [0, 1, 0]), row("b", [0, 1, 0])]
     golden = builds(SCORES + 0.5, noise=0.25)
-    (found,) = find_discrepancies(rows, golden, ["a", "b"], lambda each: scores[each.device])
+    (found,) = find_discrepancies(rows, golden, ["a", "b"], lambda each: Samples((scores[each.device],)))
     assert (found.floor, found.beyond_floor) == (1.0, 2)
     assert found.max_abs_diff == pytest.approx(1.1)
     assert found.beyond_share == 0.0 and found.is_discrepant

@@ -198,9 +198,9 @@ def made(name: str, inputs: int = 3) -> tuple[Subject, Baseline]:
     return subject, Baseline(Pair(name, "llvm"), "ef", "golden.npy", labels, 1.0, 2.0, times, 0.0, True)
 
 
-def request_of(pair: tuple[Subject, Baseline], mutant: str, oracle: str = "top-1") -> MutantRequest:
+def request_of(pair: tuple[Subject, Baseline], mutant: str, *oracles: str) -> MutantRequest:
     subject, baseline = pair
-    return MutantRequest(subject, LLVM, mutant, baseline, oracle, 20.0)
+    return MutantRequest(subject, LLVM, mutant, baseline, oracles, 20.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["send", "send", "keep back", "die"])), max_size=30))

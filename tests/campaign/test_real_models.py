@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tvm_mutate.campaign import Subject, prepare_subject
@@ -18,8 +17,8 @@ IMAGES = 10
 def onnxruntime_labels(model: Path, subject: Subject) -> list[int]:
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    inputs = np.load(subject.inputs)
-    return [int(session.run(None, {"input": image[np.newaxis]})[0].argmax()) for image in inputs]
+    (images,) = subject.samples().arrays
+    return [int(session.run(None, {"input": image})[0].argmax()) for image in images]
 
 
 @pytest.mark.real_data

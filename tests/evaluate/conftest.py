@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import ContentEvaluator, Evaluation, Preparation, Prepared, RebuildEvaluator, StopRule, prepare
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_inputs, load_model
+from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.samples import Samples
 
 CATALOGUE = builtin_catalogue()
 MODEL, IMAGES, SECONDS = "zoo://alexnet", 3, 120.0
@@ -28,15 +28,15 @@ class Both:
         self, target: str, folder: Path, golden_bytes: int = GOLDEN_BYTES, mutants: int = 0, reference: str = MODEL
     ) -> None:
         model = load_model(reference)
-        self.inputs = load_inputs("zoo://digits", model, limit=IMAGES).data
+        self.workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=IMAGES).samples)
         self.stages = Stages(Fused(model.module), parse_target(target))
-        self.rebuild = RebuildEvaluator(self.stages, self.inputs, parse_device(target), CATALOGUE)
+        self.rebuild = RebuildEvaluator(self.stages, self.workload, parse_device(target), CATALOGUE)
         self.unmutated: Evaluation = self.rebuild.evaluate(None, SECONDS).value
         assert self.unmutated.outputs is not None
-        self.scores: np.ndarray = self.unmutated.outputs
+        self.scores: Samples = self.unmutated.outputs
         wanted = Preparation(folder / "golden.bin", golden_bytes, mutants)
-        self.prepared: Prepared = prepare(self.stages, self.inputs, self.scores, wanted, SECONDS).value
-        self.content = ContentEvaluator(self.stages, self.inputs, CATALOGUE, self.prepared)
+        self.prepared: Prepared = prepare(self.stages, self.workload, self.scores, wanted, SECONDS).value
+        self.content = ContentEvaluator(self.stages, self.workload, CATALOGUE, self.prepared)
 
     def run(self, mutant: str, stop: StopRule | None = None) -> Evaluation:
         """What evaluation by content gives."""
@@ -46,8 +46,8 @@ class Both:
         """What the full rebuild gives."""
         return self.rebuild.evaluate(CATALOGUE.parse(mutant), SECONDS, self.unmutated.digest, stop).value
 
-    def scores_of(self, run: Evaluation) -> np.ndarray:
-        """The scores of a run, shape [inputs, classes]; the golden ones where nothing had to run."""
+    def scores_of(self, run: Evaluation) -> Samples:
+        """The outputs of a run; the golden ones where nothing had to run."""
         return self.scores if run.outputs is None else run.outputs
 
 

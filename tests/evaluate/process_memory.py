@@ -39,9 +39,9 @@ def serve(connection: Connection) -> None:
     """Answers requests in the other process until the pipe is closed."""
     values: dict[int, np.ndarray] = {}
 
-    def call(path: str, name: str, given: Sequence[tuple[int, ValueType]]) -> None:
+    def call(path: str, name: str, given: Sequence[tuple[int, ValueType]], scalars: Sequence[int]) -> None:
         arrays = [values[number].view(kind.dtype).reshape(kind.shape) for number, kind in given]
-        tvm.runtime.load_module(path)[name](*map(tvm.runtime.from_dlpack, arrays))
+        tvm.runtime.load_module(path)[name](*map(tvm.runtime.from_dlpack, arrays), *scalars)
 
     def write(number: int, content: bytes) -> None:
         memory = np.empty(len(content) + 64, np.uint8)
@@ -91,8 +91,15 @@ class ProcessMemory:
     def empty(self, kind: ValueType) -> ProcessValue:
         return self.upload(np.zeros(kind.shape, kind.dtype))
 
-    def launch(self, function: ProcessKernel, arguments: list[ProcessValue], results: list[ProcessValue]) -> None:
-        self.ask("call", function.path, function.name, [(each.number, each.kind) for each in (*arguments, *results)])
+    def launch(
+        self,
+        function: ProcessKernel,
+        arguments: list[ProcessValue],
+        results: list[ProcessValue],
+        scalars: Sequence[int] = (),
+    ) -> None:
+        given = [(each.number, each.kind) for each in (*arguments, *results)]
+        self.ask("call", function.path, function.name, given, tuple(scalars))
 
     def wait(self) -> None:
         pass  # the answer to a call comes when the kernel has ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tvm_mutate.campaign import Specification
@@ -12,18 +13,21 @@ from tvm_mutate.evaluate import StopRule, Unsuitable
 from tvm_mutate.evaluate.memory import READ, WRITE
 from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, take_program
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_model
+from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.model.zoo import ZOO_NAMES
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.pipeline import Stages
+from tvm_mutate.samples import Samples
 
 from .conftest import CATALOGUE, IMAGES, SECONDS, Both
 
 
 @pytest.mark.parametrize("name", ZOO_NAMES)
 def test_every_model_of_the_zoo_is_a_straight_line_of_kernel_calls(name: str):
-    program = take_program(Stages(load_model(f"zoo://{name}").module, parse_target("llvm")).at(Slot.KERNEL))
+    model = load_model(f"zoo://{name}")
+    workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=1).samples)
+    program = take_program(Stages(model.module, parse_target("llvm")).at(Slot.KERNEL), workload)
     called = {step.kernel for step in program.steps if isinstance(step, KernelCall)}
     assert called == set(program.kernels)
     assert [program.types[number].shape for number in program.outputs] == [(1, 10)]
@@ -62,7 +66,7 @@ def test_mutants_of_all_sites_change_most_kernels_and_are_evaluated_by_content(b
         "graph.replace-activation{to=tanh}@main#*",
     ]
     assert compared(both, mutants) == len(mutants)
-    assert both.run(mutants[0]).kernel_runs == IMAGES * len(take_program(both.stages.at(Slot.KERNEL)).kernels)
+    assert both.run(mutants[0]).kernel_runs == IMAGES * len(both.content.program.kernels)
 
 
 def test_a_mutant_of_weights_alone_is_reached_although_no_code_differs(both: Both):
@@ -98,7 +102,7 @@ def test_a_mutant_that_is_proved_equivalent_is_not_built_and_the_rebuild_confirm
 
 
 def test_a_mutant_may_be_stopped_at_the_first_input_that_the_oracle_notices(both: Both):
-    stop = StopRule(both.scores, killed_by=parse_oracle("bitwise"))
+    stop = StopRule(both.scores, parse_oracle("bitwise"), until_killed=True)
     mutant = "tir.offset-store@fused_matmul1_add4_relu4#2"
     for run in (both.run("tir.offset-store@fused_matmul1_add4_relu4#1", stop), both.rebuilt(mutant, stop)):
         assert len(run.outputs) == len(run.run_seconds) == 1
@@ -106,7 +110,7 @@ def test_a_mutant_may_be_stopped_at_the_first_input_that_the_oracle_notices(both
 
 def test_a_mutant_may_be_stopped_when_its_dissimilarity_is_precise_enough(both: Both):
     mutant = "tir.scale-store{ulps=4096}@fused_matmul2_add5#1"
-    assert len(both.run(mutant, StopRule(both.scores, precision=0.75)).outputs) == 2
+    assert len(both.run(mutant, StopRule(both.scores, parse_oracle("top-1"), precision=0.75)).outputs) == 2
 
 
 def test_only_the_last_kernel_runs_for_a_mutant_of_the_last_kernel(both: Both):
@@ -166,7 +170,7 @@ def test_a_mutant_cannot_change_the_golden_values(both: Both):
     before = Path(golden.path).read_bytes()
     both.run("tir.loop-extent{by=100000}@fused_matmul2_add5#0")
     assert Path(golden.path).read_bytes() == before
-    row = golden.rows(both.content.program, both.inputs)[0]
+    row = golden.rows(both.content.program, both.workload.samples)[0]
     next(iter(row.arrays.values()))[...] = 7
     assert Path(golden.path).read_bytes() == before
     assert all((array != 7).any() for array in both.content.golden_row(0).arrays.values())
@@ -189,4 +193,4 @@ class Module:
 """
     )
     with pytest.raises(NotStraightLineError, match="If"):
-        take_program(branching)
+        take_program(branching, Workload.of(branching, Samples((np.zeros((1, 2), "float32"), np.zeros(1, bool)))))

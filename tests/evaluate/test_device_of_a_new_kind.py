@@ -26,14 +26,15 @@ class InAnotherProcess:
         self._both, self._folder, program = both, folder, both.content.program
         plain = self._compile(program.called(), folder, "default")
         self._builder = MutantBuilder(
-            both.stages, program, plain, {each.digest: each for each in plain.values()}, self._compile
+            both.stages, both.workload, program, plain, {each.digest: each for each in plain.values()}, self._compile
         )
         self.memory = ProcessMemory()
         self._keys = GoldenKeys.of(program, self._builder.keys)
         self._constants = self._uploaded(program.constants)
         self._rows = []
-        for data in both.inputs:
-            values = {number: self.memory.upload(data[None]) for number in program.inputs} | self._constants
+        for position in range(len(both.workload)):
+            sample = both.workload.samples[position]
+            values = dict(zip(program.inputs, map(self.memory.upload, sample), strict=True)) | self._constants
             for _ in run_calls(program, plain, self.memory, values):
                 pass
             self._rows.append(ProcessRow(self.memory, values))

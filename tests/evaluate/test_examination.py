@@ -14,7 +14,7 @@ INSIDE = "tir.swap-compare{from=gt,to=ge}@fused_matmul_add4_relu4#0"
 
 @pytest.fixture(scope="module")
 def examiner(both: Both) -> Examiner:
-    return Examiner(both.stages, both.inputs, CATALOGUE)
+    return Examiner(both.stages, both.workload, CATALOGUE)
 
 
 def test_a_padding_condition_that_lets_reads_through_is_named_by_index_and_by_line(examiner: Examiner):

@@ -28,10 +28,11 @@ from tvm_mutate.evaluate import (
 from tvm_mutate.evaluate.memory import CONVERSION, READ, WRITE
 from tvm_mutate.evaluate.session_memory import SessionArena
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_model
+from tvm_mutate.model import Workload, load_model
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.samples import Samples
 
 HOSTILE = Path(__file__).parents[1] / "campaign" / "hostile_operators.py"
 LAST, OTHER = "tir.offset-store@matmul#1", "tir.offset-store@fused_conv2d1_relu1#1"
@@ -69,17 +70,18 @@ class OnDevice:
         self.device, self.catalogue = parse_device(device), load_catalogue()
         (folder / "network.py").write_text(NETWORK)
         model = load_model(str(folder / "network.py"))
-        self.inputs = np.random.default_rng(4).normal(size=(IMAGES, 3, 8, 8)).astype("float32")
+        data = np.random.default_rng(4).normal(size=(IMAGES, 1, 3, 8, 8)).astype("float32")
+        self.workload = Workload(model.scenario, Samples((data,)))
         self.stages = Stages(Fused(model.module), parse_target(self.device.target))
-        self.rebuild = RebuildEvaluator(self.stages, self.inputs, self.device, self.catalogue)
+        self.rebuild = RebuildEvaluator(self.stages, self.workload, self.device, self.catalogue)
         self.unmutated: Evaluation = self.rebuild.evaluate(None, SECONDS).value
-        self.scores: np.ndarray = self.unmutated.outputs
+        self.scores: Samples = self.unmutated.outputs
         prepared = prepare_session(
-            self.stages, self.inputs, self.scores, self.device, self.catalogue, folder, golden_bytes, SECONDS
+            self.stages, self.workload, self.scores, self.device, self.catalogue, folder, golden_bytes, SECONDS
         )
         assert isinstance(prepared, PreparedSession), prepared
         self.prepared = prepared
-        self.evaluator = SessionEvaluator(self.stages, self.inputs, self.device, self.catalogue, prepared)
+        self.evaluator = SessionEvaluator(self.stages, self.workload, self.device, self.catalogue, prepared)
 
     def ending(self, mutant: str, stop: StopRule | None = None, seconds: float = SECONDS) -> Ending:
         return self.evaluator.evaluate(self.catalogue.parse(mutant), seconds, self.unmutated.digest, stop)
@@ -90,7 +92,7 @@ class OnDevice:
     def rebuilt(self, mutant: str, stop: StopRule | None = None) -> Evaluation:
         return self.rebuild.evaluate(self.catalogue.parse(mutant), SECONDS, self.unmutated.digest, stop).value
 
-    def scores_of(self, run: Evaluation) -> np.ndarray:
+    def scores_of(self, run: Evaluation) -> Samples:
         return self.scores if run.outputs is None else run.outputs
 
 
@@ -149,8 +151,8 @@ def test_sampled_mutants_give_the_bits_of_the_full_rebuild_in_a_local_session(lo
 
 def test_a_session_gives_the_same_evaluation_as_this_process(local: OnDevice, tmp_path: Path):
     wanted = Preparation(tmp_path / "golden.bin", GOLDEN_BYTES, 0)
-    prepared = prepare(local.stages, local.inputs, local.scores, wanted, SECONDS).value
-    content = ContentEvaluator(local.stages, local.inputs, local.catalogue, prepared)
+    prepared = prepare(local.stages, local.workload, local.scores, wanted, SECONDS).value
+    content = ContentEvaluator(local.stages, local.workload, local.catalogue, prepared)
     mutants = (*mutants_of(local, 8, 8), MASKED, NOT_INFECTED)
     told = ("applied", "digest", "proof", "reached", "infected", "masked_by", "kernel_runs", "undefined")
     for mutant in mutants:
@@ -200,7 +202,7 @@ def test_a_crash_and_a_hang_harm_no_other_mutant(remote: OnDevice):
     ending = remote.ending("tir.hostile-hang@matmul#*", seconds=2.0)
     assert (ending.kind, ending.stage) == ("timed out", "run")
     assert remote.run(OTHER.replace("#1", "#0")).outputs is not None
-    fresh = SessionEvaluator(remote.stages, remote.inputs, remote.device, remote.catalogue, remote.prepared)
+    fresh = SessionEvaluator(remote.stages, remote.workload, remote.device, remote.catalogue, remote.prepared)
     ending = fresh.evaluate(remote.catalogue.parse(LAST), SECONDS, remote.unmutated.digest)
     fresh.session.close()
     assert ending.value.outputs.tobytes() == before.tobytes()
@@ -265,13 +267,15 @@ def test_golden_values_beyond_the_limit_are_computed_again(local: OnDevice, tmp_
 
 
 def test_a_mutant_may_be_stopped_at_the_first_input_that_the_oracle_notices(local: OnDevice):
-    stop = StopRule(local.scores, killed_by=parse_oracle("bitwise"))
+    stop = StopRule(local.scores, parse_oracle("bitwise"), until_killed=True)
     assert len(local.run(OTHER, stop).outputs) == 1
 
 
 def test_a_model_whose_kernels_give_other_bits_than_the_whole_is_not_evaluated_in_sessions(
     local: OnDevice, tmp_path: Path
 ):
-    others, limit = local.scores + 1, GOLDEN_BYTES
-    found = prepare_session(local.stages, local.inputs, others, local.device, local.catalogue, tmp_path, limit, SECONDS)
+    others, limit = Samples((local.scores.arrays[0] + 1,)), GOLDEN_BYTES
+    found = prepare_session(
+        local.stages, local.workload, others, local.device, local.catalogue, tmp_path, limit, SECONDS
+    )
     assert found == "the unmutated model gives other bits kernel by kernel than as a whole"

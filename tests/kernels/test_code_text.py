@@ -14,7 +14,7 @@ from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.kernels import Kernel, build_batch, parse_target
 from tvm_mutate.kernels.code_text import kernels_with_undefined_values
-from tvm_mutate.model import load_model
+from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import apply_mutations, selections_by_slot
@@ -32,7 +32,9 @@ def built(functions: Mapping[str, PrimFunc], text: str, folder: Path) -> dict[st
 
 @pytest.fixture(scope="module")
 def kernels() -> dict[str, tvm.tirx.PrimFunc]:
-    program = take_program(Stages(load_model("zoo://alexnet").module, parse_target("llvm")).at(Slot.KERNEL))
+    model = load_model("zoo://alexnet")
+    workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=1).samples)
+    program = take_program(Stages(model.module, parse_target("llvm")).at(Slot.KERNEL), workload)
     return {name: program.kernels[name] for name in sorted(program.kernels)[:5]}
 
 

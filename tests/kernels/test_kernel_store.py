@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.kernels import KernelStore, build_library, parse_target
 from tvm_mutate.kernels.kernels import library_key
-from tvm_mutate.model import load_model
+from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.pipeline import Stages
 
@@ -34,7 +34,9 @@ for number in range(40):
 
 @pytest.fixture(scope="module")
 def kernels() -> dict[str, tvm.tirx.PrimFunc]:
-    program = take_program(Stages(load_model("zoo://alexnet").module, parse_target("llvm")).at(Slot.KERNEL))
+    model = load_model("zoo://alexnet")
+    workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=1).samples)
+    program = take_program(Stages(model.module, parse_target("llvm")).at(Slot.KERNEL), workload)
     return {name: program.kernels[name] for name in ("fused_conv2d_add_relu", "max_pool2d", "max_pool2d1")}
 
 

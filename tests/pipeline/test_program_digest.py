@@ -13,7 +13,7 @@ import tvm_mutate
 from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import RebuildEvaluator
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_inputs, load_model
+from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Stages
 
@@ -55,7 +55,7 @@ def test_a_mutant_has_the_digest_of_the_unmutated_model_only_if_code_and_weights
     model = load_model("zoo://alexnet")
     device = parse_device("llvm")
     catalogue = builtin_catalogue()
-    inputs = load_inputs("zoo://digits", model, limit=2).data
-    evaluator = RebuildEvaluator(Stages(model.module, parse_target("llvm")), inputs, device, catalogue)
+    workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=2).samples)
+    evaluator = RebuildEvaluator(Stages(model.module, parse_target("llvm")), workload, device, catalogue)
     unmutated, mutated = (evaluator.evaluate(each, 120).value.digest for each in (None, catalogue.parse(mutant)))
     assert (unmutated == mutated) == same

@@ -148,7 +148,7 @@ def site(mutant: str, stages: Stages, judge: Callable[[str], MutantRow]) -> Crit
     unused = Subject("alexnet", "", "", "", "", 0)
     operator = CATALOGUE[CATALOGUE.parse(mutant).mutations[0].operator]
     parameter = parameter_of(operator, None).name
-    request = CriticalRequest(unused, parse_device("llvm"), mutant, baseline, "top-1", 1.0, parameter=parameter)
+    request = CriticalRequest(unused, parse_device("llvm"), mutant, baseline, ("top-1",), 1.0, parameter=parameter)
     return CriticalSite(request, stages, CATALOGUE, judge)
 
 

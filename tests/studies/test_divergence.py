@@ -11,17 +11,18 @@ from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
 from tvm_mutate.evaluate import RebuildEvaluator
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import load_inputs, load_model
+from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.mutant import Mutant
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.samples import Sample, Samples
 from tvm_mutate.studies.divergence import Call, Calls, KernelDivergence, LocalRunner, find_kernel_divergence
 
 CATALOGUE = builtin_catalogue()
 SECONDS = 120.0
 
 MUTANT = Mutant.parse("tir.swap-compare{from=lt,to=le}@first#0")
-DATA = [np.zeros(1)]
+DATA = Samples((np.zeros((1, 1)),))
 
 
 class FixedValues:
@@ -30,7 +31,7 @@ class FixedValues:
     def __init__(self, unmutated: Mapping[str, Sequence[float]], mutated: Mapping[str, Sequence[float]]) -> None:
         self._unmutated, self._mutated = unmutated, mutated
 
-    def calls(self, mutant: Mutant | None, _data: np.ndarray) -> Calls:
+    def calls(self, mutant: Mutant | None, _sample: Sample) -> Calls:
         values = self._mutated if mutant else self._unmutated
         reason = "it died (SIGSEGV)" if len(values) < len(self._unmutated) else ""
         return Calls(tuple(Call(name, 0, (np.array(each),)) for name, each in values.items()), reason)
@@ -78,12 +79,13 @@ def test_devices_that_call_different_kernels_cannot_be_compared():
 
 def test_a_steady_mutant_does_not_diverge_between_two_cpu_targets():
     model = load_model("zoo://alexnet")
-    fused, inputs = Fused(model.module), load_inputs("zoo://digits", model, limit=1).data
+    fused = Fused(model.module)
+    workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=1).samples)
     stages = [Stages(fused, parse_target(each)) for each in ("llvm", '{"kind":"llvm","mcpu":"x86-64-v3"}')]
-    whole = RebuildEvaluator(stages[0], inputs, parse_device("llvm"), CATALOGUE).evaluate(None, SECONDS).value
-    runners = [LocalRunner(each, CATALOGUE, SECONDS) for each in stages]
-    unmutated = [runner.calls(None, inputs[0]) for runner in runners]
+    whole = RebuildEvaluator(stages[0], workload, parse_device("llvm"), CATALOGUE).evaluate(None, SECONDS).value
+    runners = [LocalRunner(each, workload, CATALOGUE, SECONDS) for each in stages]
+    unmutated = [runner.calls(None, workload.samples[0]) for runner in runners]
     assert [call.kernel for call in unmutated[0].calls] == [call.kernel for call in unmutated[1].calls]
-    assert unmutated[0].calls[-1].results[0].reshape(-1).tobytes() == whole.outputs[0].tobytes()
+    assert unmutated[0].calls[-1].results[0].reshape(-1).tobytes() == whole.outputs.tobytes()
     steady = CATALOGUE.parse("tir.swap-compare{from=gt,to=ge}@fused_matmul_add4_relu4#0")
-    assert find_kernel_divergence(steady, runners[0], runners[1], inputs) is None
+    assert find_kernel_divergence(steady, runners[0], runners[1], workload.samples) is None
