@@ -16,7 +16,7 @@ from tvm_mutate.kernels import parse_target
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, apply_to_code, mutant_passes
-from tvm_mutate.pipeline import generate, generated_code, slotted_tir_pipeline
+from tvm_mutate.pipeline import Flow, generate, generated_code, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()
 UNWRITTEN = 99  # what output buffers contain before a kernel runs
@@ -62,7 +62,7 @@ def values(module: tvm.IRModule, bug: RealBug, text_mutant: str = "") -> list[np
         return [arrays[name] for name in names[len(bug.inputs) :]]
     passes = mutant_passes(Mutant.parse(text_mutant), CATALOGUE) if text_mutant else {}
     with slotted_tir_pipeline(passes) as pipeline:
-        library = generate(module, parse_target(bug.target), pipeline)
+        library = generate(module, parse_target(bug.target), Flow(mutated=pipeline))
     arguments = [tvm.runtime.tensor(each) for each in (*bug.inputs, *outputs)]
     library["main"](*arguments)
     return [each.numpy() for each in arguments[len(bug.inputs) :]]
