@@ -38,6 +38,14 @@ Replacement OtherExtent(const Parameters& parameters) {
   return [by](const Node& loop) { return WithRange(loop, 0, by); };
 }
 
+Replacement ThreadExtent(const Parameters& parameters) {
+  int64_t by = parameters.Integer("by"), to = parameters.Integer("to");
+  return [by, to](const Node& loop) {
+    std::optional<Number> extent = Literal(Child(loop, "extent"));
+    return WithRange(loop, 0, to > 0 && extent ? to - extent->integer() : by);
+  };
+}
+
 Replacement LaterStart(const Parameters& parameters) {
   int64_t by = parameters.Integer("by");
   return [by](const Node& loop) {
@@ -56,10 +64,11 @@ void DefineLoops() {
   Selectors().Add("sequential-loop", {{kLoop}, SequentialLoop});
   Selectors().Add("thread-loop", {{kLoop}, ThreadLoop});
   Injectors().Add("other-extent", OtherExtent);
+  Injectors().Add("thread-extent", ThreadExtent);
   Injectors().Add("later-start", LaterStart);
   DefineOperator("tir.loop-extent", {"sequential-loop", "other-extent", {{"by", -1}}});
   DefineOperator("tir.loop-start", {"sequential-loop", "later-start", {{"by", 1}}});
-  DefineOperator("tir.thread-extent", {"thread-loop", "other-extent", {{"by", -1}}});
+  DefineOperator("tir.thread-extent", {"thread-loop", "thread-extent", {{"by", -1}, {"to", 0}}});
 }
 
 }  // namespace tvm_mutate

@@ -126,12 +126,13 @@ def run_threads(function: tvm.tirx.PrimFunc, arrays: Mapping[str, np.ndarray]) -
     """
     launches: list[Any] = []
     tvm_ffi.structural_walk(function, [((tvm.tirx.AttrStmt,), launches.append)])
-    (launch,) = launches
     memory: Memory = {
         name: {where: array[where].item() for where in np.ndindex(array.shape)} for name, array in arrays.items()
     }
-    tag = str(launch.node.thread_tag)
-    threads = [Interpreter(function, memory, {tag: number}) for number in range(int(launch.value))]
+    indices = (
+        [{str(launches[0].node.thread_tag): number} for number in range(int(launches[0].value))] if launches else [{}]
+    )
+    threads = [Interpreter(function, memory, each) for each in indices]
     for _ in zip_longest(*(each.steps for each in threads)):
         pass
     results = {name: array.copy() for name, array in arrays.items()}

@@ -31,8 +31,7 @@ class RealBug:
     ``reference`` is a pull request or an issue on GitHub, as in ``apache/tvm#19512``. ``right`` and ``wrong`` are
     TVMScript: a function ``main`` in TIR, or a module with a Relax function ``main``. The mutated program equals
     ``wrong`` structurally, and gives other values than ``right`` for ``inputs``, which are the first arguments of
-    ``main`` (a kernel writes to the buffers behind them). ``wrong`` of a mutant in generated code is one line that the
-    code for ``target`` then has and had not before.
+    ``main``; a kernel writes to the buffers behind them.
     """
 
     reference: str
@@ -43,7 +42,6 @@ class RealBug:
     right: str = ""
     wrong: str = ""
     inputs: Sequence[np.ndarray] = ()
-    target: str = "llvm"
     remark: str = ""
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Ending, Stage, run_isolated
@@ -125,7 +126,7 @@ def _prepared(
     folder, store = wanted.path.parent / f"{wanted.path.stem}-kernels", user_kernel_store()
     program, samples = take_program(stages.at(Slot.KERNEL), workload), workload.samples
     functions = program.called()
-    plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain, stages.flow)
+    plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain)
     kernels = plain.load()
     stage(RUNNING)
     started = time.perf_counter()
@@ -133,7 +134,7 @@ def _prepared(
     run_seconds = (time.perf_counter() - started) * len(samples)
     fast = None
     if wanted.fast_kernels and not wanted.toolchain.flags and _pays(run_seconds, wanted.mutants, len(functions)):
-        fast = _fast_library(program, stages, kernels, values, folder / "fast", store)
+        fast = _fast_library(program, stages.target, kernels, values, folder / "fast", store)
     for library in (fast, None) if fast else (None,):
         golden, found = record_golden(program, merged(kernels, library), samples, wanted.path, wanted.limit_bytes)
         if found.has_bits_of(outputs):
@@ -152,7 +153,7 @@ def _pays(run_seconds: float, mutants: int, kernels: int) -> bool:
 
 def _fast_library(
     program: Program,
-    stages: Stages,
+    target: Target,
     plain: Mapping[str, Kernel],
     values: Mapping[int, np.ndarray],
     folder: Path,
@@ -163,14 +164,14 @@ def _fast_library(
     Each is compared with the plain kernel on the arguments of its first call, which ``values`` holds by number, and on
     perturbed arguments.
     """
-    native = fast_target(stages.target)
+    native = fast_target(target)
     if native is None:
         return None
-    scheduled = _scheduled(program, contracts(stages.target))
+    scheduled = _scheduled(program, contracts(target))
     if not scheduled:
         return None
     try:
-        library = build_library(scheduled, native, folder, store, flow=stages.flow)
+        library = build_library(scheduled, native, folder, store)
     except Exception:  # any error of TVM: the plain kernels still work
         return None
     loaded = library.load()

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import tvm_ffi
+from tvm import tirx
 from tvm.ir import Call, Op, TensorLoad, prim
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
-from tvm_mutate.operators.parameters import replacement
+from tvm_mutate.operators.parameters import FACTORS, choice, replacement
 from tvm_mutate.operators.tir_nodes import (
     NARROW_TYPES,
     another_constant,
@@ -18,6 +20,8 @@ from tvm_mutate.operators.tir_nodes import (
     constant_like,
     element_type,
     literal,
+    storing,
+    with_node,
 )
 
 _ARITHMETIC: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul, "divide": prim.Div}
@@ -26,6 +30,20 @@ _CHANGES: dict[str, Callable[[float], float]] = {
     "decrement": lambda value: value - 1,
     "negate": lambda value: -value,
     "zero": lambda _value: 0.0,
+}
+_TERMS: dict[str, tuple[type, ...]] = {"sum": (prim.Add,), "product": (prim.Mul,), "extremum": (prim.Max, prim.Min)}
+_OPERANDS = ("right", "left")
+# The parts of a stored value in which constants are numbers: not indices and not conditions.
+_BINARY = (prim.Add, prim.Sub, prim.Mul, prim.Div, prim.Mod, prim.FloorDiv, prim.FloorMod, prim.Max, prim.Min)
+_CHILDREN: dict[type, tuple[str, ...]] = {
+    **dict.fromkeys(_BINARY, ("a", "b")),
+    **dict.fromkeys((prim.Cast, prim.Broadcast), ("value",)),
+    prim.Select: ("true_value", "false_value"),
+}
+# Pairs of operations, the inner one last, that lose nothing only in exact arithmetic.
+_INVERSE: dict[str, tuple[tuple[Any, Any], ...]] = {
+    "factor": ((prim.Mul, prim.FloorDiv), (prim.Mul, prim.Div), (prim.FloorDiv, prim.Mul), (prim.Div, prim.Mul)),
+    "summand": ((prim.Sub, prim.Add), (prim.Add, prim.Sub)),
 }
 _BASES = {"exp2": 2.0, "exp10": 10.0}  # not every code generator knows the functions; all know powers
 _EXTREMA = {"max": (prim.Max, prim.Min), "min": (prim.Min, prim.Max)}
@@ -60,8 +78,51 @@ def _without_sign(node: Any) -> Any | None:
     return node.b if literal(node.a) == 0 else None
 
 
-def _perturb(constant: Any, parameters: Parameters) -> Any | None:
-    return another_constant(constant, _CHANGES[str(parameters["change"])](float(constant.value)))
+def _perturb(node: Any, parameters: Parameters) -> Any | None:
+    if isinstance(node, tirx.BufferStore):
+        return storing(node, _with_integer(node.value, parameters)) if parameters["of"] == "integer" else None
+    return another_constant(node, _changed(float(node.value), parameters)) if parameters["of"] == "float" else None
+
+
+def _changed(value: float, parameters: Parameters) -> float:
+    change = str(parameters["change"])
+    return value * float(parameters["factor"]) if change == "scale" else _CHANGES[change](value)
+
+
+def _with_integer(value: Any, parameters: Parameters) -> Any | None:
+    """The value with its first integer constant changed that is not part of an index or a condition."""
+    kind = type(value)
+    if kind is prim.IntImm and element_type(value).is_integer:
+        return another_constant(value, round(_changed(value.value, parameters)))
+    shifts = kind is Call and str(getattr(value.op, "name", "")).startswith("tirx.shift")
+    for child in value.args if shifts else (getattr(value, name) for name in _CHILDREN.get(kind, ())):
+        changed = _with_integer(child, parameters)
+        if changed is not None:
+            return with_node(value, child, changed)
+    return None
+
+
+def _drop_term(node: Any, parameters: Parameters) -> Any | None:
+    of, dtype = str(parameters["of"]), element_type(node)
+    if type(node) not in _TERMS[of] or not (dtype.is_float or (of == "extremum" and dtype.is_integer)):
+        return None
+    return node.b if parameters["operand"] == "left" else node.a
+
+
+def _drop_inverse(outer: Any, parameters: Parameters) -> Any | None:
+    if parameters["of"] == "cast":
+        inner: Any = outer.value if isinstance(outer, prim.Cast) else None
+        through = isinstance(inner, prim.Cast) and element_type(inner.value) == element_type(outer)
+        return inner.value if through and _loses(element_type(outer), element_type(inner)) else None
+    for kind, first in _INVERSE[str(parameters["of"])]:
+        if type(outer) is kind and type(outer.a) is first and tvm_ffi.structural_equal(outer.b, outer.a.b):
+            return outer.a.a
+    return None
+
+
+def _loses(dtype: Any, through: Any) -> bool:
+    """Whether a value of a type changes on its way through another type."""
+    return through.bits < dtype.bits or (dtype.is_float and not through.is_float)
 
 
 def _replace_function(call: Any, parameters: Parameters) -> Any | None:
@@ -144,13 +205,25 @@ OPERATORS = (
         name="tir.perturb-constant",
         fault="a wrong constant after folding, or a wrong identity of a reduction (incorrect code logic, Shen et al. "
         "2021)",
-        description="adds 1 to a floating-point constant, subtracts 1, negates the constant or sets it to 0; a "
-        "constant that keeps its value is no site",
-        rule=TirRule((prim.FloatImm,), _perturb),
-        parameters=(Parameter("change", "the change of the constant", "increment", choices=tuple(_CHANGES)),),
+        description="adds 1 to a constant, subtracts 1, scales or negates the constant, or sets it to 0; a constant "
+        "that keeps its value, or is part of an index or of an integer condition, is no site",
+        rule=TirRule((prim.FloatImm, tirx.BufferStore), _perturb),
+        parameters=(
+            Parameter("change", "the change of the constant", "increment", choices=(*_CHANGES, "scale")),
+            Parameter("factor", "what change=scale multiplies the constant by", 1.001, magnitude=FACTORS),
+            Parameter(
+                "of", "any float constant, or the first integer of a stored value", "float", ("float", "integer")
+            ),
+        ),
         variants=({"change": "increment"}, {"change": "negate"}),
         # TVM refuses to fold a division by zero, and most constants other than zero are divisors.
-        more_variants=({"change": "decrement"}, {"change": "zero"}),
+        more_variants=(
+            {"change": "decrement"},
+            {"change": "zero"},
+            {"change": "scale"},
+            {"change": "increment", "of": "integer"},
+            {"change": "scale", "of": "integer", "factor": 2.0},
+        ),
         examples=kernel_examples("""
             map
             B[i] = T.max(A[i], T.float32(0))
@@ -161,6 +234,12 @@ OPERATORS = (
             map | change=zero
             B[i] = T.min(A[i], T.float32(6)) + T.float32(0)
             B[i] = T.min(A[i], T.float32(0)) + T.float32(0)
+            map | change=scale factor=1.5
+            B[i] = A[i] + A[i] * A[i] * T.float32(0.5)
+            B[i] = A[i] + A[i] * A[i] * T.float32(0.75)
+            integers | of=integer
+            B[i] = T.max(A[i + 1] - 8, 3)
+            B[i] = T.max(A[i + 1] - 9, 3)
         """),
     ),
     _operator(
@@ -211,6 +290,53 @@ OPERATORS = (
             B[vi] = B[vi] + A[vi, vk] * W[vk]
             B[vi] = B[vi] + T.Cast("float32", T.Cast("int8", A[vi, vk])) * W[vk]
         """),
+    ),
+    _operator(
+        name="tir.drop-term",
+        fault="a factor, a summand or a bound that is lost, as the side of min(e, max(x, c)) in apache/tvm#13922, the "
+        "factors alpha and beta in apache/tvm#15497 and n / (n - 1) in apache/tvm#19512",
+        description="drops one side of a floating-point sum or product, or of a minimum or maximum",
+        rule=TirRule((prim.Add, prim.Mul, prim.Max, prim.Min), _drop_term),
+        parameters=(
+            Parameter("of", "the kind of expression", choices=tuple(_TERMS)),
+            Parameter("operand", "the side that is dropped", "right", choices=_OPERANDS),
+        ),
+        variants=tuple({"of": of} for of in _TERMS),
+        more_variants=tuple({"of": of, "operand": "left"} for of in _TERMS),
+        examples=kernel_examples("""
+            map | of=product
+            B[i] = A[i] * T.float32(2) + A[0]
+            B[i] = A[i] + A[0]
+            integers | of=extremum operand=left
+            B[i] = T.min(A[i], T.max(A[0], 5))
+            B[i] = 5
+            map | of=sum operand=left
+            B[i] = A[i] + A[0]
+            B[i] = A[0]
+        """),
+    ),
+    _operator(
+        name="tir.drop-inverse",
+        fault="two operations that cancel out in exact arithmetic only, removed by a simplification: the rounding to "
+        "bfloat16 between two operations, as in pytorch/pytorch#132301",
+        description="drops an operation and its inverse: a conversion to a type and back, a division and the product "
+        "with the divisor, a sum and the difference; rounding and overflow are lost",
+        rule=TirRule(
+            (prim.Cast, *dict.fromkeys(kind for pairs in _INVERSE.values() for kind, _ in pairs)), _drop_inverse
+        ),
+        **choice("of", "the operations", "cast factor summand"),
+        examples=kernel_examples("""
+            map | of=cast
+            B[i] = T.Cast("float32", T.Cast("float16", A[i])) * A[0]
+            B[i] = A[i] * A[0]
+            integers | of=factor
+            B[i] = A[i] // 4 * 4 + A[0]
+            B[i] = A[i] + A[0]
+            map | of=summand
+            B[i] = A[i] + T.float32(8388608) - T.float32(8388608)
+            B[i] = A[i]
+        """),
+        by_default=False,
     ),
     _operator(
         name="tir.swap-extremum",

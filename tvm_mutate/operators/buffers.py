@@ -14,7 +14,7 @@ from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, T
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.tir_nodes import constant_like, literal, node_with, nothing, substituted
 
-_ANYWHERE = ("", "global")
+_MERGED = ("", "global", "shared", "shared.dyn")
 
 
 def reallocated(block: Any, before: Any, shape: Any = None, scope: str | None = None) -> Any:
@@ -57,7 +57,7 @@ def _sharing(sequence: Any, large: Any, small: Any) -> Any:
 
 def _could_share(one: Any, other: Any) -> bool:
     same = one.ty.dtype == other.ty.dtype and one.ty.storage_scope == other.ty.storage_scope
-    return same and one.ty.storage_scope in _ANYWHERE and _elements(one) > 0 and _elements(other) > 0
+    return same and one.ty.storage_scope in _MERGED and _elements(one) > 0 and _elements(other) > 0
 
 
 def _elements(buffer: Any) -> int:
@@ -111,7 +111,7 @@ OPERATORS = (
     _operator(
         name="tir.alias-buffers",
         fault="memory that is reused while it is still needed, as by StorageRewrite (memory problems, Shen et al. "
-        "2021)",
+        "2021) or in apache/tvm#16216",
         slots=(Slot.LOWERED,),
         description="gives two intermediate buffers of a kernel the same memory: the first two of one type in a scope",
         rule=TirRule((tirx.SeqStmt,), _alias),

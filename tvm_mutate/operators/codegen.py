@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
+import operator
+from collections.abc import Callable
+from functools import partial, reduce
 from typing import Any
 
-from tvm.ir import Call, Op, StringImm, prim
+from tvm import tirx
+from tvm.ir import Call, Op, PrimType, StringImm, TensorLoad, prim
 from tvm.target import codegen
 
 from tvm_mutate.mutant import Category, Operator, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.parameters import choice, replacement
-from tvm_mutate.operators.tir_nodes import constant_like, element_type, literal
+from tvm_mutate.operators.tir_nodes import constant_like, element_type, literal, storing
 
 _INTRINSIC, _EXTERN = "tirx.call_llvm_pure_intrin", "tirx.call_pure_extern"
 _PREFIX, _SUFFIX = "llvm.", "f"
@@ -80,11 +83,75 @@ def _keep_bits(cast: Any, _parameters: Parameters) -> Any | None:
     return Call(Op.get("tirx.reinterpret"), [cast.value], ret_ty=cast.ty)
 
 
+def _pack_lanes(node: Any, parameters: Parameters) -> Any | None:
+    kind, field, rewrite = _PACKINGS[str(parameters["how"])]
+    if not isinstance(node, kind):
+        return None
+    vector = getattr(node, field) if field else node
+    vector = vector[0] if field == "vectors" else vector
+    lanes = vector.ty.dtype.lanes
+    return rewrite(node, vector, lanes) if 1 < lanes <= _MOST_LANES else None
+
+
+def _all_lanes_as_one(cast: Any, vector: Any, lanes: int) -> Any | None:
+    wide = _wide_integer(element_type(vector), lanes)
+    if wide is None:
+        return None
+    packed = Call(Op.get("tirx.reinterpret"), [vector], ret_ty=PrimType(wide))
+    return prim.Broadcast(prim.Cast(str(element_type(cast)), packed), lanes)
+
+
+def _unmasked(store: Any, vector: Any, lanes: int) -> Any | None:
+    dtype = element_type(vector)
+    wide = _wide_integer(dtype, lanes)
+    if wide is None or not str(dtype).startswith("int"):
+        return None
+    shifted = [prim.Cast(wide, _lane(vector, lane)) << prim.const(lane * dtype.bits, wide) for lane in range(lanes)]
+    return storing(store, Call(Op.get("tirx.reinterpret"), [reduce(operator.or_, shifted)], ret_ty=vector.ty))
+
+
+def _next_lane(shuffle: Any, vector: Any, lanes: int) -> Any | None:
+    if len(shuffle.vectors) > 1 or len(shuffle.indices) > 1:
+        return None
+    (index,) = shuffle.indices
+    at, one = literal(index), constant_like(index, 1)
+    following = constant_like(index, (int(at) + 1) % lanes) if at is not None else (index + one) % lanes
+    return prim.Shuffle([vector], [following])
+
+
+def _lane(vector: Any, number: int) -> Any:
+    return prim.Shuffle([vector], [prim.const(number, "int32")])
+
+
+def _wide_integer(dtype: Any, lanes: int) -> str | None:
+    """The integer type that has the bits of all lanes; None if there is none, or if the lanes are no integers."""
+    bits = dtype.bits * lanes
+    return f"int{bits}" if dtype.is_integer and dtype.bits > 1 and bits in (16, 32, 64) else None
+
+
+_MOST_LANES = 16
+# What is a site, where its vector is, and what takes its place.
+_PACKINGS: dict[str, tuple[Any, str, Callable[[Any, Any, int], Any | None]]] = {
+    "last": (TensorLoad, "", lambda _load, vector, lanes: prim.Broadcast(_lane(vector, lanes - 1), lanes)),
+    "integer": (prim.Cast, "value", _all_lanes_as_one),
+    "unmasked": (tirx.BufferStore, "value", _unmasked),
+    "next": (prim.Shuffle, "vectors", _next_lane),
+}
 _examples = partial(
     kernel_examples,
     own_templates={
         "vector": """
             A: (16,), B: (16,)
+            for i in range(4):
+                ...
+        """,
+        "bytes": """
+            A: (8,) int8, B: (8,)
+            for i in range(4):
+                ...
+        """,
+        "packed-bytes": """
+            A: (8,) int8, B: (8,) int8
             for i in range(4):
                 ...
         """,
@@ -173,6 +240,32 @@ OPERATORS = (
             B[T.Ramp(i * 4, 1, 4)] = A[T.Ramp(i * 4, 2, 4)] + A[T.Ramp(0, 2, 4)]
         """),
         undefined_behaviour=True,  # elements farther apart may lie behind the buffer
+    ),
+    _operator(
+        name="codegen.pack-lanes",
+        fault="the lanes of a short vector taken as one integer (apache/tvm#14962), packed into an integer without a "
+        "mask, so that the bits of a sign spill (apache/tvm#18398), or with a wrong number (apache/tvm#17030)",
+        slots=(Slot.LOWERED, Slot.CODEGEN),
+        description="gives all lanes of a loaded vector the value of the last lane, converts a vector as one wide "
+        "integer, packs the lanes of a stored vector without a mask, or takes an element from the next lane",
+        rule=TirRule((TensorLoad, prim.Cast, prim.Shuffle, tirx.BufferStore), _pack_lanes),
+        **choice("how", "what becomes of the lanes", " ".join(_PACKINGS)),
+        examples=_examples("""
+            vector | how=last sites=0
+            B[T.Ramp(i * 4, 1, 4)] = A[T.Ramp(i * 4, 1, 4)] + A[T.Ramp(0, 2, 4)]
+            B[T.Ramp(i * 4, 1, 4)] = T.Broadcast(T.Shuffle([A[T.Ramp(i * 4, 1, 4)]], [3]), 4) + A[T.Ramp(0, 2, 4)]
+            bytes | how=integer
+            B[T.Ramp(i * 2, 1, 2)] = T.Cast("float32x2", A[T.Ramp(i * 2, 1, 2)])
+            B[T.Ramp(i * 2, 1, 2)] = T.Broadcast(T.Cast("float32", T.reinterpret("int16", A[T.Ramp(i * 2, 1, 2)])), 2)
+            vector | how=next
+            B[i] = T.Shuffle([A[T.Ramp(i * 4, 1, 4)]], [3])
+            B[i] = T.Shuffle([A[T.Ramp(i * 4, 1, 4)]], [0])
+            packed-bytes | how=unmasked
+            B[T.Ramp(i * 2, 1, 2)] = A[T.Ramp(i * 2, 1, 2)]
+            B[T.Ramp(i * 2, 1, 2)] = T.reinterpret("int8x2", T.bitwise_or( \
+            T.shift_left(T.Cast("int16", T.Shuffle([A[T.Ramp(i * 2, 1, 2)]], [0])), T.int16(0)), \
+            T.shift_left(T.Cast("int16", T.Shuffle([A[T.Ramp(i * 2, 1, 2)]], [1])), T.int16(8))))
+        """),
     ),
     _operator(
         name="codegen.keep-bits",

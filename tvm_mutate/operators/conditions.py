@@ -19,7 +19,15 @@ from tvm.s_tir import SBlockRealize
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.parameters import AMOUNTS, FACTORS, replacement
-from tvm_mutate.operators.tir_nodes import another_constant, constant_like, element_type, literal, node_with, nothing
+from tvm_mutate.operators.tir_nodes import (
+    another_constant,
+    constant_like,
+    element_type,
+    literal,
+    node_with,
+    nothing,
+    storing,
+)
 
 _COMPARISONS: dict[str, Any] = {
     "lt": prim.LT,
@@ -206,6 +214,18 @@ def _drop_guard(node: Any, _parameters: Parameters) -> Any | None:
     return _with_condition(node, prim.const(True, "bool")) if isinstance(node, SBlockRealize) else node.then_case
 
 
+def _eager(call: Any, _parameters: Parameters) -> Any | None:
+    return None if _condition(call) is None else prim.Select(*call.args)
+
+
+def _guard_store(store: Any, _parameters: Parameters) -> Any | None:
+    branch = store.value
+    condition = _condition(branch) if isinstance(branch, (Call, prim.Select)) else None
+    if condition is None or condition.ty.dtype.lanes > 1:
+        return None
+    return tirx.IfThenElse(condition, storing(store, _sides(branch)[0]), None)
+
+
 def _is_guard(node: Any) -> bool:
     return isinstance(node, SBlockRealize) or (isinstance(node, tirx.IfThenElse) and node.else_case is None)
 
@@ -389,6 +409,36 @@ OPERATORS = (
             tiles
             T.where(i * 4 + j < 18); B[vi] = A[vi]
             T.where(T.bool(True)); B[vi] = A[vi]
+        """),
+        by_default=False,
+    ),
+    _operator(
+        name="tir.eager-condition",
+        fault="the sides of a conditional expression evaluated before its condition, as in apache/tvm#16242",
+        description="evaluates both sides of a conditional expression, whose other side may trap or read outside a "
+        "buffer: an if_then_else becomes a Select",
+        slots=(Slot.LOWERED, Slot.CODEGEN),  # before, RewriteUnsafeSelect makes an if_then_else of such a Select
+        rule=TirRule((Call,), _eager),
+        examples=kernel_examples("""
+            padding
+            B[i] = T.if_then_else(i < 16, A[i], T.float32(0))
+            B[i] = T.Select(i < 16, A[i], T.float32(0))
+        """),
+        by_default=False,
+    ),
+    _operator(
+        name="tir.guard-store",
+        fault="a predicated copy that leaves the old value where its predicate is false, instead of zero, as in "
+        "apache/tvm#19741",
+        description="stores a conditional value only if the condition holds; otherwise the element keeps its old value",
+        rule=TirRule((tirx.BufferStore,), _guard_store),
+        examples=kernel_examples("""
+            padding
+            B[i] = T.if_then_else(i < 16, A[i], T.float32(0))
+            if i < 16: B[i] = A[i]
+            map
+            B[i] = T.Select(A[i] < A[0], A[i], A[0])
+            if A[i] < A[0]: B[i] = A[i]
         """),
         by_default=False,
     ),

@@ -70,6 +70,8 @@ _FAST = re.compile(r"(?<![\w.])(?P<name>expf|exp10f|logf|log2f|log10f|sinf|cosf|
 _NATIVE = re.compile(r"(?<![\w.])(?P<name>exp|exp2|exp10|log|log2|log10|sin|cos|tan|sqrt|rsqrt)(?=\()")
 _COMPONENT = re.compile(
     r"(?<=[\w\])])(?<!threadIdx)(?<!blockIdx)(?<!blockDim)(?<!gridDim)\.(?P<component>[xyzw]|s[0-7])\b(?!\()"
+    # CUDA has no vectors of bytes and packs them into an integer.
+    r"|\(reinterpret_cast<const (?:un)?signed char\*>\(&(?P<packed>\(\w+\))\)\[(?P<byte>[0-7])\]\)"
 )
 _NEIGHBOURS = {"x": "y", "z": "w", "s0": "s1", "s2": "s3", "s4": "s5", "s6": "s7"}
 _OTHER_COMPONENT = {**_NEIGHBOURS, **{after: before for before, after in _NEIGHBOURS.items()}}
@@ -130,8 +132,10 @@ def _other_sign(match: re.Match[str], _parameters: Parameters) -> str:
     return _OTHER_SIGN[match["op"].replace(" samesign", "")]
 
 
-def _swap_lanes(match: re.Match[str], _parameters: Parameters) -> str | None:
+def _swap_lanes(match: re.Match[str], parameters: Parameters) -> str | None:
     lanes = match["mask"].split(", ")
+    if parameters["to"] == "last":
+        return match["head"] + ", ".join([lanes[-1]] * len(lanes))
     for place in range(len(lanes) - 1):
         first, second = lanes[place : place + 2]
         if first != second and "poison" not in first + second:
@@ -146,6 +150,16 @@ def _next_lane(match: re.Match[str], _parameters: Parameters) -> str:
 def _swap_select(match: re.Match[str], _parameters: Parameters) -> str:
     kind = match["type"]
     return f"{match['head']}{kind} {match['second']}, {kind} {match['first']}{match['remarks']}"
+
+
+def _component(match: re.Match[str], parameters: Parameters) -> str | None:
+    to, component = str(parameters["to"]), match["component"]
+    if to == "integer":
+        return match["packed"]
+    if component is not None:
+        return f".{_OTHER_COMPONENT[component] if to == 'neighbour' else 's0' if component[0] == 's' else 'x'}"
+    other = int(match["byte"]) ^ 1 if to == "neighbour" else 0
+    return f"{match[0][:-3]}{other}])"
 
 
 def _source_multiply_add(match: re.Match[str], parameters: Parameters) -> str | None:
@@ -301,12 +315,18 @@ OPERATORS = (
     _operator(
         name="code.swap-lanes",
         fault="a shuffle of a vector with two of its lanes exchanged (incorrect index, Shen et al. 2021)",
-        description="exchanges the first two neighbouring lanes that differ in the mask of a vector shuffle",
+        description="exchanges the first two neighbouring lanes that differ in the mask of a vector shuffle, or "
+        "repeats the last lane in all",
         rule=TextRule(("llvm",), _SHUFFLE, _swap_lanes),
+        parameters=(Parameter("to", "which lanes take the place", "swapped", choices=("swapped", "last")),),
+        more_variants=({"to": "last"},),
         examples=code_examples("""
             llvm
             %0 = shufflevector <4 x float> %v, <4 x float> poison, <4 x i32> <i32 0, i32 0, i32 2, i32 poison>
             %0 = shufflevector <4 x float> %v, <4 x float> poison, <4 x i32> <i32 0, i32 2, i32 0, i32 poison>
+            llvm | to=last
+            %0 = shufflevector <4 x float> %v, <4 x float> poison, <4 x i32> <i32 0, i32 0, i32 2, i32 1>
+            %0 = shufflevector <4 x float> %v, <4 x float> poison, <4 x i32> <i32 1, i32 1, i32 1, i32 1>
         """),
     ),
     _operator(
@@ -397,10 +417,11 @@ OPERATORS = (
         name="code.wrong-component",
         fault="the wrong component of a vector in generated source, as from PrintVecElemLoad of TVM's code generators "
         "(incorrect index, Shen et al. 2021)",
-        description="takes the neighbouring component of a vector, such as y in place of x",
-        rule=TextRule(
-            ("cuda", "opencl"), _COMPONENT, lambda match, _parameters: f".{_OTHER_COMPONENT[match['component']]}"
-        ),
+        description="takes the neighbouring component of a vector, such as y in place of x, the first component for "
+        "all, or all bytes of a packed vector as one integer",
+        rule=TextRule(("cuda", "opencl"), _COMPONENT, _component),
+        parameters=(Parameter("to", "what takes its place", "neighbour", choices=("neighbour", "first", "integer")),),
+        more_variants=({"to": "first"}, {"to": "integer"}),
         examples=code_examples("""
             cuda
             v.x = (w.x*B[((int)threadIdx.x)])
@@ -408,6 +429,12 @@ OPERATORS = (
             opencl
             v.s2 = w.s3
             v.s3 = w.s2
+            cuda | to=first
+            u.y = (half)(reinterpret_cast<const signed char*>(&(v))[1])
+            u.x = (half)(reinterpret_cast<const signed char*>(&(v))[0])
+            cuda | to=integer
+            u.y = (half)((reinterpret_cast<const signed char*>(&(v))[1]))
+            u.y = (half)((v))
         """),
         undefined_behaviour=True,  # the other component may be uninitialised
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import tvm_ffi
 from tvm import tirx
-from tvm.ir import Call, Op, TensorLoad, prim
+from tvm.ir import Call, Op, TensorLoad, Var, prim
 from tvm.s_tir import SBlock
 
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
@@ -20,11 +20,13 @@ from tvm_mutate.operators.tir_nodes import (
     literal,
     mentions,
     node_with,
+    nodes_within,
     nothing,
 )
 
 _BARRIERS = ("tirx.tvm_storage_sync", "tirx.cuda.cta_sync")
 _SHARED = ("shared", "shared.dyn")
+_BUFFERED = {"shared": _SHARED, "warp": ("warp", "local")}
 _PASSIVE = (tirx.Bind, tirx.AllocBuffer, tirx.DeclBuffer)  # without effect on other threads
 _SHUFFLES = (
     "tirx.tvm_warp_shuffle",
@@ -71,23 +73,45 @@ def _change_scope(block: Any, parameters: Parameters) -> Any | None:
     return reallocated(block, shared[number], scope="local")
 
 
-def _other_half(loop: Any, _parameters: Parameters) -> Any | None:
+def _other_half(loop: Any, parameters: Parameters) -> Any | None:
     if is_thread(loop):
         return None
+    of, half = str(parameters["of"]), str(parameters["half"])
 
     def on_load(load: Any, mutator: Any) -> Any:
-        if load.source.ty.storage_scope not in _SHARED:
+        if load.source.ty.storage_scope not in _BUFFERED.get(of, ()):
             return mutator.default_mutate(load)
-        indices = [tvm_ffi.structural_map(index, [(prim.FloorMod, flipped)]) for index in load.indices]
+        indices = [in_half(index) for index in load.indices]
         same = tvm_ffi.structural_equal(indices, list(load.indices))
         return load if same else tirx.BufferLoad(load.source, indices)
+
+    def on_statement(statement: Any, mutator: Any) -> Any:
+        call = statement.value
+        if not isinstance(call, Call):
+            return mutator.default_mutate(statement)
+        changed = [each if isinstance(each, TensorLoad) else in_half(each) for each in call.args]
+        if tvm_ffi.structural_equal(changed, list(call.args)):
+            return statement
+        return tirx.Evaluate(Call(call.op, changed, call.attrs, call.ty_args, ret_ty=call.ty))
+
+    def in_half(expression: Any) -> Any:
+        return tvm_ffi.structural_map(expression, [(prim.FloorMod, flipped), (Var, unbound)])
+
+    def unbound(variable: Any) -> Any:
+        value = bound.get(variable)  # what several indices share is bound to a variable before the loop's statements
+        changed = variable if value is None else tvm_ffi.structural_map(value, [(prim.FloorMod, flipped)])
+        return variable if value is None or changed.same_as(value) else changed
 
     def flipped(node: Any) -> Any:
         if literal(node.b) != 2 or not mentions(node.a, loop.loop_var):
             return node
+        if half == "first":
+            return constant_like(node, 0)
         return prim.FloorMod(node.a + prim.const(1, node.a.ty.dtype), node.b)
 
-    body = tvm_ffi.structural_mutate(loop.body, [(TensorLoad, on_load)])
+    bound = {each.var: each.value for each in nodes_within(loop.body, tirx.Bind)}
+    callback = (tirx.Evaluate, on_statement) if of == "argument" else (TensorLoad, on_load)
+    body = tvm_ffi.structural_mutate(loop.body, [callback])
     return None if body.same_as(loop.body) else node_with(loop, body=body)
 
 
@@ -212,10 +236,23 @@ OPERATORS = (
     ),
     _operator(
         name="tir.double-buffer-index",
-        fault="the wrong half of a double buffer, as by InjectSoftwarePipeline (incorrect index, Shen et al. 2021)",
+        fault="the wrong half of a double buffer, as by InjectSoftwarePipeline (incorrect index, Shen et al. 2021), or "
+        "always the first half, as of the arguments of matrix instructions in apache/tvm#19742",
         slots=(Slot.LOWERED,),
-        description="reads the other half of a double buffer in shared memory, everywhere in a loop",
+        description="reads another half of a double buffer, everywhere in a loop",
         rule=TirRule((tirx.For,), _other_half),
+        parameters=(
+            Parameter(
+                "of", "loads from memory of this kind, or arguments of calls", "shared", (*_BUFFERED, "argument")
+            ),
+            Parameter("half", "the half that is read", "other", choices=("other", "first")),
+        ),
+        more_variants=tuple(
+            {"of": of, "half": half}
+            for of in (*_BUFFERED, "argument")
+            for half in ("other", "first")
+            if (of, half) != ("shared", "other")
+        ),
         examples=_examples("""
             shared-rows
             S[i % 2 * 32 + t] = A[i * 32 + t]; B[i * 32 + t] = S[i % 2 * 32 + 31 - t]
@@ -223,6 +260,12 @@ OPERATORS = (
             shared-rows
             S[i % 2 * 32 + t] = A[i * 32 + t]; B[i * 32 + t] = S[(i + 3) % 2 * 32 + 31 - t]
             S[i % 2 * 32 + t] = A[i * 32 + t]; B[i * 32 + t] = S[(i + 3 + 1) % 2 * 32 + 31 - t]
+            shared-rows | half=first
+            S[i % 2 * 32 + t] = A[i * 32 + t]; B[i * 32 + t] = S[i % 2 * 32 + 31 - t]
+            S[i % 2 * 32 + t] = A[i * 32 + t]; B[i * 32 + t] = S[T.Mul(0, 32) + 31 - t]
+            shared-rows | of=argument half=first
+            T.evaluate(T.call_extern("int32", "use", S.access_ptr("r", offset=i % 2 * 32)))
+            T.evaluate(T.call_extern("int32", "use", S.access_ptr("r", offset=T.Mul(0, 32))))
         """),
     ),
     _operator(

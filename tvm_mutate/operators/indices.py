@@ -6,6 +6,7 @@ belongs to an accumulator that the kernel has not written yet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import combinations
@@ -18,7 +19,7 @@ from tvm.ir import TensorLoad, prim
 from tvm_mutate.mutant import Category, Operator, Parameter, Parameters, Slot, TirRule
 from tvm_mutate.operators.examples import kernel_examples
 from tvm_mutate.operators.parameters import STEPS, choice, replacement
-from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal
+from tvm_mutate.operators.tir_nodes import another_constant, constant_like, literal, nodes_within, storing, with_node
 
 # A set of exact types: TVM's own checks of instances take several times as long.
 _ARITHMETIC = frozenset(
@@ -26,7 +27,10 @@ _ARITHMETIC = frozenset(
 )
 # A product replaces no other operation, since a product may overflow.
 _REPLACED: dict[str, Any] = {"add": prim.Add, "subtract": prim.Sub, "multiply": prim.Mul}
-_SCALES = (prim.Mul, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod)
+_CONSTANTS: dict[str, tuple[Any, float]] = {
+    "factor": ((prim.Mul, prim.FloorDiv, prim.FloorMod, prim.Div, prim.Mod), 1),
+    "offset": ((prim.Add, prim.Sub), -math.inf),
+}
 
 
 def _extent(access: Any, dimension: int) -> int | None:
@@ -117,13 +121,13 @@ def _replace_arithmetic(load: Any, parameters: Parameters) -> Any | None:
 
 
 def _perturb_constant(load: Any, parameters: Parameters) -> Any | None:
-    def with_factor(node: Any) -> Any | None:
-        factor = literal(node.b) if isinstance(node, _SCALES) else None
-        changed = None if factor is None or factor + by < 1 else another_constant(node.b, factor + by)
+    def with_constant(node: Any) -> Any | None:
+        before = literal(node.b) if isinstance(node, kinds) else None
+        changed = None if before is None or before + by < least else another_constant(node.b, before + by)
         return None if changed is None else type(node)(node.a, changed)
 
-    by = int(parameters["by"])
-    return _rewritten(load, with_factor)
+    by, (kinds, least) = int(parameters["by"]), _CONSTANTS[str(parameters["of"])]
+    return _rewritten(load, with_constant)
 
 
 def _narrow(load: Any, parameters: Parameters) -> Any | None:
@@ -144,6 +148,17 @@ def _wrapped(index: Any, half: int) -> Any:
     return prim.Sub(centred, constant_like(index, half))
 
 
+def _drop_broadcast(store: Any, _parameters: Parameters) -> Any | None:
+    for load in nodes_within(store.value, TensorLoad):
+        pairs = list(zip(reversed(load.indices), reversed(store.indices), strict=False))
+        for number, (index, wanted) in enumerate(pairs, start=1):
+            same_type = index.ty.dtype == wanted.ty.dtype
+            if literal(index) == 0 and literal(wanted) is None and same_type:
+                other = _with_index(load, -number, wanted)
+                return storing(store, with_node(store.value, load, other))
+    return None
+
+
 def _swap(access: Any, _parameters: Parameters) -> Any | None:
     indices = list(access.indices)
     for first, second in combinations(reversed(range(len(indices))), 2):
@@ -160,6 +175,11 @@ _examples = partial(
     own_templates={
         "transposable": """
             A: (8, 8), B: (8, 8)
+            for i, j in T.grid(8, 8):
+                ...
+        """,
+        "one-row": """
+            A: (1, 8), B: (8, 8)
             for i, j in T.grid(8, 8):
                 ...
         """,
@@ -247,12 +267,18 @@ OPERATORS = (
     ),
     _operator(
         name="tir.perturb-index-constant",
-        fault="a stride, dilation or split factor that is one off (incorrect index, Shen et al. 2021)",
-        description="changes the outermost constant factor or divisor in the index of a load, and limits the index to "
-        "the buffer; tir.shift-load-index changes summands",
+        fault="a stride, dilation, split factor or offset that is one off (incorrect index, Shen et al. 2021)",
+        description="changes the outermost constant factor or divisor in the index of a load, or the outermost "
+        "constant summand, and limits the index to the buffer",
         rule=TirRule((TensorLoad,), _perturb_constant),
-        parameters=(Parameter("by", "what is added to the constant", 1, magnitude=STEPS),),
+        parameters=(
+            Parameter("by", "what is added to the constant", 1, magnitude=STEPS),
+            Parameter(
+                "of", "whether a factor or divisor, or a summand is changed", "factor", choices=tuple(_CONSTANTS)
+            ),
+        ),
         variants=({"by": 1}, {"by": -1}),
+        more_variants=({"by": 1, "of": "offset"}, {"by": -1, "of": "offset"}),
         examples=_examples("""
             strided | by=1
             B[i, j] = A[i, j * 2 + 1]
@@ -260,7 +286,28 @@ OPERATORS = (
             strided | by=-1
             B[i, j] = A[i // 3, j]
             B[i, j] = A[T.max(T.min(i // 2, 3), 0), j]
+            strided | of=offset
+            B[i, j] = A[i, (j + 3) // 2]
+            B[i, j] = A[i, T.max(T.min((j + 4) // 2, 599), 0)]
         """),
+    ),
+    _swap_operator(
+        name="tir.drop-broadcast",
+        fault="a loop variable as the index of a dimension that is broadcast, where the index is 0 (tensor shape "
+        "problems, Shen et al. 2021)",
+        description="reads with the index of the store where the first load with an index 0 should read the same "
+        "element for all; in a dimension of extent 1 the load leaves its row and, at the end, the buffer",
+        rule=TirRule((tirx.BufferStore,), _drop_broadcast),
+        examples=_examples("""
+            transposable
+            B[i, j] = A[0, j] + A[i, j]
+            B[i, j] = A[i, j] + A[i, j]
+            one-row
+            B[i, j] = A[0, j]
+            B[i, j] = A[i, j]
+        """),
+        undefined_behaviour=True,
+        by_default=False,
     ),
     _operator(
         name="tir.narrow-index",

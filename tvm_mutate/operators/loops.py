@@ -43,7 +43,10 @@ def _extent(loop: Any, parameters: Parameters) -> Any | None:
 
 
 def _thread_extent(loop: Any, parameters: Parameters) -> Any | None:
-    return _with_range(loop, 0, int(parameters["by"])) if is_thread(loop) else None
+    if not is_thread(loop):
+        return None
+    to, extent = int(parameters["to"]), literal(loop.extent)
+    return _with_range(loop, 0, to - int(extent) if to > 0 and extent is not None else int(parameters["by"]))
 
 
 def _start(loop: Any, parameters: Parameters) -> Any | None:
@@ -86,6 +89,15 @@ def _reduction_iterator(block: Any, parameters: Parameters) -> Any | None:
     if parameters["iterator"] == "first":
         return iterators[0] if iterators else None
     return iterators[-1] if len(iterators) > 1 else None
+
+
+def _initialise_again(block: Any, parameters: Parameters) -> Any | None:
+    iterators = [each for each in block.iter_vars if each.iter_type == REDUCTION and iterator_extent(each) > 1]
+    if block.init is None or len(iterators) < 2:  # a single iterator starts once
+        return None
+    iterator = iterators[0 if parameters["iterator"] == "first" else -1]
+    starts = tirx.IfThenElse(prim.EQ(iterator.var, iterator.dom.min), block.init, None)
+    return node_with(block, body=tirx.SeqStmt([starts, block.body]), init=None)
 
 
 def _only_where(condition: Any, block: Any) -> Any:
@@ -147,6 +159,15 @@ def _drop_annotations(node: Any, _parameters: Parameters) -> Any | None:
     return None if len(kept) == len(node.annotations) else node_with(node, annotations=kept)
 
 
+_SLICES = """
+    A: (16, 4, 3), B: (16,)
+    for i, c, k in T.grid(16, 4, 3):
+        with T.sblock("slices"):
+            vi, vc, vk = T.axis.remap("SRR", [i, c, k])
+            T.reads(A[vi, vc, vk])
+            T.writes(B[vi])
+            ...
+"""
 _paper = partial(Operator, slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN), category=Category.KERNEL_STORES, paper=True)
 _operator = partial(Operator, slots=(Slot.KERNEL,), category=Category.LOOPS)
 _reduction = partial(
@@ -197,12 +218,17 @@ OPERATORS = (
     ),
     _paper(
         name="tir.thread-extent",
-        fault="a launch with one thread or block too few or too many (incorrect loop bounds, Shen et al. 2021)",
+        fault="a launch with one thread or block too few or too many (incorrect loop bounds, Shen et al. 2021), or "
+        "a loop of threads that is lost, as in apache/tvm#16406",
         slots=(Slot.KERNEL,),
         description="changes the extent of a loop that is bound to GPU threads or blocks",
         rule=TirRule((tirx.For,), _thread_extent),
-        parameters=(Parameter("by", "how many more threads or blocks run", -1, magnitude=STEPS),),
+        parameters=(
+            Parameter("by", "how many more threads or blocks run", -1, magnitude=STEPS),
+            Parameter("to", "the number of threads or blocks, used instead of by unless it is zero", 0),
+        ),
         variants=({"by": -1}, {"by": 1}),
+        more_variants=({"to": 1},),
         examples=kernel_examples("""
             function | by=-1
             for i in T.thread_binding(16, thread='threadIdx.x'): B[i] = A[i]
@@ -210,6 +236,9 @@ OPERATORS = (
             function | by=1
             for i in T.thread_binding(16, thread='blockIdx.x'): B[i] = A[i]
             for i in T.thread_binding(17, thread='blockIdx.x'): B[i] = A[i]
+            function | to=1
+            for i in T.thread_binding(16, thread='threadIdx.x'): B[i] = A[i]
+            for i in T.thread_binding(1, thread='threadIdx.x'): B[i] = A[i]
         """),
         undefined_behaviour=True,
     ),
@@ -248,6 +277,24 @@ OPERATORS = (
             B[vi] = B[vi] + A[vi, vk]
             if vk >= 1: B[vi] = B[vi] + A[vi, vk]
         """),
+    ),
+    _reduction(
+        name="tir.repeat-initialisation",
+        fault="a reduction that is initialised again whenever one of its loops starts, as in apache/tvm#20116",
+        description="initialises a reduction at each start of one of its iterators: the last one keeps the sum of "
+        "the last slice, the first one restarts the sum in all of the first slice",
+        rule=TirRule((SBlock,), _initialise_again),
+        examples=kernel_examples(
+            """
+            slices | iterator=last
+            with T.init(): B[vi] = T.float32(0); B[vi] = B[vi] + A[vi, vc, vk]
+            if vk == 0: B[vi] = T.float32(0); B[vi] = B[vi] + A[vi, vc, vk]
+            slices
+            with T.init(): B[vi] = T.float32(0); B[vi] = B[vi] + A[vi, vc, vk]
+            if vc == 0: B[vi] = T.float32(0); B[vi] = B[vi] + A[vi, vc, vk]
+        """,
+            {"slices": _SLICES},
+        ),
     ),
     _operator(
         name="tir.loop-step",

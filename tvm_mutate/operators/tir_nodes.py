@@ -113,6 +113,15 @@ def nodes_within(node: Any, *types: type) -> list[Any]:
     return found
 
 
+def with_node(expression: Any, before: Any, after: Any) -> Any:
+    """The expression with one of its nodes replaced."""
+
+    def on_node(node: Any, mutator: Any) -> Any:
+        return after if node.same_as(before) else mutator.default_mutate(node)
+
+    return tvm_ffi.structural_mutate(expression, [(type(before), on_node)])
+
+
 def mentions(expression: Any, variable: Any) -> bool:
     """Whether a variable occurs in an expression."""
     return any(each.same_as(variable) for each in nodes_within(expression, tirx.Var))
