@@ -9,7 +9,7 @@ import pytest
 from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate import ContentEvaluator, Evaluation, Preparation, Prepared, RebuildEvaluator, StopRule, prepare
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import Workload, load_inputs, load_model
+from tvm_mutate.model import Model, Workload, load_inputs, load_model
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.pipeline import Fused, Stages
 from tvm_mutate.samples import Samples
@@ -25,10 +25,18 @@ class Both:
     """The two evaluators of one model on one device."""
 
     def __init__(
-        self, target: str, folder: Path, golden_bytes: int = GOLDEN_BYTES, mutants: int = 0, reference: str = MODEL
+        self,
+        target: str,
+        folder: Path,
+        golden_bytes: int = GOLDEN_BYTES,
+        mutants: int = 0,
+        reference: str = MODEL,
+        model: Model | None = None,
+        samples: Samples | None = None,
     ) -> None:
-        model = load_model(reference)
-        self.workload = Workload(model.scenario, load_inputs("zoo://digits", model, limit=IMAGES).samples)
+        model = model or load_model(reference)
+        samples = samples or load_inputs("zoo://digits", model, limit=IMAGES).samples
+        self.workload = Workload(model.scenario, samples)
         self.stages = Stages(Fused(model.module), parse_target(target))
         self.rebuild = RebuildEvaluator(self.stages, self.workload, parse_device(target), CATALOGUE)
         self.unmutated: Evaluation = self.rebuild.evaluate(None, SECONDS).value

@@ -39,9 +39,12 @@ def serve(connection: Connection) -> None:
     """Answers requests in the other process until the pipe is closed."""
     values: dict[int, np.ndarray] = {}
 
-    def call(path: str, name: str, given: Sequence[tuple[int, ValueType]], scalars: Sequence[int]) -> None:
+    def tensors(given: Sequence[tuple[int, ValueType]]) -> list[tvm.runtime.Tensor]:
         arrays = [values[number].view(kind.dtype).reshape(kind.shape) for number, kind in given]
-        tvm.runtime.load_module(path)[name](*map(tvm.runtime.from_dlpack, arrays), *scalars)
+        return [tvm.runtime.from_dlpack(array) for array in arrays]
+
+    def call(path: str, name: str, arguments: Any, scalars: Sequence[int], results: Any) -> None:
+        tvm.runtime.load_module(path)[name](*tensors(arguments), *scalars, *tensors(results))
 
     def write(number: int, content: bytes) -> None:
         memory = np.empty(len(content) + 64, np.uint8)
@@ -98,8 +101,12 @@ class ProcessMemory:
         results: list[ProcessValue],
         scalars: Sequence[int] = (),
     ) -> None:
-        given = [(each.number, each.kind) for each in (*arguments, *results)]
-        self.ask("call", function.path, function.name, given, tuple(scalars))
+        given = (
+            [(each.number, each.kind) for each in arguments],
+            scalars,
+            [(each.number, each.kind) for each in results],
+        )
+        self.ask("call", function.path, function.name, *given)
 
     def wait(self) -> None:
         pass  # the answer to a call comes when the kernel has ended

@@ -104,6 +104,8 @@ class MutantBuilder:
         """Computes what all mutants of a kind share, before children are forked for them."""
         if Slot.PIPELINE in selections:
             _ = self._lowered
+        if not _STRUCTURED.issuperset(selections):
+            _ = self.stages.shape_functions
 
     def remember(self, evaluation: Evaluation) -> None:
         """Keeps a finished evaluation for mutants with the same code."""
@@ -144,6 +146,8 @@ class MutantBuilder:
         started = time.monotonic()
         if self.stages.has_faulty_memory_passes(selections):
             return Unsuitable("planning of memory: kernels one by one do without it")
+        if computing := sorted(self._shape_functions(selections)):
+            return Unsuitable(f"{computing[0]} computes shapes: kernels one by one do without it")
         applied += self.stages.pipeline_faults(selections)
         stage(COMPILING, Progress(tuple(applied)))
         try:
@@ -203,6 +207,11 @@ class MutantBuilder:
         """Whether the calls of a mutant may differ from those of the unmutated program."""
         rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
         return rewired or any(each.function in self._workload.scenario.functions for each in applied)
+
+    def _shape_functions(self, selections: Selections) -> set[str]:
+        """The functions that compute shapes and may have a fault."""
+        late = [each.mutation for slot in selections if slot not in _STRUCTURED for each in selections[slot]]
+        return {name for name in self.stages.shape_functions for each in late if each.matches(name)} if late else set()
 
     def _mutated_program(self, selections: Selections, applied: list[Applied]) -> Program:
         module = self.stages.mutated(selections, applied)

@@ -109,7 +109,7 @@ class HostMemory:
         scalars: Sequence[int] = (),
     ) -> None:
         """Calls a kernel, which has ended when the call returns."""
-        function(*(value.tensor for value in (*arguments, *results)), *scalars)
+        function(*(value.tensor for value in arguments), *scalars, *(value.tensor for value in results))
 
     def wait(self) -> None:
         """Does nothing: a kernel has ended when its call returns."""
@@ -184,8 +184,8 @@ class HostArena:
             copy.array[...] = argument.array.reshape(copy.array.shape)
         before = [content_key(copy.array) for copy in self._copies]
         given = arguments if self._harmless else self._copies
-        tensors = [value.tensor for value in (*given, *self._results)]
-        self.kernel_seconds += self._temporaries.run(function, [*tensors, *self._scalars], pattern, self._sizes)
+        taken, made = ([value.tensor for value in values] for values in (given, self._results))
+        self.kernel_seconds += self._temporaries.run(function, [*taken, *self._scalars, *made], pattern, self._sizes)
         if not self._intact(pattern, thoroughly) or before != [content_key(copy.array) for copy in self._copies]:
             undefined.add(WRITE)
             self._pattern = -1  # the bands must be filled again
@@ -325,9 +325,9 @@ def temporary_sizes(
         if isinstance(parameter.ty, BufferType):
             for dimension, size in zip(parameter.ty.shape, next(taken, _UNKNOWN).shape, strict=False):
                 if isinstance(dimension, tirx.Var):
-                    symbols[dimension] = tirx.IntImm(str(dimension.dtype), size)
+                    symbols[dimension] = tirx.IntImm(dimension.ty, size)
         elif (scalar := next(left, None)) is not None:
-            symbols[parameter] = tirx.IntImm(str(parameter.dtype), scalar)
+            symbols[parameter] = tirx.IntImm(parameter.ty, scalar)
     sizes: list[int] = []
 
     def note(block: SBlock) -> None:

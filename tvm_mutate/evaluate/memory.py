@@ -81,7 +81,10 @@ class Memory(Protocol):
     def launch(
         self, function: Function, arguments: Sequence[Value], results: Sequence[Value], scalars: Sequence[int] = ()
     ) -> None:
-        """Calls a kernel; on an asynchronous device the kernel may still run when the call returns."""
+        """Calls a kernel with its arguments, its numbers and its results, in this order.
+
+        On an asynchronous device the kernel may still run when the call returns.
+        """
         ...
 
     def wait(self) -> None:

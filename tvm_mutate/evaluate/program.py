@@ -50,7 +50,7 @@ class ValueType:
 class KernelCall:
     """A call of a kernel: it reads the values ``arguments`` and writes the values ``results``, all by number.
 
-    ``scalars`` are the integers that a kernel of symbolic shapes takes after its tensors.
+    ``scalars`` are the integers that a kernel of symbolic shapes takes between its arguments and its results.
     """
 
     kernel: str
@@ -177,7 +177,7 @@ class _Reader:
             raise NotStraightLineError(f"the shape of a value is not known: {kind}")
         for dimension, size in zip(kind.shape.values, actual.shape, strict=True):
             if isinstance(dimension, tvm.tirx.Var) and dimension not in self._symbols:
-                self._symbols[dimension] = IntImm(str(dimension.dtype), size)
+                self._symbols[dimension] = IntImm(dimension.ty, size)
             elif self._number(dimension) != size:
                 raise NotStraightLineError(f"a value of shape {list(actual.shape)} is where {kind} is expected")
 
@@ -192,8 +192,12 @@ class _Reader:
             return self._operand(value)
         name = value.op.name if isinstance(value.op, tvm.ir.Op) else type(value.op).__name__
         if name == "relax.call_tir" and isinstance(value.args[0], GlobalVar):
-            arguments = tuple(number for each in value.args[1].fields for number in self._operand(each))
-            scalars = tuple(map(self._number, value.args[2].values)) if len(value.args) > 2 else ()
+            given = list(value.args[1].fields)
+            tensors = [each for each in given if not isinstance(each.ty, tvm.ir.PrimType)]
+            if given[: len(tensors)] != tensors or len(value.args) > 2:
+                raise NotStraightLineError(f"the kernel {value.args[0].name_hint} takes a number before a tensor")
+            arguments = tuple(number for each in tensors for number in self._operand(each))
+            scalars = tuple(map(self._number, given[len(tensors) :]))
             results = self._new(variable.ty)
             self.program.steps.append(KernelCall(value.args[0].name_hint, arguments, results, scalars))
         elif name == "relax.reshape":

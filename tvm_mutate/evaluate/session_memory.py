@@ -76,7 +76,7 @@ class SessionMemory:
         self, function: Function, arguments: Sequence[Block], results: Sequence[Block], scalars: Sequence[int] = ()
     ) -> None:
         """Calls a kernel; on an asynchronous device the kernel may still run when the call returns."""
-        function(*(block.tensor for block in (*arguments, *results)), *scalars)
+        function(*(block.tensor for block in arguments), *scalars, *(block.tensor for block in results))
 
     def arena(self, call: KernelCall, program: Program, harmless: bool) -> SessionArena:
         """The buffers for a call of a mutated kernel."""

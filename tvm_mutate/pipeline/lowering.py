@@ -243,6 +243,12 @@ class Stages:
     def _runnable_kernels(self) -> tvm.IRModule:
         return kernels_of(self.runnable(self.at(Slot.KERNEL)))
 
+    @cached_property
+    def shape_functions(self) -> frozenset[str]:
+        """The names of the functions that the VM calls to compute symbolic shapes; they are no kernels of the model."""
+        kernels = {variable.name_hint for variable in self.at(Slot.KERNEL).functions}
+        return frozenset(each.name_hint for each in self._runnable_kernels().functions) - kernels
+
     def has_faulty_memory_passes(self, selections: Selections) -> bool:
         """Whether a mutation is in the passes that plan memory, and so shows only in :meth:`runnable`."""
         return MEMORY in self._faulty_passes(selections)
