@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from tvm_mutate.campaign import Specification
     from tvm_mutate.errors import MutateError, NotAppliedError, NotAppliedWarning, UntrustedError, UsageError
-    from tvm_mutate.model import Model, load_model, model_from_module
+    from tvm_mutate.model import Call, Model, Scenario, load_model, model_from_module
     from tvm_mutate.mutant import (
         Category,
         Example,
@@ -50,6 +50,7 @@ _MODULES = ("errors", "mutant", "native", "model", "results", "activation", "cam
 
 __all__ = [
     "Activation",
+    "Call",
     "Category",
     "Example",
     "FunctionRule",
@@ -63,6 +64,7 @@ __all__ = [
     "Parameter",
     "PipelineRule",
     "Results",
+    "Scenario",
     "Slot",
     "Specification",
     "TextRule",
