@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,16 +17,24 @@ from tvm_mutate.operators.relax_calls import is_float_tensor, with_function
 from tvm_mutate.operators.tir_nodes import SPATIAL, is_thread, literal, mentions, node_with, nodes_within, substituted
 
 
-def _negated(value: Any, kind: Any) -> Any:
-    """The value with all its float tensors negated; the same object if there are none."""
-    if is_float_tensor(kind):
-        return relax.op.negative(value)
+def _negated(value: Any, kind: Any, negate: Callable[[Any, Any], Any]) -> Any:
+    """The value with all its tensors negated; the same object if ``negate`` gives None for all of them."""
     if not isinstance(kind, relax.TupleType):
-        return value
+        negated = negate(value, kind) if isinstance(kind, relax.TensorType) else None
+        return value if negated is None else negated
     inline = isinstance(value, relax.Tuple)
     fields = [value.fields[i] if inline else relax.TupleGetItem(value, i) for i in range(len(kind.fields))]
-    negated = [_negated(field, kind.fields[i]) for i, field in enumerate(fields)]
+    negated = [_negated(field, kind.fields[i], negate) for i, field in enumerate(fields)]
     return value if all(new is old for new, old in zip(negated, fields, strict=True)) else relax.Tuple(negated)
+
+
+def _negated_float(value: Any, kind: Any) -> Any:
+    return relax.op.negative(value) if is_float_tensor(kind) else None
+
+
+def _negated_whole(value: Any, kind: Any) -> Any:
+    """Every bit of an integer inverted, which changes every integer, or the opposite of a boolean."""
+    return relax.op.logical_not(value) if str(kind.dtype) == "bool" else relax.op.bitwise_not(value)
 
 
 def _negate_output(module: tvm.IRModule, name: str, _parameters: Parameters) -> tvm.IRModule | None:
@@ -33,9 +42,9 @@ def _negate_output(module: tvm.IRModule, name: str, _parameters: Parameters) -> 
     if not function.attrs or "global_symbol" not in function.attrs:
         return None  # the result of a subroutine is no output of the model
     result = function.body.body
-    negated = _negated(result, result.ty)
-    if negated is result:
-        return None
+    negated = _negated(result, result.ty, _negated_float)
+    if negated is result:  # integers stay as they are beside floats: they may be indices in a later call
+        negated = _negated(result, result.ty, _negated_whole)
     output = relax.Var("negated", result.ty)
     body = relax.SeqExpr(_appended(function.body.blocks, relax.VarBinding(output, negated)), output)
     mutated = relax.Function(function.params, body, function.ret_ty, function.is_pure, function.attrs, function.span)
@@ -118,9 +127,9 @@ _MODULE = """
 @I.ir_module
 class Module:
     @R.function
-    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
+    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "{}"):
         with R.dataflow():
-            gv = R.exp(x)
+            gv = R.{}(x)
             {}
 """
 _GRID = """
@@ -144,13 +153,14 @@ OPERATORS = (
     _operator(
         name="canary.negate-output",
         slots=(Slot.GRAPH,),
-        description="negates every floating-point output of the model: must be killed",
+        description="negates every floating-point output of the model, or every output without such: must be killed",
         rule=FunctionRule(_negate_output),
-        examples=(
+        examples=tuple(
             Example(
-                _MODULE.format("R.output(gv)\n        return gv"),
-                _MODULE.format("gv1 = R.negative(gv)\n            R.output(gv, gv1)\n        return gv1"),
-            ),
+                _MODULE.format(dtype, call, "R.output(gv)\n        return gv"),
+                _MODULE.format(dtype, call, f"gv1 = R.{other}(gv)\n            R.output(gv, gv1)\n        return gv1"),
+            )
+            for dtype, call, other in (("float32", "exp", "negative"), ("bool", "isnan", "logical_not"))
         ),
     ),
     _operator(
