@@ -16,7 +16,7 @@ PACKAGE = ROOT / "tvm_mutate"
 # import each other. The core ends with `report`: it imports none of the studies.
 LAYERS = (
     {"errors", "text_enum", "forked", "samples", "server"},
-    {"mutant", "native", "python_file"},
+    {"mutant", "native", "python_file", "documents"},
     {"operators", "passes", "model", "oracle"},
     {"results"},
     {"pipeline"},

@@ -39,7 +39,7 @@ from tvm_mutate.passes import (
 )
 from tvm_mutate.passes import mutant_passes as unchecked_passes
 from tvm_mutate.pipeline import Stages, default_relax_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
-from tvm_mutate.results import Results, read_json, write_json
+from tvm_mutate.results import Results, read_accepted, read_json, with_accepted, write_json
 
 # A device that does not answer at first is more likely misspelt than away for a moment.
 _PATIENCE_SECONDS = 10.0
@@ -180,6 +180,7 @@ def run_campaign(
     memory: int | None = None,
     iterate: str | Path | None = None,
     name_undefined: str = "discrepant",
+    accepted: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Results:
     """Judges the mutants of a model on devices and inputs, as ``tvm-mutate run`` does; returns the typed results.
@@ -199,12 +200,15 @@ def run_campaign(
     * ``memory``: the bytes of all of them (None: a quarter of the machine's);
     * ``iterate``: the output of an earlier campaign whose verdicts are carried over where nothing has changed;
     * ``name_undefined``: which mutants are examined for undefined behaviour: ``discrepant``, ``all`` or ``none``;
+    * ``accepted``: the file of accepted survivors, which are marked in the results;
     * ``reporter``: shows the progress.
 
     Raises UsageError for an argument that cannot be used, UntrustedError if an unmutated build or a canary fails, and
     CampaignInterruptedError at Ctrl-C.
     """
     chosen = checked(specification or Specification())
+    entries = () if accepted is None else read_accepted(Path(accepted))
+    reporter = reporter or Reporter()
     parsed = parse_devices([each for each in devices if isinstance(each, str)])
     parsed = (*parsed, *(each for each in devices if isinstance(each, Device)))
     chosen_inputs = inputs or default_inputs(str(model))
@@ -231,11 +235,14 @@ def run_campaign(
             Path(output),
             workers=workers,
             least_seconds=timeout,
-            reporter=reporter or Reporter(),
+            reporter=reporter,
             memory=memory,
             iterate=None if iterate is None else Path(iterate),
             name_undefined=name_undefined,
         ).run()
+    results, over = with_accepted(results, entries)
+    for entry in over:
+        reporter.note(f"accepted mutant {entry.id} of {entry.model} is killed now, or its function has changed")
     write_json(results, output)
     return results
 

@@ -14,7 +14,7 @@ from tvm_mutate.kernels.code_text import llvm_digests
 from tvm_mutate.kernels.kernels import structure
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, generate, kernels_of, mutated_tir_pipeline
+from tvm_mutate.pipeline import Selections, Stages, generate, kernels_of
 
 from .cuda_compiler import Compile, Compiled
 
@@ -121,8 +121,8 @@ def _generated(name: str, function: PrimFunc, stages: Stages, selections: Select
     kind = stages.target.kind.name
 
     def make(_stage: object) -> Code:
-        with mutated_tir_pipeline(selections, stages.target) as tir_pipeline:
-            module: tvm.runtime.Module = generate(module_of({name: function}), stages.target, tir_pipeline)
+        with stages.mutated_flow(selections) as flow:
+            module: tvm.runtime.Module = generate(module_of({name: function}), stages.target, flow)
         return Code(generated_text(module, kind), llvm_digests(host_text(module, kind), [name])[name])
 
     ending = run_isolated(make, _SECONDS)

@@ -57,6 +57,17 @@ def test_globs_select_operators_in_catalogue_order_without_repetition():
     assert names == [name for name in builtin_catalogue() if name.startswith("tir.")]
 
 
+def test_a_word_after_an_exclamation_mark_excludes_wherever_it_stands():
+    catalogue = builtin_catalogue()
+    names = [operator.name for operator in catalogue.select(["!tir.swap-*", "tir.*"])]
+    assert names == [name for name in catalogue if name.startswith("tir.") and not name.startswith("tir.swap-")]
+    assert catalogue.select(["!tir.*"]) == [each for each in catalogue.select(["default"]) if each.name[:4] != "tir."]
+    with pytest.raises(UsageError, match="excludes every operator"):
+        catalogue.select(["tir.swap-compare", "!tir.*"])
+    with pytest.raises(UsageError, match=r"'tir\.swap-compar'.*did you mean"):
+        catalogue.select(["!tir.swap-compar"])
+
+
 def test_a_glob_that_matches_nothing_is_refused_with_the_nearest_name():
     with pytest.raises(UsageError, match=r"'tir.swop-compare'; did you mean 'tir.swap-compare'"):
         builtin_catalogue().select(["tir.swop-compare"])

@@ -9,7 +9,7 @@ from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Applied, Selection, Site, apply_mutations, find_code_sites, find_sites, mutant_passes
-from tvm_mutate.pipeline import generate, generated_code, lower_kernels, slotted_tir_pipeline
+from tvm_mutate.pipeline import Flow, generate, generated_code, lower_kernels, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()
 CUDA = '{"kind":"cuda","arch":"sm_80"}'
@@ -100,7 +100,7 @@ def built(script: str, mutant: str | None, slot: str = "", target: str = "llvm",
     if Slot.KERNEL in passes:
         module = passes[Slot.KERNEL](module)
     with slotted_tir_pipeline(passes) as pipeline:
-        library = generate(module, parse_target(target), pipeline)
+        library = generate(module, parse_target(target), Flow(mutated=pipeline))
     assert not mutant or any(applied.changed for applied in report)
     return library
 

@@ -16,7 +16,7 @@ from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot, TextRule
 from tvm_mutate.passes import Applied, Selection, Site, apply_to_code, count_code_sites, find_code_sites, mutant_passes
-from tvm_mutate.pipeline import GeneratedCode, Stages, generate, generated_code, kernels_of, slotted_tir_pipeline
+from tvm_mutate.pipeline import Flow, GeneratedCode, Stages, generate, generated_code, kernels_of, slotted_tir_pipeline
 
 ON_TEXT = [each for each in CATALOGUE.values() if isinstance(each.rule, TextRule)]
 # Kinds of targets and operators whose code has sites in the kernels of one model.
@@ -170,7 +170,7 @@ def machine_code(script: str, mutant: str | None, report: list[Applied] | None =
     passes = mutant_passes(CATALOGUE.parse(f"{mutant}@*#*"), CATALOGUE, recorded.extend) if mutant else {}
     target = parse_target({"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v3"})
     with slotted_tir_pipeline(passes) as pipeline:
-        return generate(module, target, pipeline).inspect_source("asm")
+        return generate(module, target, Flow(mutated=pipeline)).inspect_source("asm")
 
 
 EXPONENTIALS = kernel(
@@ -191,7 +191,8 @@ def test_barriers_go_one_by_one_from_the_source_and_the_rest_of_it_stays():
     with slotted_tir_pipeline(
         mutant_passes(CATALOGUE.parse("code.drop-barrier@fused_matmul_*_kernel#2"), CATALOGUE)
     ) as name:
-        built = generate(kernels_of(stages(CUDA).runnable(stages(CUDA).at(Slot.KERNEL))), stages(CUDA).target, name)
+        kernels = kernels_of(stages(CUDA).runnable(stages(CUDA).at(Slot.KERNEL)))
+        built = generate(kernels, stages(CUDA).target, Flow(mutated=name))
     mutated = generated_text(built, "cuda")
     (text,) = stages(CUDA).code().texts
     assert mutated == apply_to_code(text, "cuda", [selection("code.drop-barrier@fused_matmul_*_kernel#2")])[0]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tvm_mutate.oracle import NO_LABEL, ORACLES, RELATIVE_FLOOR, absolute_differences, compare, parse_oracle
+from tvm_mutate.samples import Samples
 
 NAN, INF = float("nan"), float("inf")
-DTYPES = ["float16", "float32", "float64", "int8", "uint8", "bool"]
+ALL = [kind() for kind in ORACLES.values()]
 SCORE = st.one_of(st.sampled_from([NAN, INF, -INF, 0.0, -0.0, 1.0]), st.floats(width=32))
-SHAPE = st.tuples(st.integers(1, 5), st.integers(1, 8))
+SHAPE = st.tuples(st.integers(1, 5), st.integers(2, 8))
 OUTPUTS = SHAPE.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=SCORE))
 PAIRS = SHAPE.flatmap(lambda shape: st.tuples(*[hnp.arrays(np.float32, shape, elements=SCORE)] * 2))
 
@@ -27,7 +28,8 @@ def floats(rows: list[list[float]]) -> np.ndarray:
 def test_a_comparison_counts_what_changed():
     golden = floats([[1, 2, 3], [3, 2, 1], [1, 3, 2], [2, 1, 0]])
     mutant = floats([[1, 2, 3], [1, 2, 3], [1, 4, 2], [2, 1, 0.5]])
-    found = compare(golden, mutant, labels=np.array([2, 0, 0, 0]))
+    texts = ["bitwise", "tolerance", "top-1", "top-k", "rank-correlation"]
+    found = compare(golden, mutant, np.array([2, 0, 0, 0]), [parse_oracle(text) for text in texts])
     assert (found.inputs, found.bitwise_equal) == (4, 1)
     assert (found.changed_labels, found.dissimilarity, found.changed_inputs) == (1, 0.25, (1,))
     assert found.labels == (2, 2, 1, 0)
@@ -36,12 +38,20 @@ def test_a_comparison_counts_what_changed():
     assert found.kendall_tau == pytest.approx((1 - 1 + 1 + 1) / 4)
     assert found.rank_biased_overlap == pytest.approx((1 + (1 - 0.1 * (1 + 0.9 / 2)) + 1 + 1) / 4)
     assert found.top_k_overlap == 1.0
-    assert dict(found.noticed) == {
+    assert {each.oracle: each.noticed for each in found.noticed} == {
         "bitwise": (1, 2, 3),
         "tolerance{rtol=1e-05,atol=1e-06}": (1, 2, 3),
         "top-1": (1,),
         "top-k{k=5}": (),
         "rank-correlation{threshold=0.9}": (1,),
+    }
+    # The numbers are means over the three samples that differ.
+    assert {each.oracle.partition("{")[0]: each.number for each in found.noticed} == {
+        "bitwise": pytest.approx((4 + 1 + 1) / 12 / 3),
+        "tolerance": pytest.approx((2 + 1 + 1) / 3 / 3),
+        "top-1": pytest.approx(1 / 3),
+        "top-k": 0.0,
+        "rank-correlation": pytest.approx((-1 + 1 + 1) / 3),
     }
 
 
@@ -82,7 +92,7 @@ def test_bits_are_compared_not_values():
     other_nan = np.array([[0x7FC00001, 0x3F800000]], dtype=np.uint32).view(np.float32)
     assert compare(nan, nan.copy()).bitwise_equal == 1
     assert compare(nan, other_nan).bitwise_equal == 0
-    zeros = compare(floats([[0.0]]), floats([[-0.0]]))
+    zeros = compare(floats([[0.0, 0.0]]), floats([[0.0, -0.0]]))
     assert (zeros.bitwise_equal, zeros.max_abs_diff, zeros.changed_labels) == (0, 0.0, 0)
 
 
@@ -127,16 +137,50 @@ def test_only_the_given_oracles_are_asked():
 @pytest.mark.parametrize(
     ("golden", "mutant"),
     [
-        (np.zeros((2, 3)), np.zeros((3, 2))),
-        (np.zeros((2, 3)), np.zeros((2, 3), np.float32)),
-        (np.zeros(3), np.zeros(3)),
+        (np.zeros((2, 3)), np.zeros((3, 3))),
         (np.zeros((0, 3)), np.zeros((0, 3))),
-        (np.zeros((2, 0)), np.zeros((2, 0))),
+        (Samples((np.zeros((2, 3)),)), Samples((np.zeros((2, 3)), np.zeros((2, 3))))),
+        (Samples(()), Samples(())),
     ],
 )
-def test_outputs_that_do_not_fit_are_refused(golden: np.ndarray, mutant: np.ndarray):
-    with pytest.raises(ValueError, match="outputs"):
+def test_other_numbers_of_samples_or_outputs_are_refused(golden, mutant):
+    with pytest.raises(ValueError, match="they must be as many, and not empty"):
         compare(golden, mutant)
+
+
+@pytest.mark.parametrize("mutant", [np.zeros((2, 4)), np.zeros((2, 3), np.float32)])
+def test_every_oracle_notices_outputs_of_another_shape_or_dtype(mutant: np.ndarray):
+    found = compare(np.zeros((2, 3)), mutant, oracles=ALL)
+    assert (found.has_golden_shapes, found.bitwise_equal, found.max_abs_diff) == (False, 0, None)
+    assert {(each.noticed, each.number) for each in found.noticed} == {((0, 1), None)}
+    assert found.changed_labels is None and found.labels is None
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [np.arange(6).reshape(2, 3), np.zeros((2, 1)), np.zeros(2), np.zeros((2, 3, 4, 5)), np.eye(2, dtype=bool)],
+)
+def test_a_program_that_is_no_classifier_has_no_labels(outputs: np.ndarray):
+    found = compare(outputs, outputs + np.ones(1, outputs.dtype), oracles=[parse_oracle("bitwise")])
+    assert (found.changed_labels, found.labels, found.kendall_tau, found.top_k_overlap) == (None,) * 4
+    assert found.noticed[0].noticed and found.bitwise_equal < found.inputs
+
+
+def test_every_output_counts():
+    golden = Samples((floats([[1, 2], [3, 4]]), np.array([[1, 2, 3], [4, 5, 6]])))
+    mutant = Samples((floats([[1, 2], [3, 4]]), np.array([[1, 2, 3], [4, 5, 9]])))
+    found = compare(golden, mutant, oracles=[parse_oracle("tolerance")])
+    assert (found.bitwise_equal, found.max_abs_diff, found.changed_labels) == (1, 3.0, 0)
+    assert found.noticed[0][1:] == ((1,), 1 / 5)
+
+
+def test_an_input_of_a_batch_has_its_own_label():
+    golden = floats([[1, 0], [0, 1], [1, 0]])[np.newaxis]
+    mutant = floats([[1, 0], [0, 1], [0, 1]])[np.newaxis]
+    found = compare(golden, mutant, labels=[0, 1, 0], oracles=[parse_oracle("top-1")])
+    assert (found.inputs, found.labels, found.changed_inputs) == (1, (0, 1, 1), (2,))
+    assert (found.golden_accuracy, found.accuracy) == (1.0, 2 / 3)
+    assert found.noticed[0][1:] == ((0,), pytest.approx(1 / 3))
 
 
 @pytest.mark.parametrize("labels", [[0], [[0, 1]], 0])
@@ -147,25 +191,28 @@ def test_labels_that_do_not_fit_the_inputs_are_refused(labels):
 
 def test_a_comparison_becomes_json_without_numbers_that_json_lacks():
     huge = np.array([[1e308, 1.0]])
-    found = compare(huge, np.array([[-1e308, 1.0]]), labels=[0])
+    found = compare(huge, np.array([[-1e308, 1.0]]), [0], [parse_oracle("top-1")])
     mapping = json.loads(json.dumps(found.to_mapping(), allow_nan=False))
     assert mapping["max_abs_diff"] is None
     assert mapping["labels"] == [1] and mapping["changed_inputs"] == [0]
-    assert mapping["noticed"]["top-1"] == [0]
+    assert mapping["noticed"] == [["top-1", [0], 1.0]]
     assert mapping["accuracy"] == 0.0 and mapping["same_label_for_every_input"] is False
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float8_e4m3fn", "float32", "float64", "int8", "uint8", "bool"]
+)
 def test_outputs_of_every_dtype_compare(dtype: str):
-    golden = np.array([[0, 1], [1, 0]], dtype=dtype)
-    found = compare(golden, golden[::-1])
-    assert (found.changed_labels, found.bitwise_equal, found.max_abs_diff) == (2, 0, 1.0)
+    golden = np.array([[0, 1], [1, 0]]).astype(dtype)
+    found = compare(golden, golden[::-1], oracles=[parse_oracle("tolerance")])
+    assert (found.changed_labels, found.bitwise_equal, found.max_abs_diff) == (2 if "float" in dtype else None, 0, 1.0)
+    assert found.noticed[0].noticed == (0, 1)
 
 
 @settings(deadline=None)
 @given(PAIRS)
 def test_every_comparison_is_json_and_travels_between_processes(pair: tuple[np.ndarray, np.ndarray]):
-    found = compare(*pair)
+    found = compare(*pair, oracles=ALL)
     assert json.loads(json.dumps(found.to_mapping(), allow_nan=False)) == found.to_mapping()
     assert pickle.loads(pickle.dumps(found)) == found
 
@@ -173,24 +220,25 @@ def test_every_comparison_is_json_and_travels_between_processes(pair: tuple[np.n
 @settings(deadline=None)
 @given(OUTPUTS)
 def test_nothing_changes_against_itself(outputs: np.ndarray):
-    found = compare(outputs, outputs.copy())
+    found = compare(outputs, outputs.copy(), oracles=ALL)
     assert found.bitwise_equal == found.inputs == len(outputs)
     assert (found.changed_labels, found.dissimilarity, found.changed_inputs) == (0, 0.0, ())
     assert (found.top_k_overlap, found.kendall_tau, found.rank_biased_overlap) == (1.0, 1.0, 1.0)
     assert found.max_abs_diff in (0.0, None)
-    assert not any(indices for _, indices in found.noticed)
+    assert [each[1:] for each in found.noticed] == [((), None)] * len(ALL)
 
 
 @settings(deadline=None)
 @given(PAIRS)
 def test_a_comparison_is_in_range_and_agrees_with_itself(pair: tuple[np.ndarray, np.ndarray]):
-    found = compare(*pair)
+    found = compare(*pair, oracles=ALL)
+    noticed = {each.oracle: each.noticed for each in found.noticed}
     assert 0 <= found.dissimilarity <= 1 and found.dissimilarity == found.changed_labels / found.inputs
     assert -1 <= found.kendall_tau <= 1
     assert 0 <= found.rank_biased_overlap <= 1 and 0 <= found.top_k_overlap <= 1
-    assert found.changed_inputs == dict(found.noticed)["top-1"]
-    assert found.inputs - found.bitwise_equal == len(dict(found.noticed)["bitwise"])
-    assert [name.partition("{")[0] for name, _ in found.noticed] == list(ORACLES)
+    assert found.changed_inputs == noticed["top-1"]
+    assert found.inputs - found.bitwise_equal == len(noticed["bitwise"])
+    assert [name.partition("{")[0] for name in noticed] == list(ORACLES)
 
 
 @settings(deadline=None)

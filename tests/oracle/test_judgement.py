@@ -9,10 +9,10 @@ import pytest
 from tvm_mutate.oracle import Outcome, Rung, Verdict, compare, judge, parse_oracle
 
 GOLDEN = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
-SAME = compare(GOLDEN, GOLDEN.copy())
-NUDGED = compare(GOLDEN, GOLDEN + np.array([[0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]))
-RELABELLED = compare(GOLDEN, GOLDEN[::-1])
-TOP_ONE, BITWISE = parse_oracle("top-1"), parse_oracle("bitwise")
+TOP_ONE, BITWISE = BOTH = [parse_oracle("top-1"), parse_oracle("bitwise")]
+SAME = compare(GOLDEN, GOLDEN.copy(), oracles=BOTH)
+NUDGED = compare(GOLDEN, GOLDEN + np.array([[0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]), oracles=BOTH)
+RELABELLED = compare(GOLDEN, GOLDEN[::-1], oracles=BOTH)
 AT_RUN_TIME = [Outcome.EXCEPTION, Outcome.CRASH, Outcome.TIMEOUT]
 
 
@@ -48,6 +48,14 @@ def test_the_rung_is_label_changed_even_if_the_oracle_notices_nothing():
     comparison = compare(GOLDEN, GOLDEN[::-1], oracles=[lenient])
     found = judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=comparison, oracle=lenient)
     assert (found.verdict, found.rung) == (Verdict.SURVIVED, Rung.LABEL_CHANGED)
+
+
+def test_outputs_of_another_shape_or_dtype_kill_whatever_the_oracle():
+    lenient = parse_oracle("tolerance{atol=100}")
+    for other in (GOLDEN[:, :2], GOLDEN.astype(np.float32)):
+        comparison = compare(GOLDEN, other, oracles=[lenient])
+        found = judge(Outcome.COMPLETED, applied=True, code_differs=True, comparison=comparison, oracle=lenient)
+        assert found == (Verdict.KILLED, Rung.PROPAGATED, "the outputs have other shapes or dtypes")
 
 
 @pytest.mark.parametrize("outcome", AT_RUN_TIME)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.oracle import ORACLES, Oracle, is_noticed, parse_oracle
+from tvm_mutate.oracle import ORACLES, Finding, Oracle, is_noticed, parse_oracle
+from tvm_mutate.oracle.oracles import examine_all
+from tvm_mutate.samples import Sample, as_samples
 
 NAN, INF = float("nan"), float("inf")
 OUTPUTS = hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 8)))
@@ -28,8 +30,12 @@ SOME_ORACLE = st.one_of(
 class Anything(Oracle):
     name: ClassVar[str] = "anything"
 
-    def noticed(self, golden_row: np.ndarray, mutant_row: np.ndarray) -> bool:
-        return True
+    def examine(self, golden: Sample, mutant: Sample) -> Finding:
+        return Finding(True, 1.0)
+
+
+def noticed_samples(oracle: Oracle, golden: np.ndarray, mutant: np.ndarray) -> tuple[int, ...]:
+    return examine_all(oracle, as_samples(golden), as_samples(mutant)).noticed
 
 
 @pytest.mark.parametrize(
@@ -68,37 +74,37 @@ def test_each_oracle_notices_the_differences_of_its_definition(
     text: str, golden: list[float], mutant: list[float], noticed: bool
 ):
     row, mutant_row = np.array(golden, np.float32), np.array(mutant, np.float32)
-    assert parse_oracle(text).noticed(row, mutant_row) is noticed
-    assert is_noticed(parse_oracle(text), [row], [mutant_row]) == ((0,) if noticed else ())
+    assert parse_oracle(text).examine((row,), (mutant_row,)).is_noticed is noticed
+    assert is_noticed(parse_oracle(text), (row,), (mutant_row,)) is noticed
 
 
 def test_the_inputs_noticed_are_named_by_index():
     golden = np.eye(3, dtype=np.float32)
     mutant = golden.copy()
     mutant[[0, 2]] = mutant[[2, 0]]
-    assert is_noticed(parse_oracle("top-1"), golden, mutant) == (0, 2)
+    assert noticed_samples(parse_oracle("top-1"), golden, mutant) == (0, 2)
 
 
 @pytest.mark.parametrize("kind", [*ORACLES.values(), Anything])
 @settings(deadline=None)
 @given(outputs=OUTPUTS)
 def test_no_oracle_notices_the_golden_bits(kind: type[Oracle], outputs: np.ndarray):
-    assert is_noticed(kind(), outputs, outputs.copy()) == ()
+    assert noticed_samples(kind(), outputs, outputs.copy()) == ()
 
 
 @pytest.mark.parametrize("name", ORACLES)
 @settings(deadline=None)
 @given(outputs=OUTPUTS)
 def test_no_oracle_would_notice_the_rows_that_are_skipped(name: str, outputs: np.ndarray):
-    assert not any(ORACLES[name]().noticed(row, row.copy()) for row in outputs)
+    assert not any(ORACLES[name]().examine((row,), (row.copy(),)).is_noticed for row in outputs)
 
 
 @settings(deadline=None)
 @given(OUTPUTS.flatmap(lambda a: st.tuples(st.just(a), hnp.arrays(np.float32, a.shape))))
 def test_bitwise_notices_whatever_another_oracle_notices(pair: tuple[np.ndarray, np.ndarray]):
-    everything = set(is_noticed(parse_oracle("bitwise"), *pair))
+    everything = set(noticed_samples(parse_oracle("bitwise"), *pair))
     for name in ORACLES:
-        assert everything.issuperset(is_noticed(parse_oracle(name), *pair))
+        assert everything.issuperset(noticed_samples(parse_oracle(name), *pair))
 
 
 @settings(deadline=None)
@@ -162,7 +168,7 @@ def test_every_oracle_is_registered_under_its_name_and_the_registry_is_fixed():
 def test_another_oracle_needs_its_class_and_one_row():
     known = {**ORACLES, Anything.name: Anything}
     assert parse_oracle("anything", known) == Anything()
-    assert is_noticed(Anything(), [[1.0], [2.0]], [[1.0], [3.0]]) == (1,)
+    assert noticed_samples(Anything(), np.array([[1.0], [2.0]]), np.array([[1.0], [3.0]])) == (1,)
 
 
 @pytest.mark.parametrize("kind", ORACLES.values())

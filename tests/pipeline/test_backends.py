@@ -17,6 +17,7 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import mutant_passes, mutation_pass, selections_by_slot
 from tvm_mutate.pipeline import (
+    Flow,
     Stages,
     default_relax_pipeline,
     generate,
@@ -67,7 +68,7 @@ def code(kind: str, mutant: str | None = None) -> str:
     passes = {slot: mutation_pass(chosen) for slot, chosen in selections.items()}
     module = lowered.runnable(lowered.mutated(selections, []))
     with slotted_tir_pipeline(passes) as pipeline:
-        return generated_text(generate(kernels_of(module), lowered.target, pipeline), kind)
+        return generated_text(generate(kernels_of(module), lowered.target, Flow(mutated=pipeline)), kind)
 
 
 def changed_lines(before: str, after: str) -> list[str]:

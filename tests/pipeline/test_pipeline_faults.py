@@ -26,9 +26,8 @@ from tvm_mutate.pipeline import (
     generate,
     kernels_of,
     lower_kernels,
-    mutated_tir_pipeline,
     pass_names,
-    passes_made_by,
+    passes_in,
     with_faults,
 )
 
@@ -65,15 +64,15 @@ def selections(mutant: str):
 
 def lowered(mutant: str, slot: Slot = Slot.LOWERED, target: str = "llvm") -> tvm.IRModule:
     """The kernels of the network after the TIR pipeline with the mutant in it."""
-    with mutated_tir_pipeline(selections(mutant), stages(target).target) as pipeline:
-        return lower_kernels(kernels(target), stages(target).target, slot, pipeline)
+    with stages(target).mutated_flow(selections(mutant)) as flow:
+        return lower_kernels(kernels(target), stages(target).target, slot, flow)
 
 
 def code(mutant: str, target: str = "llvm") -> str:
     chosen = selections(mutant)
     module = stages(target).runnable(stages(target).mutated(chosen, []), chosen)
-    with mutated_tir_pipeline(chosen, stages(target).target) as pipeline:
-        return generated_text(generate(kernels_of(module), stages(target).target, pipeline), "llvm")
+    with stages(target).mutated_flow(chosen) as flow:
+        return generated_text(generate(kernels_of(module), stages(target).target, flow), "llvm")
 
 
 def names_of(module: tvm.IRModule) -> list[str]:
@@ -95,17 +94,20 @@ def test_the_passes_are_those_that_instruments_see_when_the_pipelines_run():
     assert all(any(name == other for other in seen) for name in ours)  # in this order, with others between them
 
 
-def test_finding_the_passes_runs_none_of_them_and_leaves_nothing_patched():
-    make = tvm.ir.transform.Sequential.__init__
+def test_finding_the_passes_gives_them_empty_modules_and_leaves_nothing_patched():
+    call = tvm.transform.Pass.__call__
     ran = []
-    ours = tvm.transform.module_pass(lambda module, _: ran.append(1) or module, opt_level=0, name="ours")
-    found = passes_made_by(lambda: tvm.transform.Sequential([ours])(tvm.IRModule()))
-    assert (pass_names({"all": found}), ran) == (["ours"], [])
-    with pytest.raises(ZeroDivisionError):
-        passes_made_by(lambda: 1 // 0)
-    assert tvm.ir.transform.Sequential.__init__ is make
+    ours = tvm.transform.module_pass(
+        lambda module, _: ran.append(len(module.functions)) or module, opt_level=0, name="ours"
+    )
+    other = tvm.transform.module_pass(lambda module, _: 1 // 0, opt_level=0, name="other")
+    nested = tvm.transform.Sequential([tvm.transform.Sequential([ours]), other, ours])
+    hidden = tvm.transform.module_pass(lambda module, _: ours(nested(module)), opt_level=0, name="hidden")
+    assert pass_names({"all": passes_in(hidden)}) == ["ours", "other", "ours", "ours"]
+    assert pass_names({"all": passes_in(hidden, call=False)}) == ["hidden"]
+    assert tvm.transform.Pass.__call__ is call and ran == [0, 0, 0]
     tvm.transform.Sequential([ours])(tvm.IRModule())
-    assert ran == [1]
+    assert len(ran) == 4
 
 
 def test_only_targets_with_a_device_have_finalizers_of_device_functions():

@@ -15,7 +15,7 @@ from tests.real_bugs.real_bug import Made, RealBug, real_bugs
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, mutant_passes
-from tvm_mutate.pipeline import generate, slotted_tir_pipeline
+from tvm_mutate.pipeline import Flow, generate, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()
 UNWRITTEN = 99  # what output buffers contain before a kernel runs
@@ -61,7 +61,7 @@ def values(module: tvm.IRModule, bug: RealBug, mutant: str = "") -> list[np.ndar
         return [arrays[name] for name in names[len(bug.inputs) :]]
     passes = mutant_passes(Mutant.parse(mutant), CATALOGUE) if mutant else {}
     with slotted_tir_pipeline(passes) as pipeline:
-        library = generate(module, tvm.target.Target("llvm"), pipeline)
+        library = generate(module, tvm.target.Target("llvm"), Flow(mutated=pipeline))
     arguments = [tvm.runtime.tensor(each) for each in (*bug.inputs, *outputs)]
     library["main"](*arguments)
     return [each.numpy() for each in arguments[len(bug.inputs) :]]

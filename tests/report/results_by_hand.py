@@ -9,6 +9,7 @@ import numpy as np
 
 from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies, with_behaviours
 from tvm_mutate.results import AbsentRow, MutantRow, Results, SuiteResults, UndefinedRow
+from tvm_mutate.samples import Samples, as_samples
 
 GOLDEN = [0, 1, 2, 3]
 CATEGORIES = {
@@ -90,12 +91,13 @@ def _identity(mutant: str, device: str) -> dict[str, Any]:
         "duplicate_of": None,
         "place_digest": "0123",
         "carried": False,
+        "noticed": (),
     }
 
 
-def scores(labels: list[int]) -> np.ndarray:
+def scores(labels: list[int]) -> Samples:
     """Scores that give these labels."""
-    return np.eye(10)[list(labels)]
+    return as_samples(np.eye(10)[list(labels)])
 
 
 def examined_row(mutant: str, model: str = "resnet", behaviour: str = "undefined") -> UndefinedRow:

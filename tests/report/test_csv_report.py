@@ -44,8 +44,9 @@ def test_the_columns_are_the_fields_of_a_row_in_their_order_but_the_labels():
     assert MUTANT_COLUMNS[:10] == (
         "model", "device", "id", "operator", "category", "slot", "outcome", "verdict", "rung", "reason"
     )  # fmt: skip
-    assert {*MUTANT_COLUMNS} == {*results_schema()["$defs"]["MutantRow"]["required"]} - {"labels", "latency"}
-    assert MUTANT_COLUMNS[-3:] == ("duplicate_of", "place_digest", "carried")
+    fields = {*results_schema()["$defs"]["MutantRow"]["properties"]}
+    assert {*MUTANT_COLUMNS} == fields - {"labels", "latency", "noticed"}
+    assert MUTANT_COLUMNS[-3:] == ("place_digest", "carried", "accepted")
     assert LATENCY_COLUMNS == ("golden_median", "mutant_median", "ratio", "p_value", "significant")
 
 

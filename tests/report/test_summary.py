@@ -32,6 +32,7 @@ def test_the_tally_of_a_model_category_and_device_counts_what_was_written(three_
         equivalent=1,
         no_coverage=0,
         without_verdict=0,
+        accepted=0,
         completed=2,
         degraded=1,
         crashed=0,

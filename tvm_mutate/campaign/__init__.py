@@ -3,6 +3,7 @@
 from tvm_mutate.campaign.campaign import CANARIES, LEAST_SECONDS, Campaign, Canary, Study
 from tvm_mutate.campaign.discrepancies import NAMED
 from tvm_mutate.campaign.journal import Journal
+from tvm_mutate.campaign.merging import merge
 from tvm_mutate.campaign.plan import (
     SAMPLE,
     Pair,

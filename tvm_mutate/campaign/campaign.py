@@ -299,7 +299,7 @@ class CampaignRun:
             (pair.subject, pair.device): Unmutated(baseline.labels, baseline.golden_outputs, baseline.noise_floor)
             for pair, baseline in self.baselines.items()
         }
-        golden = {each.outputs.digest(): each.outputs for each in builds.values()}
+        golden = {each.outputs.digest(): each.outputs for each in builds.values() if each.outputs is not None}
 
         def outputs_of(row: MutantRow) -> Samples | None:
             digest = row.outputs_digest

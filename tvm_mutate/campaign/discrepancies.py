@@ -29,11 +29,12 @@ _PLAIN_LLVM = Device("llvm", "llvm")
 class Unmutated:
     """The outputs of the unmutated build of one model on one device; labels are None if the model is no classifier.
 
-    ``noise_floor`` is the largest absolute difference between two runs.
+    ``outputs`` is None if only labels are known, as in a file of results. ``noise_floor`` is the largest absolute
+    difference between two runs.
     """
 
     labels: Sequence[int] | None
-    outputs: Samples
+    outputs: Samples | None
     noise_floor: float = 0.0
 
 
@@ -51,6 +52,8 @@ def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Agr
 
 
 def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
+    if first.outputs is None or second.outputs is None:
+        return _agreement_of_labels(model, devices, first, second)
     found = compare(first.outputs, second.outputs)
     return AgreementRow(
         model=model,
@@ -65,8 +68,31 @@ def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: U
     )
 
 
-def floor_between(first: Unmutated, second: Unmutated) -> float:
-    """The largest absolute difference without a fault: between the unmutated builds, plus the noise of both."""
+def _agreement_of_labels(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
+    labels = [each.labels for each in (first, second) if each.labels is not None]
+    differing = None
+    if len(labels) == 2:
+        differing = tuple(np.flatnonzero(np.asarray(labels[0]) != np.asarray(labels[1])).tolist())
+    return AgreementRow(
+        model=model,
+        devices=devices,
+        inputs=len(labels[0]) if labels else 0,
+        differing_labels=None if differing is None else len(differing),
+        differing_inputs=differing,
+        floor=None,
+        bitwise_equal=None,
+        max_abs_diff=None,
+        max_rel_diff=None,
+    )
+
+
+def floor_between(first: Unmutated, second: Unmutated) -> float | None:
+    """The largest absolute difference without a fault: between the unmutated builds, plus the noise of both.
+
+    None if the outputs are unknown.
+    """
+    if first.outputs is None or second.outputs is None:
+        return None
     difference = _largest_by_sample(first.outputs, second.outputs)
     return float(difference.max(initial=0.0)) + first.noise_floor + second.noise_floor
 
@@ -84,7 +110,7 @@ def find_discrepancies(
     by_mutant: dict[tuple[str, str], dict[str, MutantRow]] = {}
     for row in rows:
         by_mutant.setdefault((row.model, row.id), {})[row.device] = row
-    floors: dict[tuple[str, str, str], float] = {}
+    floors: dict[tuple[str, str, str], float | None] = {}
     found: list[DiscrepancyRow] = []
     for (model, _), on in by_mutant.items():
         there = [device for device in devices if device in on and (model, device) in builds]
@@ -99,7 +125,7 @@ def find_discrepancies(
 def _discrepancy(
     rows: tuple[MutantRow, MutantRow],
     builds: tuple[Unmutated, Unmutated],
-    floor: float,
+    floor: float | None,
     outputs_of: Callable[[MutantRow], Samples | None],
 ) -> DiscrepancyRow:
     first, second = rows
@@ -113,7 +139,7 @@ def _discrepancy(
         figures["share"] = device_disagreement(first.labels[:shared], second.labels[:shared])
         figures["beyond_share"] = float(np.mean((labels[0] != labels[1]) & (golden[0] == golden[1])))
     outputs = [each for row in rows if (each := outputs_of(row)) is not None]
-    if len(outputs) == 2:
+    if len(outputs) == 2 and floor is not None:
         shared = min(map(len, outputs))
         largest = _largest_by_sample(*(each.first(shared) for each in outputs))
         finite = largest[np.isfinite(largest)]

@@ -14,6 +14,8 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import exit_code_of, print_written, publish
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
+    accepted_file,
+    accepted_option,
     campaign_arguments,
     campaign_options,
     device_options,
@@ -84,6 +86,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
 @click.option("--output", default="tvm_mutate.out", show_default=True, help=OUTPUT_HELP)
 @campaign_options
 @timeout_option
+@accepted_option
 @report_option
 @fail_under_option
 @quiet_option
@@ -103,6 +106,7 @@ def run(model: str, **options: Any) -> int:
         **subject_arguments(options),
         output=options["output"],
         timeout=options["timeout"],
+        accepted=accepted_file(options),
     )
     publish(results, Path(options["output"]))
     if formats:

@@ -17,7 +17,7 @@ from tvm_mutate.cli.command import test_command
 from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.doctor import doctor
 from tvm_mutate.cli.operators import operators
-from tvm_mutate.cli.results import diff, report
+from tvm_mutate.cli.results import accept_mutants, diff, merge_results, report
 from tvm_mutate.cli.show import show
 from tvm_mutate.cli.studies import critical, part
 from tvm_mutate.results import package_versions
@@ -33,7 +33,20 @@ def cli() -> None:
     """
 
 
-for command in (operators, list_mutants, show, run, report, diff, part, test_command, critical, doctor):
+for command in (
+    operators,
+    list_mutants,
+    show,
+    run,
+    report,
+    diff,
+    merge_results,
+    accept_mutants,
+    part,
+    test_command,
+    critical,
+    doctor,
+):
     cli.add_command(command)
 
 

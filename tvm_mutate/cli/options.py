@@ -28,6 +28,7 @@ from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_i
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
 from tvm_mutate.report import FORMATS
+from tvm_mutate.results import ACCEPTED_FILE
 
 Command = Callable[..., Any]
 
@@ -86,6 +87,12 @@ oracle_option = click.option(
     help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}. "
     "Repeatable: the first gives the verdicts. Default: top-1 for classifiers, else tolerance.",
 )
+accepted_option = click.option(
+    "--accepted",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Survivors that are accepted, reported apart. Default: {ACCEPTED_FILE}, if it is there.",
+)
 report_option = click.option(
     "--report", "formats", default="", metavar="FORMATS", help=f"Reports beside the tables: {', '.join(FORMATS)}."
 )
@@ -121,8 +128,12 @@ site_options = with_options(
     ),
     click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
 )
+exclude_option = click.option(
+    "--exclude", metavar="GLOBS", help="Operators to leave out; the same as globs after ! in --operators."
+)
 selection_options = with_options(
     click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
+    exclude_option,
     click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
     site_options,
 )
@@ -200,7 +211,7 @@ def specification_of(options: dict[str, Any]) -> Specification:
     shard = options["shard"]
     return checked(
         Specification(
-            operators=words(options["operators"]),
+            operators=operators_of(options),
             mutants=options.get("mutants", ()),
             slots=words(options["slots"]),
             sites=_sites_of(options),
@@ -215,6 +226,11 @@ def specification_of(options: dict[str, Any]) -> Specification:
             fast_kernels=not options.get("no_fast_kernels", False),
         )
     )
+
+
+def operators_of(options: dict[str, Any]) -> tuple[str, ...]:
+    """The globs of ``--operators``, and those of ``--exclude`` after ``!``."""
+    return (*words(options["operators"]), *(f"!{glob}" for glob in words(options.get("exclude"))))
 
 
 def _sites_of(options: dict[str, Any]) -> str:
@@ -240,6 +256,13 @@ def campaign_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "name_undefined": options["name_undefined"],
         "reporter": make_reporter(options["quiet"], progress_console()),
     }
+
+
+def accepted_file(options: dict[str, Any]) -> Path | None:
+    """The file of accepted survivors, if one is named or the default one is there."""
+    named: Path | None = options["accepted"]
+    default = Path(ACCEPTED_FILE)
+    return named or (default if default.exists() else None)
 
 
 def inputs_of(model: str, options: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``tvm-mutate report`` and ``diff``: reports for other tools, and the difference between two campaigns."""
+"""``tvm-mutate report``, ``diff``, ``merge`` and ``accept``: work with the results of campaigns."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from tvm_mutate.campaign import Reporter, make_reporter
-from tvm_mutate.cli.console import print_results, print_written, progress_console
+from tvm_mutate.campaign import Reporter, make_reporter, merge
+from tvm_mutate.cli.console import print_results, print_written, progress_console, publish
 from tvm_mutate.cli.options import quiet_option, words
 from tvm_mutate.errors import UsageError
 from tvm_mutate.report import (
@@ -21,7 +21,7 @@ from tvm_mutate.report import (
     report_of_suite,
     write_reports,
 )
-from tvm_mutate.results import Results, read_json, read_suite_json
+from tvm_mutate.results import ACCEPTED_FILE, Results, accept, read_json, read_suite_json, write_json
 from tvm_mutate.results.files import RESULTS_FILE, SUITE_FILE
 
 _folder = click.Path(path_type=Path)
@@ -66,3 +66,32 @@ def report(folder: Path, formats: str, base: Path | None, output: Path | None, q
 def diff(old: Path, new: Path) -> None:
     """Show how the results in NEW differ from OLD: newly surviving, newly killed, gone and new mutants, both scores."""
     print_results(render_comparison(compare(read_json(old), read_json(new))))
+
+
+@click.command("merge")
+@click.argument("shards", nargs=-1, required=True, type=_folder)
+@click.option("--output", required=True, type=_folder, help="Folder for the results.json and the tables of all.")
+def merge_results(shards: tuple[Path, ...], output: Path) -> None:
+    """Make one result of SHARDS: the parts of a campaign, or campaigns on other devices.
+
+    Each of SHARDS is a results.json or its folder. Devices that no campaign compared are compared by labels.
+    """
+    results = merge([read_json(each) for each in shards])
+    write_json(results, output)
+    publish(results, output)
+
+
+@click.command("accept")
+@click.argument("mutants", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, help="Why this survivor is right or not worth a check.")
+@click.option("--results", "folder", type=_folder, default="tvm_mutate.out", show_default=True, help="Results with ID.")
+@click.option("--file", type=_folder, default=ACCEPTED_FILE, show_default=True, help="The list; keep it with the code.")
+def accept_mutants(mutants: tuple[str, ...], reason: str, folder: Path, file: Path) -> None:
+    """Accept the survivors with these IDs: later campaigns report them apart, and their score leaves them out.
+
+    An acceptance holds for every device, as long as the functions that the mutant changes stay the same.
+    """
+    if not reason.strip():
+        raise UsageError("--reason is empty; write for the next reader why this survivor is accepted")
+    kept = accept(read_json(folder), mutants, reason, file)
+    click.echo(f"{file}: {len(kept)} accepted")

@@ -18,7 +18,7 @@ from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot, unified_difference
-from tvm_mutate.pipeline import Selections, Stages, generate, kernels_of, mutated_tir_pipeline
+from tvm_mutate.pipeline import Selections, Stages, generate, kernels_of
 from tvm_mutate.report.changes import Changes
 
 _CODE_SECONDS = 600.0
@@ -82,8 +82,8 @@ def code_difference(mutant: str, selections: Selections, stages: Stages, context
 def _code(selections: Selections, stages: Stages) -> tuple[str, str]:
     """The code, and for a GPU that of the host, which alone has the numbers of blocks and threads."""
     lowered, kind = stages.runnable(stages.mutated(selections, []), selections), stages.target.kind.name
-    with mutated_tir_pipeline(selections, stages.target) as tir_pipeline:
-        module = generate(kernels_of(lowered), stages.target, tir_pipeline)
+    with stages.mutated_flow(selections) as flow:
+        module = generate(kernels_of(lowered), stages.target, flow)
     code = generated_text(module, kind)
     return _COMMENT.sub("", code) if kind == "llvm" else code, host_text(module, kind)
 

@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import tvm
 
+from tvm_mutate.documents import read_document
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.kernels import Toolchain, canonical_target, cuda_architecture, parse_target
-from tvm_mutate.model.preprocessing import read_document
 
 LOCAL = "local"
 PATIENCE = 60.0

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import tvm
 import tvm_ffi
 from tvm.ir import BaseFunc
 from tvm.tirx import PrimFunc
@@ -34,7 +33,7 @@ from tvm_mutate.kernels import KnownKernels, MissingKernelError, module_of
 from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside, prove_equivalent, with_marked_conversions
-from tvm_mutate.pipeline import PASS_CONFIG, Selections, Stages, lower_kernels, mutated_tir_pipeline
+from tvm_mutate.pipeline import Flow, Selections, Stages, lower_kernels
 
 # Mutants of one kernel follow each other, and so do duplicates.
 _REMEMBERED = 256
@@ -80,7 +79,7 @@ class MutantBuilder:
 
     ``program`` is that of the unmutated module for the workload; ``plain`` are its compiled kernels by name,
     ``running`` the kernels that run in their place, by digest. ``compile_kernels`` compiles functions by name in a
-    folder, by the TIR pipeline of that name.
+    folder, through a flow.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class MutantBuilder:
         program: Program,
         plain: Mapping[str, Any],
         running: Mapping[str, Any],
-        compile_kernels: Callable[[Mapping[str, PrimFunc], Path, str], Mapping[str, Any]],
+        compile_kernels: Callable[[Mapping[str, PrimFunc], Path, Flow], Mapping[str, Any]],
     ) -> None:
         self.stages, self.program, self._workload = stages, program, workload
         self._known, self._running = KnownKernels(program.kernels, plain), running
@@ -170,8 +169,8 @@ class MutantBuilder:
         """The program with a kernel for each call: the known kernels, and the changed ones compiled together."""
         kernels = dict(proved.known)
         if proved.changed:
-            with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
-                kernels.update(self._compile_kernels(proved.changed, folder, tir_pipeline))
+            with self.stages.mutated_flow(selections, applied.extend) as flow:
+                kernels.update(self._compile_kernels(proved.changed, folder, flow))
         digests = {name: kernel.digest for name, kernel in kernels.items()}
         # A kernel whose generated code did not change counts as unmutated.
         differing = frozenset(name for name in proved.changed if digests[name] != self._digests.get(name))
@@ -294,11 +293,8 @@ def proof_of(stages: Stages, selections: Selections, applied: Sequence[Applied])
 
 def _lowered(functions: Mapping[str, PrimFunc], stages: Stages, selections: Selections) -> dict[str, BaseFunc]:
     """Structured kernels in the form from which code is generated, by name, after the mutated TIR pipeline."""
-    with (
-        tvm.transform.PassContext(config=PASS_CONFIG),
-        mutated_tir_pipeline(selections, stages.target) as tir_pipeline,
-    ):
-        module = lower_kernels(module_of(functions), stages.target, Slot.CODEGEN, tir_pipeline)
+    with stages.mutated_flow(selections) as flow:
+        module = lower_kernels(module_of(functions), stages.target, Slot.CODEGEN, flow)
     return {variable.name_hint: function for variable, function in module.functions.items()}
 
 

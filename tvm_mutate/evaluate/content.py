@@ -25,7 +25,7 @@ from tvm_mutate.kernels import Kernel, build_batch
 from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Stages
+from tvm_mutate.pipeline import Flow, Stages
 
 # A fork, and copying the inherited memory that a child touches, take about 20 ms. The memory that a shared child keeps
 # is a part of what --memory leaves to each worker.
@@ -140,7 +140,7 @@ class ContentEvaluator:
         # LLVM makes machine code at the first use of a function, which counts as building.
         for name in built.mutated.changed:
             _ = kernels[name].run
-        marked = self._compile(built.marked, task.folder / "marked", "default") if built.marked else {}
+        marked = self._compile(built.marked, task.folder / "marked", self.stages.flow) if built.marked else {}
         seconds = built.evaluation.build_seconds + time.monotonic() - started
         run = ProgramRun(
             built.mutated,
@@ -162,8 +162,8 @@ class ContentEvaluator:
         sample = self.samples[position]
         return HostRow.of(sample, run_on_host(self.program, self._running, sample, self._memory), self._offsets)
 
-    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, Kernel]:
-        return build_batch(functions, self.stages.target, folder, tir_pipeline, self._toolchain)
+    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, flow: Flow) -> dict[str, Kernel]:
+        return build_batch(functions, self.stages.target, folder, flow, self._toolchain)
 
     def _remember(self, found: Any) -> None:
         if isinstance(found, Evaluation) and found.outputs is not None:

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Ending, EndingKind, Stage, mutant_headroom, run_isolated
@@ -23,7 +22,7 @@ from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.oracle import Behaviour
 from tvm_mutate.passes import Accesses, find_outside, selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
+from tvm_mutate.pipeline import Selections, Stages
 from tvm_mutate.samples import Sample
 
 UNDEF = "use of a value that is undefined (undef in LLVM IR)"
@@ -121,7 +120,7 @@ class Examiner:
         program = take_program(self._stages.at(Slot.KERNEL), self._workload)
         functions = program.called()
         with tempfile.TemporaryDirectory(prefix="tvm_mutate-") as folder:
-            kernels = build_batch(functions, self._stages.target, Path(folder))
+            kernels = build_batch(functions, self._stages.target, Path(folder), self._stages.flow)
             for kernel in kernels.values():
                 _ = kernel.run
         return KnownKernels(functions, kernels)
@@ -155,10 +154,11 @@ class Examiner:
         stage(COMPILING, seen)
         kernels = dict(mutated.known)
         if mutated.changed:
-            with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
-                kernels |= build_batch(mutated.changed, self._stages.target, folder / "build", tir_pipeline)
+            with self._stages.mutated_flow(selections) as flow:
+                kernels |= build_batch(mutated.changed, self._stages.target, folder / "build", flow)
         converting = marked_functions(mutated.changed, selections)
-        marked = build_batch(converting, self._stages.target, folder / "marked") if converting else {}
+        target, flow = self._stages.target, self._stages.flow
+        marked = build_batch(converting, target, folder / "marked", flow) if converting else {}
         return _run_between_zones(
             mutated, kernels, marked, self._workload.samples[0], folder, lambda now: stage(RUNNING, now), seen
         )
@@ -175,8 +175,8 @@ class Examiner:
                 raise SanitizerMissingError("the fault is in the code of another code generator than that of C")
             if not functions:
                 raise SanitizerMissingError("no kernel came to be run")
-            with mutated_tir_pipeline(selections, Target("c")) as tir_pipeline:
-                sanitized = SanitizedKernels(functions, folder / "sanitized", tir_pipeline)
+            with self._stages.mutated_flow(selections) as flow:
+                sanitized = SanitizedKernels(functions, folder / "sanitized", flow)
             calls = {step.kernel: step for step in mutated.program.first_calls()}
             for name in functions:
                 types = [mutated.program.types[each] for each in calls[name].results]

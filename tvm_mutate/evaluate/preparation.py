@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.device import Ending, Stage, run_isolated
@@ -126,7 +125,7 @@ def _prepared(
     folder, store = wanted.path.parent / f"{wanted.path.stem}-kernels", user_kernel_store()
     program, samples = take_program(stages.at(Slot.KERNEL), workload), workload.samples
     functions = program.called()
-    plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain)
+    plain = build_library(functions, stages.target, folder / "plain", store, wanted.toolchain, stages.flow)
     kernels = plain.load()
     stage(RUNNING)
     started = time.perf_counter()
@@ -134,7 +133,7 @@ def _prepared(
     run_seconds = (time.perf_counter() - started) * len(samples)
     fast = None
     if wanted.fast_kernels and not wanted.toolchain.flags and _pays(run_seconds, wanted.mutants, len(functions)):
-        fast = _fast_library(program, stages.target, kernels, values, folder / "fast", store)
+        fast = _fast_library(program, stages, kernels, values, folder / "fast", store)
     for library in (fast, None) if fast else (None,):
         golden, found = record_golden(program, merged(kernels, library), samples, wanted.path, wanted.limit_bytes)
         if found.has_bits_of(outputs):
@@ -153,7 +152,7 @@ def _pays(run_seconds: float, mutants: int, kernels: int) -> bool:
 
 def _fast_library(
     program: Program,
-    target: Target,
+    stages: Stages,
     plain: Mapping[str, Kernel],
     values: Mapping[int, np.ndarray],
     folder: Path,
@@ -164,14 +163,14 @@ def _fast_library(
     Each is compared with the plain kernel on the arguments of its first call, which ``values`` holds by number, and on
     perturbed arguments.
     """
-    native = fast_target(target)
+    native = fast_target(stages.target)
     if native is None:
         return None
-    scheduled = _scheduled(program, contracts(target))
+    scheduled = _scheduled(program, contracts(stages.target))
     if not scheduled:
         return None
     try:
-        library = build_library(scheduled, native, folder, store)
+        library = build_library(scheduled, native, folder, store, flow=stages.flow)
     except Exception:  # any error of TVM: the plain kernels still work
         return None
     loaded = library.load()

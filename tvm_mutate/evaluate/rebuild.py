@@ -19,7 +19,7 @@ from tvm_mutate.model import Workload
 from tvm_mutate.model.scenario import Argument, ResolvedScenario
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages, mutated_tir_pipeline
+from tvm_mutate.pipeline import Selections, Stages
 from tvm_mutate.samples import Sample, Samples
 
 
@@ -81,9 +81,9 @@ class RebuildEvaluator:
         lowered = self.stages.runnable(self.stages.mutated(selections, applied), selections)
         stage(COMPILING, Progress(tuple(applied)))
         proof = proof_of(self.stages, selections, applied)
-        with mutated_tir_pipeline(selections, self.stages.target, applied.extend) as tir_pipeline:
+        with self.stages.mutated_flow(selections, applied.extend) as flow:
             tools, target = self.device.toolchain, self.stages.target
-            model = CompiledModel(lowered, target, folder, tir_pipeline, tools, for_export=session is not None)
+            model = CompiledModel(lowered, target, folder, flow, tools, for_export=session is not None)
         digest = model.digest
         if digest == same_code:
             stage(RUNNING, Progress(tuple(applied)))

@@ -48,7 +48,7 @@ from tvm_mutate.kernels import (
 from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant, Slot
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Selections, Stages
+from tvm_mutate.pipeline import Flow, Selections, Stages
 from tvm_mutate.samples import Sample, Samples
 
 PREPARING = "prepare"
@@ -332,7 +332,7 @@ class SessionEvaluator:
         known = set(self._unmutated.constants.values())
         constants = self._builder.constants.of_program(program)
         if built.marked:
-            write_library(built.marked, self.stages.target, folder / _MARKED, self.device.toolchain)
+            write_library(built.marked, self.stages.target, folder / _MARKED, self.device.toolchain, self.stages.flow)
         task = SessionTask(
             replace(built.mutated, program=replace(program, kernels={}, constants={})),
             constants,
@@ -347,8 +347,8 @@ class SessionEvaluator:
         )
         return _Ready(task, built.evaluation)
 
-    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str) -> dict[str, SessionKernel]:
-        finished = write_library(functions, self.stages.target, folder / _OWN, self.device.toolchain, tir_pipeline)
+    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, flow: Flow) -> dict[str, SessionKernel]:
+        finished = write_library(functions, self.stages.target, folder / _OWN, self.device.toolchain, flow)
         return {
             name: SessionKernel(name, digest, is_own=True, undefined_values=name in finished.undefined_values)
             for name, digest in finished.digests.items()
@@ -403,7 +403,7 @@ def _compiled(
     if not tools.is_there:
         raise UsageError(missing_compiler("a library of kernels for a device", tools))
     functions = take_program(stages.at(Slot.KERNEL), workload).called()
-    library = build_library(functions, stages.target, folder / "kernels", store, tools)
+    library = build_library(functions, stages.target, folder / "kernels", store, tools, stages.flow)
     stage(COMPILING)
     # In a module of their own: the code of kernels depends on the other functions of the module.
     memory = build_library(memory_kernels(stages.target), stages.target, folder / "memory", store, tools)

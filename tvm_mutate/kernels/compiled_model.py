@@ -18,7 +18,7 @@ from tvm.tirx import PrimFunc
 
 from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, Toolchain, compile_c, export_with
 from tvm_mutate.kernels.code_text import generated_text, host_text, text_digest
-from tvm_mutate.pipeline import generate, kernels_of
+from tvm_mutate.pipeline import TVM_FLOW, Flow, generate, kernels_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def build_kernels(
     kernels: tvm.IRModule,
     target: Target,
     folder: Path,
-    tir_pipeline: str = "default",
+    flow: Flow = TVM_FLOW,
     toolchain: Toolchain = DEFAULT_TOOLCHAIN,
     *,
     for_export: bool = False,
@@ -44,7 +44,7 @@ def build_kernels(
     TVM pass through.
     """
     kind = target.kind.name
-    module = generate(kernels, target, tir_pipeline)
+    module = generate(kernels, target, flow)
     if kind == "c" and not for_export:
         library = compile_c(module.inspect_source("c"), folder, toolchain=toolchain)
         return Kernels(tvm.runtime.load_module(str(library)), hashlib.sha256(library.read_bytes()).hexdigest())
@@ -64,7 +64,7 @@ class CompiledModel:
         lowered: tvm.IRModule,
         target: Target,
         folder: Path,
-        tir_pipeline: str = "default",
+        flow: Flow = TVM_FLOW,
         toolchain: Toolchain = DEFAULT_TOOLCHAIN,
         *,
         for_export: bool = False,
@@ -74,7 +74,7 @@ class CompiledModel:
         constants = dict(lowered.attrs.get("const_name_to_constant", {})) if lowered.attrs else {}
         leftover = vm_build._vmcodegen(builder, lowered)
         self.kernels: Kernels = build_kernels(
-            kernels_of(leftover), target, folder, tir_pipeline, toolchain, for_export=for_export
+            kernels_of(leftover), target, folder, flow, toolchain, for_export=for_export
         )
         self.digest = hashlib.sha256(f"{self.kernels.digest} {_calls_digest(lowered)}".encode()).hexdigest()
         self._executable = vm_build._vmlink(builder, target, None, ext_libs=[self.kernels.module], params=constants)

@@ -27,10 +27,10 @@ from tvm_mutate.kernels.code_text import (
     text_digest,
 )
 from tvm_mutate.kernels.kernel_store import KernelStore
-from tvm_mutate.pipeline import PASS_CONFIG, generate
+from tvm_mutate.pipeline import TVM_FLOW, Flow, generate
 
 # Raise this number when the files of kernels, or the digests of their code, change.
-_FORMAT = "4"
+_FORMAT = "5"
 
 
 class Kernel:
@@ -57,14 +57,14 @@ def build_batch(
     functions: Mapping[str, PrimFunc],
     target: Target,
     folder: Path,
-    tir_pipeline: str = "default",
+    flow: Flow = TVM_FLOW,
     toolchain: Toolchain = DEFAULT_TOOLCHAIN,
 ) -> dict[str, Kernel]:
     """Compiles structured PrimFuncs under their names, all in one run of the compiler; files go into ``folder``.
 
     Raises CompileError if the generated code does not compile; errors of TVM pass through.
     """
-    module = generate(module_of(functions), target, tir_pipeline)
+    module = generate(module_of(functions), target, flow)
     finished = _finish(module, functions, target.kind.name, folder, toolchain)
     return {
         name: Kernel(finished.module, name, digest, name in finished.undefined_values)
@@ -131,13 +131,14 @@ def build_library(
     folder: Path,
     store: KernelStore,
     toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+    flow: Flow = TVM_FLOW,
 ) -> Library:
     """The library of structured PrimFuncs under their names, in ``folder``, from the store if possible.
 
     Raises CompileError if the generated code does not compile; errors of TVM pass through.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    key = library_key(functions, target, toolchain)
+    key = library_key(functions, target, toolchain, flow)
     kept = store.get(key)
     path = folder / f"library-{key[:16]}{_suffix(target, toolchain)}"
     path.unlink(missing_ok=True)  # a loaded file must not change
@@ -145,14 +146,19 @@ def build_library(
         head, _, content = kept.partition(b"\n")
         path.write_bytes(content)
         return Library(str(path), json.loads(head))
-    digests = write_library(functions, target, path, toolchain).digests
+    digests = write_library(functions, target, path, toolchain, flow).digests
     store.put(key, json.dumps(digests).encode() + b"\n" + path.read_bytes())
     return Library(str(path), digests)
 
 
-def library_key(functions: Mapping[str, PrimFunc], target: Target, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> str:
-    """The key of a library in the store: structure, names, target, pass configuration, versions and compiler."""
-    versions = [_FORMAT, tvm.__version__, tvm_ffi.__version__, str(target), json.dumps(PASS_CONFIG)]
+def library_key(
+    functions: Mapping[str, PrimFunc],
+    target: Target,
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
+    flow: Flow = TVM_FLOW,
+) -> str:
+    """The key of a library in the store: structure, names, target, flow, versions and compiler."""
+    versions = [_FORMAT, tvm.__version__, tvm_ffi.__version__, str(target), flow.digest]
     tools = [_suffix(target, toolchain), toolchain.identity()]
     content = hashlib.sha256("\n".join([*versions, *tools]).encode())
     for name in sorted(functions):
@@ -170,14 +176,14 @@ def write_library(
     target: Target,
     path: Path,
     toolchain: Toolchain = DEFAULT_TOOLCHAIN,
-    tir_pipeline: str = "default",
+    flow: Flow = TVM_FLOW,
 ) -> Finished:
     """Writes a shared library of structured PrimFuncs under their names to ``path``, or LLVM IR if it ends in ``.ll``.
 
     Raises CompileError if the generated code does not compile or link, and UsageError without a compiler; errors of
     TVM pass through.
     """
-    generated = generate(module_of(functions), target, tir_pipeline)
+    generated = generate(module_of(functions), target, flow)
     workplace = path.with_suffix(".build")
     finished = _finish(generated, functions, target.kind.name, workplace, toolchain)
     if target.kind.name == "c":

@@ -19,7 +19,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels.c_compiler import DEFAULT_TOOLCHAIN, HALF, CompileError, include_options, run_compiler
 from tvm_mutate.kernels.kernels import module_of
 from tvm_mutate.passes import ENTRY_PREFIX
-from tvm_mutate.pipeline import generate
+from tvm_mutate.pipeline import TVM_FLOW, Flow, generate
 
 # A kernel goes on after an error, because it may leave its buffers at several places. `-w`: the code is TVM's.
 _OPTIONS = ("-O1", "-g", "-w", "-fsanitize=address", "-fsanitize-recover=address", HALF)
@@ -60,11 +60,11 @@ class SanitizedKernels:
     compiler has no AddressSanitizer, or refuses the code.
     """
 
-    def __init__(self, functions: Mapping[str, PrimFunc], folder: Path, tir_pipeline: str = "default") -> None:
+    def __init__(self, functions: Mapping[str, PrimFunc], folder: Path, flow: Flow = TVM_FLOW) -> None:
         self._names, self._folder = sorted(functions), folder
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            source = generate(module_of(functions), Target("c"), tir_pipeline).inspect_source("c")
+            source = generate(module_of(functions), Target("c"), flow).inspect_source("c")
         except Exception as error:  # any error of TVM
             raise SanitizerMissingError(f"TVM generates no C of it ({_last_line(error)})") from None
         self._lines = source.splitlines()

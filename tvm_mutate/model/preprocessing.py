@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from tvm_mutate.documents import read_document
 from tvm_mutate.errors import UsageError, suggestion
 
 Layout = Literal["NCHW", "NHWC"]
@@ -144,18 +142,6 @@ def read_recipe(path: Path, layout: Layout | None = None) -> Preprocessing:
     return Preprocessing.from_mapping(base | mapping, where=str(path))
 
 
-def read_document(path: Path) -> Any:
-    """The content of a .toml or .json file. Raises UsageError, naming the file, if it cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix.lower() == ".json" else _toml().loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # both parsers' errors and UnicodeDecodeError are ValueErrors
-        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
-        raise UsageError(f"{path}: is not valid {kind} ({error})") from None
-
-
 def guess_preprocessing(shape: tuple[int, ...]) -> Preprocessing:
     """The usual recipe for an input of this shape, marked as guessed; images of other sizes are resized.
 
@@ -181,10 +167,6 @@ def layout_of(shape: tuple[int | str, ...]) -> Layout | None:
     if len(shape) != 4:
         return None
     return "NCHW" if shape[1] == 3 else "NHWC" if shape[3] == 3 else None
-
-
-def _toml() -> Any:
-    return importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 
 def find_preprocessing(model_path: Path, shape: tuple[int, ...]) -> Preprocessing | None:

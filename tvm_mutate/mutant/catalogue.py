@@ -54,14 +54,21 @@ class Catalogue(Mapping[str, Operator]):
         """The operators that any of the words selects, in catalogue order.
 
         A word is a glob of names, ``default`` (the operators of a campaign by default), ``paper`` (the mutations of
-        MutateNN) or ``pipeline`` (faults of the compiler itself). Raises UsageError for a glob without a match.
+        MutateNN) or ``pipeline`` (faults of the compiler itself). A word after ``!`` excludes what it selects;
+        exclusions alone are from ``default``. Raises UsageError for a glob without a match, and if nothing is left.
         """
+        words = list(words)
         chosen: set[str] = set()
-        for word in words:
-            names = self._named(word)
+        if words and all(word.startswith("!") for word in words):
+            words.insert(0, "default")
+        for word in sorted(words, key=lambda word: word.startswith("!")):
+            glob = word.removeprefix("!")
+            names = self._named(glob)
             if not names:
-                raise UsageError(f"no operator matches {word!r}{suggestion(word, [*self, *_SETS])}")
-            chosen.update(names)
+                raise UsageError(f"no operator matches {glob!r}{suggestion(glob, [*self, *_SETS])}")
+            chosen = chosen - {*names} if word != glob else chosen | {*names}
+        if words and not chosen:
+            raise UsageError(f"{','.join(words)!r} excludes every operator; leave one of the exclusions out")
         return [self._operators[name] for name in self if name in chosen]
 
     def _named(self, word: str) -> list[str]:

@@ -1,13 +1,13 @@
 """TVM's pipelines with mutations in their slots, from a model to generated code."""
 
 from tvm_mutate.pipeline.codegen import (
-    PASS_CONFIG,
     generate,
     kernels_of,
     lower_kernels,
     overridden_global_function,
     rewritten_code,
 )
+from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
 from tvm_mutate.pipeline.lowering import GeneratedCode, SiteCounts, Stages, comes_from_kernel, generated_code
 from tvm_mutate.pipeline.lowering_cache import Fused, LoweringCache
 from tvm_mutate.pipeline.pass_lists import (
@@ -17,7 +17,7 @@ from tvm_mutate.pipeline.pass_lists import (
     fusing_pipeline,
     pass_names,
     pass_sites,
-    passes_made_by,
+    passes_in,
     passes_of_pipeline,
     relax_pass_lists,
     tir_pass_lists,
@@ -27,7 +27,6 @@ from tvm_mutate.pipeline.tir_pipeline import (
     Selections,
     faulty_pipeline,
     faulty_tir_pipeline,
-    mutated_tir_pipeline,
     slotted_relax_pipeline,
     slotted_tir_pipeline,
 )

@@ -19,10 +19,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.mutant import Slot
 from tvm_mutate.native import require_runtime
 from tvm_mutate.passes import CALLS_RUNTIME, CodePass
-
-# The argument checks of the packed calling convention are most of the text and not part of the kernel. Shapes are
-# static here, so all builds leave the checks out.
-PASS_CONFIG = {"tirx.disable_assert": True}
+from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
 
 # The line of assembly that names the file of the IR.
 _FILE_NAME = re.compile(r"^\s*\.file\s.*$", re.MULTILINE)
@@ -50,17 +47,18 @@ def host_of(target: Target) -> Target:
     return target.host or (target if target.kind.name in ("llvm", "c") else Target("llvm"))
 
 
-def lower_kernels(kernels: tvm.IRModule, target: Target, slot: Slot, pipeline: str = "default") -> tvm.IRModule:
+def lower_kernels(kernels: tvm.IRModule, target: Target, slot: Slot, flow: Flow = TVM_FLOW) -> tvm.IRModule:
     """Host and device functions after the TIR pipeline (slot ``lowered``) or its finalizers (``codegen``)."""
-    body, finalize_host, finalize_device = tirx.get_tir_pipeline(pipeline)
-    module = body(tirx.transform.BindTarget(target.with_host(host_of(target)))(kernels))
-    if slot is Slot.LOWERED:
-        return module
-    host_module, device_modules = split_host_device_mods(module)
-    functions = dict(finalize_host()(host_module).functions)
-    for device_module in device_modules.values():
-        functions.update(finalize_device()(device_module).functions)
-    return tvm.IRModule(functions)
+    with flow.options():
+        body, finalize_host, finalize_device = tirx.get_tir_pipeline(flow.tir)
+        module = body(tirx.transform.BindTarget(target.with_host(host_of(target)))(kernels))
+        if slot is Slot.LOWERED:
+            return module
+        host_module, device_modules = split_host_device_mods(module)
+        functions = dict(finalize_host()(host_module).functions)
+        for device_module in device_modules.values():
+            functions.update(finalize_device()(device_module).functions)
+        return tvm.IRModule(functions)
 
 
 @contextlib.contextmanager
@@ -82,15 +80,15 @@ def overridden_global_function(name: str, wrapper: Wrapper) -> Iterator[None]:
                 tvm_ffi.register_global_func(name, before, override=True)
 
 
-def generate(kernels: tvm.IRModule, target: Target, tir_pipeline: str = "default") -> tvm.runtime.Module:
+def generate(kernels: tvm.IRModule, target: Target, flow: Flow = TVM_FLOW) -> tvm.runtime.Module:
     """TVM's code for the kernels: host code, with the device code as an imported module for GPU targets.
 
     Raises UsageError for kernels that need the run-time support of the native library on a target without it.
     """
     if any(function.attrs and CALLS_RUNTIME in function.attrs for function in kernels.functions.values()):
         _require_runtime(target)
-    with tvm.transform.PassContext(config=PASS_CONFIG):
-        return tirx.build(kernels, target=target, pipeline=tir_pipeline)
+    with flow.context():
+        return tirx.build(kernels, target=target, pipeline=flow.tir)
 
 
 def _require_runtime(target: Target) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import tvm
@@ -16,27 +17,26 @@ from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import (
     CODE_KINDS,
     Applied,
+    OnApplied,
     Selection,
     count_all_sites,
     count_code_sites,
     kernel_parts,
     mutation_pass,
+    slot_passes,
 )
 from tvm_mutate.pipeline.codegen import generate, kernels_of, lower_kernels
+from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
 from tvm_mutate.pipeline.lowering_cache import Fused
 from tvm_mutate.pipeline.pass_lists import (
     FUSING,
     MEMORY,
     SCHEDULING,
     PassLists,
-    memory_passes,
     pass_sites,
-    relax_pass_lists,
-    scheduling_passes,
-    tir_pass_lists,
     with_faults,
 )
-from tvm_mutate.pipeline.tir_pipeline import LATE, Selections, slotted_tir_pipeline
+from tvm_mutate.pipeline.tir_pipeline import LATE, Selections, faulty_tir_pipeline, slotted_tir_pipeline
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class GeneratedCode:
         return counts
 
 
-def generated_code(kernels: tvm.IRModule, target: Target) -> GeneratedCode:
+def generated_code(kernels: tvm.IRModule, target: Target, flow: Flow = TVM_FLOW) -> GeneratedCode:
     """The kernels' code as mutations in the slot ``text`` get it; no texts for kinds outside ``CODE_KINDS``."""
     kind = target.kind.name
     if kind not in CODE_KINDS:
@@ -72,8 +72,8 @@ def generated_code(kernels: tvm.IRModule, target: Target) -> GeneratedCode:
                 found.append(text)
             return text
 
-        with slotted_tir_pipeline({Slot.TEXT: read}) as tir_pipeline:
-            generate(kernels, target, tir_pipeline)
+        with slotted_tir_pipeline({Slot.TEXT: read}, flow.tir) as name:
+            generate(kernels, target, replace(flow, mutated=name))
         return tuple(found)
 
     # The destructor of a CUDA module initialises the driver, even if nothing was ever loaded.
@@ -106,11 +106,15 @@ class SiteCounts(dict[str, int]):
 
 
 class Stages:
-    """A model lowered to each slot for one target; each unmutated stage is computed once, at its first use."""
+    """A model lowered to each slot for one target; each unmutated stage is computed once, at its first use.
 
-    def __init__(self, model: tvm.IRModule | Fused, target: Target) -> None:
+    The builds go through the ``flow`` of the model, or for a module through ``flow``.
+    """
+
+    def __init__(self, model: tvm.IRModule | Fused, target: Target, flow: Flow = TVM_FLOW) -> None:
         self.target = target
-        self._model = model if isinstance(model, Fused) else Fused(model)
+        self._model = model if isinstance(model, Fused) else Fused(model, flow=flow)
+        self.flow = self._model.flow
         self._stages: dict[Slot, tvm.IRModule] = {}
         self._code: GeneratedCode | None = None
 
@@ -136,17 +140,17 @@ class Stages:
 
     def _stage(self, slot: Slot) -> tvm.IRModule:
         if slot is Slot.KERNEL:
-            return self._scheduled(self._model.fused(), None)
+            return self._run(SCHEDULING, self._fused({}, None, []))
         if slot is Slot.PIPELINE:
             kernels = kernels_of(self.at(Slot.KERNEL)).functions
             by_name = {variable.name_hint: function for variable, function in kernels.items()}
             return tvm.IRModule({**by_name, **self._relax_functions()})
-        return lower_kernels(self._runnable_kernels(), self.target, slot)
+        return lower_kernels(self._runnable_kernels(), self.target, slot, self.flow)
 
     def code(self) -> GeneratedCode:
         """The unmutated code as mutations in the slot ``text`` get it."""
         if self._code is None:
-            self._code = generated_code(self._runnable_kernels(), self.target)
+            self._code = generated_code(self._runnable_kernels(), self.target, self.flow)
         return self._code
 
     def site_counts(self, selection: Selection) -> SiteCounts:
@@ -192,12 +196,12 @@ class Stages:
     @cached_property
     def relax_passes(self) -> PassLists:
         """The passes of the Relax pipeline."""
-        return relax_pass_lists(self.target)
+        return self.flow.relax_passes(self.target, self._model.module)
 
     @cached_property
     def tir_passes(self) -> PassLists:
         """The passes of the TIR pipeline."""
-        return tir_pass_lists(self.target)
+        return self.flow.tir_passes(self.target, kernels_of(self.at(Slot.KERNEL)))
 
     def pass_sites(self, selection: Selection) -> dict[str, int]:
         """The number of sites of a selection of the slot ``pipeline`` by function, for functions with sites."""
@@ -225,7 +229,7 @@ class Stages:
         passes = self._faulty_passes(selections)
         fusing, scheduling = passes.get(FUSING), passes.get(SCHEDULING)
         if Slot.GRAPH in selections or fusing or scheduling:
-            module = self._scheduled(self._fused(selections, fusing, report), scheduling)
+            module = self._run(SCHEDULING, self._fused(selections, fusing, report), scheduling)
         else:
             module = self.at(Slot.KERNEL)
         if Slot.KERNEL in selections:
@@ -238,7 +242,7 @@ class Stages:
 
     def runnable(self, module: tvm.IRModule, selections: Selections | None = None) -> tvm.IRModule:
         """The module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
-        return self._run(self._faulty_passes(selections or {}).get(MEMORY), memory_passes, module)
+        return self._run(MEMORY, module, self._faulty_passes(selections or {}).get(MEMORY))
 
     def _runnable_kernels(self) -> tvm.IRModule:
         return kernels_of(self.runnable(self.at(Slot.KERNEL)))
@@ -248,6 +252,21 @@ class Stages:
         """The names of the functions that the VM calls to compute symbolic shapes; they are no kernels of the model."""
         kernels = {variable.name_hint for variable in self.at(Slot.KERNEL).functions}
         return frozenset(each.name_hint for each in self._runnable_kernels().functions) - kernels
+
+    @contextlib.contextmanager
+    def mutated_flow(self, selections: Selections, on_applied: OnApplied | None = None) -> Iterator[Flow]:
+        """The flow with the selections of the slots of its TIR pipeline, while the context lasts.
+
+        The slots are ``lowered``, ``codegen``, ``text`` and ``pipeline``; ``on_applied`` is not called for
+        ``pipeline``.
+        """
+        passes = slot_passes({slot: selections[slot] for slot in LATE if slot in selections}, on_applied)
+        faults = selections.get(Slot.PIPELINE, ())
+        with contextlib.ExitStack() as stack:
+            name = self.flow.tir
+            if faults:
+                name = stack.enter_context(faulty_tir_pipeline(faults, self.tir_passes, name))
+            yield replace(self.flow, mutated=stack.enter_context(slotted_tir_pipeline(passes, name)))
 
     def has_faulty_memory_passes(self, selections: Selections) -> bool:
         """Whether a mutation is in the passes that plan memory, and so shows only in :meth:`runnable`."""
@@ -278,23 +297,20 @@ class Stages:
     def _fused(
         self, selections: Selections, passes: Sequence[tvm.transform.Pass] | None, report: list[Applied]
     ) -> tvm.IRModule:
-        if Slot.GRAPH not in selections:
-            return self._model.fused() if passes is None else self._model.fuse_by(passes, self._model.module)
-        mutated = mutation_pass(selections[Slot.GRAPH], report.extend)(self.at(Slot.GRAPH))
-        return self._model.fuse(mutated) if passes is None else self._model.fuse_by(passes, mutated)
+        module = self._model.module
+        if Slot.GRAPH in selections:
+            module = mutation_pass(selections[Slot.GRAPH], report.extend)(module)
+        if self.flow.relax_pipeline:
+            with self.target:
+                return self._model.fuse_by(self.relax_passes[FUSING] if passes is None else passes, module)
+        if passes is not None:
+            return self._model.fuse_by(passes, module)
+        return self._model.fuse(module) if Slot.GRAPH in selections else self._model.fused()
 
-    def _scheduled(self, fused: tvm.IRModule, passes: Sequence[tvm.transform.Pass] | None) -> tvm.IRModule:
-        return self._run(passes, scheduling_passes, fused)
-
-    def _run(
-        self,
-        faulty: Sequence[tvm.transform.Pass] | None,
-        unmutated: Callable[[Target], list[tvm.transform.Pass]],
-        module: tvm.IRModule,
-    ) -> tvm.IRModule:
-        """The module after the faulty passes, or after the unmutated ones if ``faulty`` is None."""
-        with self.target:
-            return tvm.transform.Sequential(unmutated(self.target) if faulty is None else list(faulty))(module)
+    def _run(self, name: str, module: tvm.IRModule, faulty: Sequence[tvm.transform.Pass] | None = None) -> tvm.IRModule:
+        """The module after the passes of the list of this name, or after the faulty ones if there are any."""
+        with self.target, self.flow.options():
+            return tvm.transform.Sequential(list(self.relax_passes.get(name, ()) if faulty is None else faulty))(module)
 
     def _relax_functions(self) -> dict[str, relax.Function]:
         functions = self._model.module.functions.items()

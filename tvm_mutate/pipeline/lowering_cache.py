@@ -14,11 +14,10 @@ from tvm.ir import GenericConst, GlobalVar
 from tvm.tirx import PrimFunc
 
 from tvm_mutate.pipeline.codegen import overridden_global_function
+from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
 
 Legaliser = Callable[[relax.BlockBuilder, relax.Call], Any]
 _BUILD = "tirx.build"
-# The folded kernels run once, on constants of known shape: argument checks would only cost compile time.
-_CONFIG = {"tirx.disable_assert": True}
 _LEGALISE = "FLegalize"
 
 
@@ -53,7 +52,7 @@ class LoweringCache:
     @contextlib.contextmanager
     def folding(self) -> Iterator[None]:
         """Builds that TVM's C++ starts use the cache while the context lasts; for one thread at a time."""
-        with overridden_global_function(_BUILD, self._compiled_once), tvm.transform.PassContext(config=_CONFIG):
+        with overridden_global_function(_BUILD, self._compiled_once):
             yield
 
     def _compiled_once(self, build: Any) -> Callable[..., tvm.runtime.Module]:
@@ -154,10 +153,13 @@ def _index(argument: Any, leaves: Sequence[Any]) -> int | None:
 
 
 class Fused:
-    """A model after legalisation and fusion, which targets share; computed at the first use."""
+    """A model after legalisation and fusion, which targets share; computed at the first use.
 
-    def __init__(self, module: tvm.IRModule, cache: LoweringCache | None = None) -> None:
-        self.module = module
+    ``flow`` is what the model goes through; one cache is for one flow.
+    """
+
+    def __init__(self, module: tvm.IRModule, cache: LoweringCache | None = None, flow: Flow = TVM_FLOW) -> None:
+        self.module, self.flow = module, flow
         self._cache = cache or LoweringCache()
         self._fused: tvm.IRModule | None = None
 
@@ -169,11 +171,12 @@ class Fused:
 
     def fuse(self, module: tvm.IRModule) -> tvm.IRModule:
         """Another module, such as the model with graph mutations, legalised and fused as by ``fusing_pipeline``."""
-        with self._cache.folding():
-            decomposed = relax.transform.DecomposeOpsForInference()(module)
-            return relax.get_pipeline("zero")(self._cache.legalisation(decomposed)(decomposed))
+        with self._cache.folding(), self.flow.options():
+            decomposed = tvm.transform.Sequential([relax.transform.DecomposeOpsForInference()])(module)
+            legalised = tvm.transform.Sequential([self._cache.legalisation(decomposed)])(decomposed)
+            return relax.get_pipeline("zero")(legalised)
 
     def fuse_by(self, passes: Sequence[tvm.transform.Pass], module: tvm.IRModule) -> tvm.IRModule:
         """Another module after these passes instead of ``fusing_pipeline``; only constant folding uses the cache."""
-        with self._cache.folding():
+        with self._cache.folding(), self.flow.options():
             return tvm.transform.Sequential(list(passes))(module)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
 import tvm
 from tvm import relax, tirx
@@ -73,31 +72,37 @@ def _backend(target: Target) -> ModuleType:
     return importlib.import_module(f"tvm.relax.backend.{backend}.pipeline")
 
 
-def passes_made_by(make: Callable[[], object]) -> list[tvm.transform.Pass]:
-    """The passes that ``make`` gives to instances of ``tvm.transform.Sequential``, in order; none of the passes runs.
+def passes_in(pipeline: tvm.transform.Pass, call: bool = True) -> list[tvm.transform.Pass]:
+    """The passes of which a pipeline consists, in order. A pass that hides its passes is one pass.
 
-    All of TVM's own pipelines consist of such instances; some pipelines make theirs only when they run.
+    A ``Sequential`` shows its passes. With ``call`` each other pass is called on an empty module: if it calls passes,
+    these are taken, although it may do more than call them.
     """
-    found: list[tvm.transform.Pass] = []
-    original = tvm.ir.transform.Sequential.__init__
+    if isinstance(pipeline, tvm.transform.Sequential):
+        return [each for part in pipeline.passes for each in passes_in(part, call)]
+    if not call:
+        return [pipeline]
+    called: list[tvm.transform.Pass] = []
 
-    def record(self: Any, passes: Sequence[tvm.transform.Pass] | None = None, *rest: object, **more: object) -> None:
-        found.extend(passes or [])
-        original(self, [], *rest, **more)
+    def note(self: tvm.transform.Pass, module: tvm.IRModule) -> tvm.IRModule:
+        called.append(self)
+        return module
 
-    tvm.ir.transform.Sequential.__init__ = record
+    original = tvm.transform.Pass.__call__
+    tvm.transform.Pass.__call__ = note
     try:
-        make()
+        original(pipeline, tvm.IRModule())
+    except Exception:  # the function of a user that needs more than an empty module
+        return [pipeline]
     finally:
-        tvm.ir.transform.Sequential.__init__ = original
-    return found
+        tvm.transform.Pass.__call__ = original
+    return [each for part in called for each in passes_in(part)] or [pipeline]
 
 
 def relax_pass_lists(target: Target) -> PassLists:
     """The passes of the Relax pipeline: ``fusing``, ``scheduling``, ``memory``."""
-    zero = passes_made_by(lambda: relax.get_pipeline("zero")(tvm.IRModule()))
     return {
-        FUSING: [relax.transform.DecomposeOpsForInference(), *zero],
+        FUSING: passes_in(fusing_pipeline()),
         SCHEDULING: scheduling_passes(target),
         MEMORY: memory_passes(target),
     }
@@ -108,11 +113,11 @@ def tir_pass_lists(target: Target, pipeline: str = "default") -> PassLists:
     return passes_of_pipeline(tirx.get_tir_pipeline(pipeline), target)
 
 
-def passes_of_pipeline(pipeline: TirPipeline, target: Target) -> PassLists:
-    """Like :func:`tir_pass_lists`, for a given pipeline; the lists are empty if it makes no Sequential when it runs."""
+def passes_of_pipeline(pipeline: TirPipeline, target: Target, call: bool = True) -> PassLists:
+    """Like :func:`tir_pass_lists`, for a given pipeline."""
     body, finalize_host, finalize_device = pipeline
-    lists = {BODY: passes_made_by(lambda: body(tvm.IRModule())), HOST: passes_made_by(finalize_host)}
-    return lists if target.kind.name in _PROCESSORS else {**lists, DEVICE: passes_made_by(finalize_device)}
+    lists = {BODY: passes_in(body, call), HOST: passes_in(finalize_host(), call)}
+    return lists if target.kind.name in _PROCESSORS else {**lists, DEVICE: passes_in(finalize_device(), call)}
 
 
 def pass_sites(lists: PassLists, selection: Selection) -> list[tuple[str, int]]:

@@ -9,11 +9,10 @@ from typing import Any
 
 import tvm
 from tvm import tirx
-from tvm.target import Target
 from tvm.tirx import compilation_pipeline
 
 from tvm_mutate.mutant import Slot
-from tvm_mutate.passes import OnApplied, Selection, slot_passes
+from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline.codegen import rewritten_code
 from tvm_mutate.pipeline.pass_lists import (
     BODY,
@@ -22,7 +21,6 @@ from tvm_mutate.pipeline.pass_lists import (
     PassLists,
     TirPipeline,
     pass_sites,
-    tir_pass_lists,
     with_faults,
 )
 
@@ -46,18 +44,17 @@ FaultNumbers = tuple[int, ...]  # the numbers of the faults in the pipeline of a
 
 
 @contextlib.contextmanager
-def faulty_tir_pipeline(faults: Sequence[Selection], target: Target, pipeline: str = "default") -> Iterator[str]:
+def faulty_tir_pipeline(faults: Sequence[Selection], lists: PassLists, pipeline: str = "default") -> Iterator[str]:
     """The name of a TIR pipeline with faults in its lists of passes, while the context lasts.
 
     Each fault is in the pipeline of the functions that its mutation matches. If no fault has a site, the name is that
-    of the unmutated pipeline.
+    of the unmutated ``pipeline``.
     """
-    lists = tir_pass_lists(target, pipeline) if faults else {}
     faults = [fault for fault in faults if pass_sites(lists, fault)]
     if not faults:
         yield pipeline
         return
-    with registered_tir_pipeline(lambda: faulty_pipeline(faults, tir_pass_lists(target, pipeline))) as name:
+    with registered_tir_pipeline(lambda: faulty_pipeline(faults, lists)) as name:
         yield name
 
 
@@ -140,20 +137,6 @@ def slotted_tir_pipeline(passes: Passes, pipeline: str = "default") -> Iterator[
             return
         with registered_tir_pipeline(lambda: _slotted(passes, pipeline)) as name:
             yield name
-
-
-@contextlib.contextmanager
-def mutated_tir_pipeline(selections: Selections, target: Target, on_applied: OnApplied | None = None) -> Iterator[str]:
-    """The name of TVM's TIR pipeline with the selections of its slots, while the context lasts.
-
-    The slots are ``lowered``, ``codegen``, ``text`` and ``pipeline``; ``on_applied`` is not called for ``pipeline``.
-    """
-    passes = slot_passes({slot: selections[slot] for slot in LATE if slot in selections}, on_applied)
-    with (
-        faulty_tir_pipeline(selections.get(Slot.PIPELINE, ()), target) as faulty,
-        slotted_tir_pipeline(passes, faulty) as name,
-    ):
-        yield name
 
 
 def _slotted(passes: Passes, pipeline: str) -> TirPipeline:

@@ -18,8 +18,8 @@ _Rows = tuple[MutantRow, ...]
 class Comparison:
     """The mutants whose verdict differs between two campaigns, and both scores; rows are sorted by id.
 
-    ``newly_surviving`` survive now and were not survivors before; a mutant that is in one campaign only is in ``gone``
-    or ``added``, whatever its verdict.
+    ``newly_surviving`` survive now and did not before, or were accepted before. A mutant that is in one campaign only
+    is in ``gone`` or ``added``, whatever its verdict.
     """
 
     newly_surviving: _Rows
@@ -36,16 +36,12 @@ def compare(old: Results, new: Results) -> Comparison:
         {(row.id, row.model, row.device): row for row in sorted(each.mutants, key=_key)} for each in (old, new)
     )
 
-    def newly(verdict: Verdict) -> _Rows:
-        return tuple(
-            row
-            for key, row in after.items()
-            if row.verdict is verdict and key in before and before[key].verdict is not verdict
-        )
-
+    both = [(before[key], row) for key, row in after.items() if key in before]
     return Comparison(
-        newly_surviving=newly(Verdict.SURVIVED),
-        newly_killed=newly(Verdict.KILLED),
+        newly_surviving=tuple(row for old, row in both if row.is_survivor and not old.is_survivor),
+        newly_killed=tuple(
+            row for old, row in both if row.verdict is Verdict.KILLED and old.verdict is not Verdict.KILLED
+        ),
         gone=tuple(row for key, row in before.items() if key not in after),
         added=tuple(row for key, row in after.items() if key not in before),
         before=old.score,

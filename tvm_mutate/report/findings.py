@@ -102,10 +102,10 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
             category=str(row.category),
             status=_status(row),
             ending=str(row.outcome),
-            reason=row.reason,
+            reason=row.accepted or row.reason,
             command=show_command(row, results.models, targets),
             place=places.of(row),
-            counted=not row.is_compiler_fault,
+            counted=not row.is_compiler_fault and row.accepted is None,
             rung=str(row.rung or ""),
             share=row.dissimilarity,
             difference=row.max_abs_diff,
@@ -121,6 +121,8 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
 
 
 def _status(row: MutantRow) -> str:
+    if row.accepted is not None:
+        return ACCEPTED
     if row.verdict is not None:
         return str(row.verdict)
     return NOT_APPLIED if not row.is_applied and row.outcome is Outcome.COMPLETED else str(row.outcome)

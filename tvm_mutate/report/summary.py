@@ -24,7 +24,7 @@ _Entry = tuple[tuple[str, str, str], MutantRow | None]
 class Tally:
     """How the mutants of some rows ended; a mutant on two devices counts twice.
 
-    The numbers overlap: ``mutants`` is the sum of the five verdicts, and the others say how the verdicts came about. A
+    The numbers overlap: ``mutants`` is the sum of the six verdicts, and the others say how the verdicts came about. A
     mutant that was not applied counts as not applicable, like a variant without a site.
     """
 
@@ -34,6 +34,7 @@ class Tally:
     equivalent: int
     no_coverage: int
     without_verdict: int  # compile errors and lost devices
+    accepted: int  # survivors that a user accepts; not among the survived
     completed: int
     degraded: int  # any label changed
     crashed: int  # crash, timeout or exception
@@ -100,10 +101,11 @@ def tally(rows: Iterable[MutantRow | None]) -> Tally:
     return Tally(
         mutants=len(applied),
         killed=verdicts[Verdict.KILLED],
-        survived=verdicts[Verdict.SURVIVED],
+        survived=sum(row.is_survivor for row in applied),
         equivalent=verdicts[Verdict.EQUIVALENT],
         no_coverage=verdicts[Verdict.NO_COVERAGE],
         without_verdict=verdicts[None],
+        accepted=sum(row.accepted is not None for row in applied),
         completed=outcomes[Outcome.COMPLETED],
         degraded=sum(bool(row.changed_labels) for row in applied),
         crashed=sum(outcomes[outcome] for outcome in _CRASHED),

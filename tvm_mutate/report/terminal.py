@@ -9,7 +9,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tvm_mutate.oracle import Verdict
 from tvm_mutate.report.discrepancies import BEHAVIOURS, CrossDevice, completed_on_both, cross_devices, worst_first
 from tvm_mutate.report.summary import Summary, Tally, summarize
 from tvm_mutate.report.tables import percent, report_table, score_line, texts
@@ -20,7 +19,7 @@ _COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
 _LEGEND = (
     "dissim. %: inputs with another label than golden, mean over completed mutants; degraded: any label changed; "
     "crashed: crash, timeout or exception; no build: compile error; n/a: no site in the model; "
-    "other: no coverage, or no verdict."
+    "other: no coverage, no verdict, or accepted."
 )
 
 _CROSS_LEGEND = (
@@ -56,7 +55,7 @@ def render_summary(
 
 def render_mutants(rows: Iterable[MutantRow], limit: int) -> list[RenderableType]:
     """The first ``limit`` survivors among the rows, and a line with their number."""
-    survivors = [row for row in rows if row.verdict == Verdict.SURVIVED]
+    survivors = [row for row in rows if row.is_survivor]
     if not survivors:
         return [Text("No mutant survived.")]
     counted = "1 mutant survived" if len(survivors) == 1 else f"{len(survivors)} mutants survived"
@@ -165,7 +164,7 @@ def _figures(tally: Tally) -> list[str]:
 
 def _verdicts(tally: Tally) -> list[str]:
     score = tally.score
-    other = tally.no_coverage + tally.without_verdict
+    other = tally.no_coverage + tally.without_verdict + tally.accepted
     counts = (tally.mutants, tally.killed, tally.survived, tally.equivalent, other)
     interval = " to ".join(map(percent, score.interval)) if score.decided else "-"
     return [*map(str, counts), percent(score.value), interval]

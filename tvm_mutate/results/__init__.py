@@ -1,5 +1,6 @@
 """Typed results: the rows of campaigns and suites, their score, their files, and the journal that keeps them."""
 
+from tvm_mutate.results.accepted import ACCEPTED_FILE, Acceptance, accept, read_accepted, with_accepted
 from tvm_mutate.results.environment import environment, package_versions
 from tvm_mutate.results.files import (
     find_fault,

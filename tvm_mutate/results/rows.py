@@ -131,7 +131,7 @@ class MutantRow(Row, frozen=True, kw_only=True):
     None if nobody looked for them. ``code_digest`` is equal for mutants of one model, device and way of evaluation
     with equal code; ``outputs_digest`` (128 bits of xxHash) is equal for equal scores. ``duplicate_of`` is the first
     mutant with the same code. ``place_digest`` (SHA-256) is that of the unmutated functions that the mutant is for.
-    ``carried`` marks a row from an earlier campaign.
+    ``carried`` marks a row from an earlier campaign. ``accepted`` is the reason for which a user accepts this survivor.
     """
 
     model: Name
@@ -177,6 +177,12 @@ class MutantRow(Row, frozen=True, kw_only=True):
     noticed: tuple[NoticedRow, ...] = ()
     labels: Labels | None
     latency: LatencyTest | None
+    accepted: str | None = None
+
+    @property
+    def is_survivor(self) -> bool:
+        """Whether the mutant survived, and nobody has accepted that."""
+        return self.verdict is Verdict.SURVIVED and self.accepted is None
 
     @property
     def is_compiler_fault(self) -> bool:
@@ -277,5 +283,5 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def score(self) -> Score:
-        """The mutation score; faults of the compiler itself are not in it."""
-        return score_of(row.verdict for row in self.mutants if not row.is_compiler_fault)
+        """The mutation score; faults of the compiler itself and accepted survivors are not in it."""
+        return score_of(row.verdict for row in self.mutants if not row.is_compiler_fault and row.accepted is None)

@@ -22,7 +22,7 @@ from tvm_mutate.model import Workload
 from tvm_mutate.mutant import Catalogue, Mutant
 from tvm_mutate.oracle import absolute_differences
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Stages, mutated_tir_pipeline
+from tvm_mutate.pipeline import Stages
 from tvm_mutate.samples import Sample, Samples
 
 MARGIN = 4.0
@@ -83,8 +83,8 @@ class LocalRunner:
         selections = selections_by_slot(mutant.mutations, self._catalogue) if mutant else {}
         program = take_program(self._stages.mutated(selections, []), self._workload)
         functions = program.called()
-        with mutated_tir_pipeline(selections, self._stages.target) as tir_pipeline:
-            kernels: Mapping[str, Kernel] = build_batch(functions, self._stages.target, folder / "build", tir_pipeline)
+        with self._stages.mutated_flow(selections) as flow:
+            kernels: Mapping[str, Kernel] = build_batch(functions, self._stages.target, folder / "build", flow)
         functions, values = {name: kernel.run for name, kernel in kernels.items()}, start_values(program, sample)
         for number, step in enumerate(run_calls(program, functions, HostMemory(), values)):
             partial = folder / "partial.npz"

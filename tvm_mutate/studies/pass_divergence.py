@@ -14,7 +14,7 @@ from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import mutation_pass
-from tvm_mutate.pipeline.codegen import PASS_CONFIG, host_of, kernels_of
+from tvm_mutate.pipeline.codegen import host_of, kernels_of
 from tvm_mutate.pipeline.lowering import Stages
 from tvm_mutate.pipeline.pass_lists import BODY, DEVICE, HOST, MEMORY, SCHEDULING, PassLists, pass_sites, with_faults
 from tvm_mutate.pipeline.tir_pipeline import Selections
@@ -74,7 +74,7 @@ class _Side:
     """The module of one target between passes."""
 
     def __init__(self, stages: Stages, selections: Selections) -> None:
-        self.target, self._selections = stages.target, selections
+        self.target, self._flow, self._selections = stages.target, stages.flow, selections
         self.module = stages.fused(selections)
         faults = selections.get(Slot.PIPELINE, ())
         self.relax_lists: PassLists = with_faults(stages.relax_passes, faults)
@@ -89,7 +89,7 @@ class _Side:
 
     def run(self, passes: Passes) -> None:
         """Runs passes, one by one."""
-        with self.target, tvm.transform.PassContext(config=PASS_CONFIG):
+        with self.target, self._flow.context():
             for each in passes:
                 self.module = each(self.module)
 
