@@ -38,7 +38,14 @@ from tvm_mutate.passes import (
     slot_passes,
 )
 from tvm_mutate.passes import mutant_passes as unchecked_passes
-from tvm_mutate.pipeline import Stages, default_relax_pipeline, slotted_relax_pipeline, slotted_tir_pipeline
+from tvm_mutate.pipeline import (
+    TVM_FLOW,
+    Flow,
+    Stages,
+    default_relax_pipeline,
+    slotted_relax_pipeline,
+    slotted_tir_pipeline,
+)
 from tvm_mutate.results import Results, read_accepted, read_json, with_accepted, write_json
 
 # A device that does not answer at first is more likely misspelt than away for a moment.
@@ -55,27 +62,34 @@ def list_operators(names: Iterable[str] = ("*",)) -> list[Operator]:
 
 
 def list_mutants(
-    model: Model | tvm.IRModule, specification: Specification | None = None, *, target: str = "llvm"
+    model: Model | tvm.IRModule,
+    specification: Specification | None = None,
+    *,
+    target: str = "llvm",
+    flow: Flow = TVM_FLOW,
 ) -> tuple[str, ...]:
     """The ids of the mutants that a campaign with this specification judges; builds nothing.
 
-    Without a specification these are all default operators, each at all of its sites at once. Raises UsageError for an
+    Without a specification these are all default operators, each at all of its sites at once. ``flow`` is what
+    builds go through. Raises UsageError for an
     unknown operator, site or target.
     """
     specification = checked(specification or Specification())
     pair = Pair("model", target)
-    found = survey(_stages(model, target), specification, load_catalogue())
+    found = survey(_stages(model, target, flow), specification, load_catalogue())
     return take_shard({pair: found}, specification.shard)[pair].mutants
 
 
-def lower(model: Model | tvm.IRModule, slot: Slot | str, *, target: str = "llvm") -> tvm.IRModule:
+def lower(
+    model: Model | tvm.IRModule, slot: Slot | str, *, target: str = "llvm", flow: Flow = TVM_FLOW
+) -> tvm.IRModule:
     """The unmutated module as the passes of a slot get it: ``graph``, ``kernel``, ``lowered`` or ``codegen``.
 
     Raises UsageError for another slot or an unknown target.
     """
     if slot not in _ON_MODULES:
         raise UsageError(f"slot {str(slot)!r} has no module; there are {', '.join(map(str, _ON_MODULES))}")
-    return _stages(model, target).at(Slot(slot))
+    return _stages(model, target, flow).at(Slot(slot))
 
 
 def apply(model: Model | tvm.IRModule, mutant: str) -> tvm.IRModule:
@@ -175,6 +189,9 @@ def run_campaign(
     recipe: str | None = None,
     preprocessing: Mapping[str, object] | None = None,
     scenario: Scenario | None = None,
+    relax_pipeline: str | None = None,
+    tir_pipeline: str | None = None,
+    config: Mapping[str, object] | None = None,
     timeout: float = LEAST_SECONDS,
     workers: int = 0,
     memory: int | None = None,
@@ -195,6 +212,8 @@ def run_campaign(
     * ``shape``: the dimensions of an ONNX input, by its name, where the file has symbols;
     * ``recipe``, ``preprocessing``: the name of a recipe, and single keys that differ from it;
     * ``scenario``: the calls of the model's functions, in place of the model's own;
+    * ``relax_pipeline``, ``tir_pipeline``: your pipelines, as ``FILE.py:FUNCTION``, in place of TVM's own;
+    * ``config``: options of the pass context: ``opt_level``, ``disabled_pass``, and the keys of its ``config``;
     * ``timeout``: the shortest limit of a mutant, in seconds of processor time;
     * ``workers``: the number of processes (0: one a core);
     * ``memory``: the bytes of all of them (None: a quarter of the machine's);
@@ -215,6 +234,7 @@ def run_campaign(
     if chosen_inputs is None:
         check_reference(str(model))
         raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_DIGITS} if it takes those")
+    flow = Flow.read(relax_pipeline, tir_pipeline, config)
     check_devices(parsed)
     with held_folder("inputs") as folder:
         subject = prepare_subject(
@@ -227,6 +247,7 @@ def run_campaign(
             recipe=recipe,
             preprocessing=preprocessing,
             scenario=scenario,
+            flow=flow,
         )
         results = Campaign(
             [subject],
@@ -284,8 +305,8 @@ def check_devices(devices: Iterable[Device]) -> None:
             raise UsageError(obstacle)
 
 
-def _stages(model: Model | tvm.IRModule, target: str) -> Stages:
-    return Stages(model.module if isinstance(model, Model) else model, parse_target(target))
+def _stages(model: Model | tvm.IRModule, target: str, flow: Flow) -> Stages:
+    return Stages(model.module if isinstance(model, Model) else model, parse_target(target), flow)
 
 
 def _only_slot(mutant: str) -> tuple[Slot, list[Selection]]:

@@ -357,7 +357,8 @@ class Worker:
     def _loaded(self, subject: Subject) -> tuple[Fused, ResolvedScenario]:
         def load() -> tuple[Fused, ResolvedScenario]:
             model = subject.load()
-            return Fused(model.module, self._lowering_cache), model.scenario
+            cache = LoweringCache() if subject.flow.digest else self._lowering_cache
+            return Fused(model.module, cache, subject.flow), model.scenario
 
         return self._models.get(subject.name, load)
 

@@ -21,14 +21,16 @@ from tvm_mutate.cli.options import (
     device_options,
     devices_of,
     fail_under_option,
+    flow_arguments,
+    flow_of,
     input_options,
     inputs_of,
     model_options,
     oracle_option,
+    program_options,
     quiet_option,
     report_option,
     selection_options,
-    shape_option,
     shapes_of,
     specification_of,
     subject_arguments,
@@ -49,7 +51,7 @@ from tvm_mutate.report import check_formats, write_reports
 @click.argument("model")
 @selection_options
 @click.option("--target", default="llvm", show_default=True, help="The target for whose slots sites are listed.")
-@shape_option
+@program_options
 @click.option("--json", "as_json", is_flag=True, help="JSON, with the variants without a site and the reason.")
 def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None:
     """List every mutant of MODEL; builds nothing.
@@ -57,10 +59,10 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
     MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
     """
     specification = specification_of(options)
-    parsed = parse_target(target)
+    parsed, flow = parse_target(target), flow_of(options)
     loaded = load_model(model, shape=shapes_of(options))
     pair = Pair(loaded.name, target)
-    whole = {pair: survey(Stages(loaded.module, parsed), specification, load_catalogue())}
+    whole = {pair: survey(Stages(loaded.module, parsed, flow), specification, load_catalogue())}
     found = take_shard(whole, specification.shard)[pair]
     if as_json:
         content = {"model": loaded.name, "target": target, "mutants": found.mutants, "absent": found.absent}
@@ -104,6 +106,7 @@ def run(model: str, **options: Any) -> int:
         **arguments,
         inputs=inputs_of(model, options),
         **subject_arguments(options),
+        **flow_arguments(options),
         output=options["output"],
         timeout=options["timeout"],
         accepted=accepted_file(options),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_inputs
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
+from tvm_mutate.pipeline import Flow
 from tvm_mutate.report import FORMATS
 from tvm_mutate.results import ACCEPTED_FILE
 
@@ -72,6 +74,24 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
     return decorate
 
 
+flow_options = with_options(
+    click.option(
+        "--relax-pipeline", metavar="FILE.py:FUNCTION", help="Your Relax pipeline: the pass that the function returns."
+    ),
+    click.option(
+        "--tir-pipeline",
+        metavar="FILE.py:FUNCTION",
+        help="Your TIR pipeline: a pass, or the triple of tvm.tirx.register_tir_pipeline.",
+    ),
+    click.option(
+        "--config",
+        "config",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="An option of the pass context: opt_level, disabled_pass (names, commas), relax.*, tirx.*; repeatable.",
+    ),
+)
+program_options = with_options(shape_option, flow_options)
 timeout_option = click.option(
     "--timeout",
     type=Number(min=0, min_open=True),
@@ -170,7 +190,7 @@ campaign_options = with_options(
     click.option("--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."),
 )
 model_options = with_options(
-    shape_option,
+    program_options,
     click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
     click.option("--resize", type=int, help="Resize the shorter side to this many pixels first."),
     click.option("--crop", type=int, help="Crop this many pixels from the centre."),
@@ -286,6 +306,27 @@ def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "preprocessing": preprocessing_changes(options),
         "scenario": None,
     }
+
+
+def flow_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``Flow.read`` that the flow options give; raises UsageError for a text that does not parse."""
+    config: dict[str, Any] = {}
+    for text in options["config"]:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise UsageError(f"--config {text!r} does not parse; write KEY=VALUE, such as opt_level=0")
+        if key in config:
+            raise UsageError(f"--config gives {key!r} twice")
+        try:
+            config[key] = json.loads(value)
+        except ValueError:
+            config[key] = words(value) if key.endswith("_pass") else value
+    return {"relax_pipeline": options["relax_pipeline"], "tir_pipeline": options["tir_pipeline"], "config": config}
+
+
+def flow_of(options: dict[str, Any]) -> Flow:
+    """The flow that the flow options name; raises UsageError."""
+    return Flow.read(**flow_arguments(options))
 
 
 def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:

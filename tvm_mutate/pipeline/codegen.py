@@ -47,11 +47,16 @@ def host_of(target: Target) -> Target:
     return target.host or (target if target.kind.name in ("llvm", "c") else Target("llvm"))
 
 
+def bound_to(target: Target, kernels: tvm.IRModule) -> tvm.IRModule:
+    """The kernels bound to the target, as TIR pipelines get them."""
+    return tirx.transform.BindTarget(target.with_host(host_of(target)))(kernels)
+
+
 def lower_kernels(kernels: tvm.IRModule, target: Target, slot: Slot, flow: Flow = TVM_FLOW) -> tvm.IRModule:
     """Host and device functions after the TIR pipeline (slot ``lowered``) or its finalizers (``codegen``)."""
     with flow.options():
         body, finalize_host, finalize_device = tirx.get_tir_pipeline(flow.tir)
-        module = body(tirx.transform.BindTarget(target.with_host(host_of(target)))(kernels))
+        module = body(bound_to(target, kernels))
         if slot is Slot.LOWERED:
             return module
         host_module, device_modules = split_host_device_mods(module)

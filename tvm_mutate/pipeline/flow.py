@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,13 +107,14 @@ class Flow:
 
     @property
     def tir(self) -> str:
-        """The name under which the TIR pipeline is registered in this process."""
+        """The name under which the TIR pipeline is registered in this process; raises UsageError for no pipeline."""
         if self.mutated or not self.tir_pipeline:
             return self.mutated or _DEFAULT
         name = f"tvm_mutate.flow.{self.digest[:16]}"
         if name not in compilation_pipeline.PIPELINE_MAP:
             path, function = function_reference(self.tir_pipeline)
             make = load_function(path, function)
+            _triple(make(), self.tir_pipeline)
             tirx.register_tir_pipeline(name, lambda: _triple(make(), self.tir_pipeline))
         return name
 
@@ -134,33 +135,35 @@ class Flow:
                     f"{self.relax_pipeline}() returned a {type(pipeline).__name__}; return a tvm.transform.Pass, such "
                     "as a tvm.transform.Sequential"
                 )
-            passes = proved_passes(pipeline, module)
+            passes = _proved_passes(pipeline, module, self.relax_pipeline)
         names = set(pass_names({MEMORY: memory_passes(target)}))
         cut = next((at for at, each in enumerate(passes) if each.info.name in names), None)
         if cut is None:
             return {FUSING: passes, SCHEDULING: scheduling_passes(target), MEMORY: memory_passes(target)}
         return {FUSING: passes[:cut], MEMORY: passes[cut:]}
 
-    def tir_passes(self, target: Target, kernels: tvm.IRModule) -> PassLists:
-        """The passes of the TIR pipeline for a target, proved on the model's kernels if the pipeline is the user's."""
+    def tir_passes(self, target: Target, kernels: Callable[[], tvm.IRModule]) -> PassLists:
+        """The passes of the TIR pipeline for a target; a pipeline of the user is proved on the model's ``kernels``."""
         with self.options():
             pipeline = tirx.get_tir_pipeline(self.tir)
             if not self.tir_pipeline:
                 return passes_of_pipeline(pipeline, target)
-            bound = tirx.transform.BindTarget(target.with_host(target.host or target))(kernels)
             lists = passes_of_pipeline(pipeline, target, call=False)
-            return {**lists, BODY: proved_passes(pipeline[0], bound)}
+            return {**lists, BODY: _proved_passes(pipeline[0], kernels(), self.tir_pipeline)}
 
 
 TVM_FLOW = Flow()
 
 
-def proved_passes(pipeline: tvm.transform.Pass, module: tvm.IRModule) -> Sequence[tvm.transform.Pass]:
+def _proved_passes(pipeline: tvm.transform.Pass, module: tvm.IRModule, reference: str) -> Sequence[tvm.transform.Pass]:
     """The passes of a pipeline, in order, if they make the same of the module one by one; else the pipeline itself."""
+    try:
+        expected = pipeline(module)
+    except Exception as error:
+        raise UsageError(f"the pass of {reference} fails on the model: {line_of(error)}") from error
     found = passes_in(pipeline)
-    if len(found) > 1:
-        one_by_one = tvm.transform.Sequential(list(found))(module)
-        if tvm_ffi.structural_equal(one_by_one, pipeline(module), map_free_vars=True):
+    with contextlib.suppress(Exception):  # a list that is not the pipeline may fail
+        if tvm_ffi.structural_equal(tvm.transform.Sequential(found)(module), expected, map_free_vars=True):
             return found
     return [pipeline]
 

@@ -25,7 +25,7 @@ from tvm_mutate.passes import (
     mutation_pass,
     slot_passes,
 )
-from tvm_mutate.pipeline.codegen import generate, kernels_of, lower_kernels
+from tvm_mutate.pipeline.codegen import bound_to, generate, kernels_of, lower_kernels
 from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
 from tvm_mutate.pipeline.lowering_cache import Fused
 from tvm_mutate.pipeline.pass_lists import (
@@ -134,12 +134,13 @@ class Stages:
             except MutateError:
                 raise
             except Exception as error:
-                where = f"to the slot {slot} for {self.target.kind.name}"
-                raise UsageError(f"TVM cannot lower the model {where}: {line_of(error)}") from error
+                where = f"the slot {slot} for {self.target.kind.name}"
+                raise UsageError(f"the model cannot be lowered to {where}: {line_of(error)}") from error
         return self._stages[slot]
 
     def _stage(self, slot: Slot) -> tvm.IRModule:
         if slot is Slot.KERNEL:
+            _ = self.flow.tir  # refuses a function that gives no pipeline
             return self._run(SCHEDULING, self._fused({}, None, []))
         if slot is Slot.PIPELINE:
             kernels = kernels_of(self.at(Slot.KERNEL)).functions
@@ -201,7 +202,7 @@ class Stages:
     @cached_property
     def tir_passes(self) -> PassLists:
         """The passes of the TIR pipeline."""
-        return self.flow.tir_passes(self.target, kernels_of(self.at(Slot.KERNEL)))
+        return self.flow.tir_passes(self.target, lambda: bound_to(self.target, self._runnable_kernels()))
 
     def pass_sites(self, selection: Selection) -> dict[str, int]:
         """The number of sites of a selection of the slot ``pipeline`` by function, for functions with sites."""

@@ -79,6 +79,10 @@ def show_command(row: MutantRow, models: Iterable[ModelRow], targets: dict[str, 
     words = ["tvm-mutate", "show", row.id, model.reference if model else row.model]
     for name, dims in model.shape if model else ():
         words += ["--shape", f"{name}={','.join(map(str, dims))}"]
+    if model and model.flow:
+        pipelines = (("--relax-pipeline", model.flow.relax_pipeline), ("--tir-pipeline", model.flow.tir_pipeline))
+        words += [word for option, reference in pipelines if reference for word in (option, reference)]
+        words += [word for key, text in model.flow.config for word in ("--config", f"{key}={text}")]
     target = targets.get(row.device, "llvm")
     return shlex.join([*words, *([] if target == "llvm" else ["--target", target])])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
-from tvm_mutate.pipeline import Fused, Stages
+from tvm_mutate.pipeline import TVM_FLOW, Flow, Fused, Stages
 from tvm_mutate.report.changes import Change, Changes
 from tvm_mutate.results import ModelRow, MutantRow, Results
 
@@ -93,15 +94,22 @@ class Places:
     def _model(self, row: ModelRow) -> Fused | str:
         if row.name not in self._models:
             try:
-                model = load_model(row.reference, shape=dict(row.shape))
+                model, flow = load_model(row.reference, shape=dict(row.shape)), _flow(row)
             except MutateError as error:
                 self._models[row.name] = str(error)
             else:
-                changed = model.digest != row.model_digest
+                changed = model.digest != row.model_digest or flow.digest != (row.flow.digest if row.flow else "")
                 self._models[row.name] = (
-                    f"{row.reference} has changed since the campaign" if changed else Fused(model.module)
+                    f"{row.reference} has changed since the campaign" if changed else Fused(model.module, flow=flow)
                 )
         return self._models[row.name]
+
+
+def _flow(row: ModelRow) -> Flow:
+    if row.flow is None:
+        return TVM_FLOW
+    config = {key: json.loads(text) for key, text in row.flow.config}
+    return Flow.read(row.flow.relax_pipeline, row.flow.tir_pipeline, config)
 
 
 def text_file(text: str) -> SourceFile:

@@ -25,6 +25,7 @@ from tvm_mutate.results.rows import (
     DiscrepancyRow,
     Environment,
     EvaluationPath,
+    FlowRow,
     ModelRow,
     MutantRow,
     NoticedRow,

@@ -44,8 +44,20 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cores: int | None = None
 
 
+class FlowRow(Row, frozen=True, kw_only=True):
+    """The user's pipelines and options of the pass context; ``config`` has JSON texts by key."""
+
+    relax_pipeline: str
+    tir_pipeline: str
+    config: tuple[tuple[str, str], ...]
+    digest: str
+
+
 class ModelRow(Row, frozen=True, kw_only=True):
-    """A model with its inputs; ``calls`` are the functions that are called for each input, in order."""
+    """A model with its inputs; ``calls`` are the functions that are called for each input, in order.
+
+    ``flow`` is None if builds go through TVM's own pipelines.
+    """
 
     name: Name
     reference: str
@@ -55,6 +67,7 @@ class ModelRow(Row, frozen=True, kw_only=True):
     labels: Labels | None
     shape: tuple[tuple[str, tuple[int, ...]], ...]
     calls: tuple[str, ...] = ()
+    flow: FlowRow | None = None
 
 
 class DeviceRow(Row, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from tvm.tirx.build import split_host_device_mods
 
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import mutation_pass
-from tvm_mutate.pipeline.codegen import host_of, kernels_of
+from tvm_mutate.pipeline.codegen import bound_to, kernels_of
 from tvm_mutate.pipeline.lowering import Stages
 from tvm_mutate.pipeline.pass_lists import BODY, DEVICE, HOST, MEMORY, SCHEDULING, PassLists, pass_sites, with_faults
 from tvm_mutate.pipeline.tir_pipeline import Selections
@@ -102,7 +102,7 @@ class _Side:
         faults = [each for each in self._faults if any(map(each.mutation.matches, names))]
         faults = [each for each in faults if pass_sites(self._tir_passes, each)]
         self.tir_lists = with_faults(self._tir_passes, faults) if faults else self._tir_passes
-        self.module = tirx.transform.BindTarget(self.target.with_host(host_of(self.target)))(module)
+        self.module = bound_to(self.target, module)
 
     def split(self) -> None:
         """Splits the functions into those of the host and those of the device."""
