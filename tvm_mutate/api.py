@@ -50,7 +50,7 @@ from tvm_mutate.results import Results, read_accepted, read_json, with_accepted,
 
 # A device that does not answer at first is more likely misspelt than away for a moment.
 _PATIENCE_SECONDS = 10.0
-_ON_MODULES = (Slot.GRAPH, Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+_ON_MODULES = tuple(slot for slot in Slot if slot not in (Slot.TEXT, Slot.PIPELINE))
 
 
 def list_operators(names: Iterable[str] = ("*",)) -> list[Operator]:
@@ -159,7 +159,12 @@ def mutated_pipelines(
             on_applied(applied)
 
     passes = unchecked_passes(parsed, load_catalogue(), record)
-    pipeline = default_relax_pipeline(parse_target(target)) if relax_pipeline is None else relax_pipeline
+    if relax_pipeline is None:
+        pipeline = default_relax_pipeline(parse_target(target), passes.get(Slot.CALL), passes.get(Slot.MEMORY))
+    elif Slot.CALL in passes or Slot.MEMORY in passes:
+        raise UsageError(f"mutant {parsed} acts inside TVM's default Relax pipeline: leave relax_pipeline out")
+    else:
+        pipeline = relax_pipeline
     with slotted_tir_pipeline(passes, tir_pipeline) as name:
         yield slotted_relax_pipeline(passes, pipeline), name
     if runs:

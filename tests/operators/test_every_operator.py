@@ -43,7 +43,7 @@ def level_of(operator: Operator) -> str:
     if isinstance(operator.rule, TextRule):
         return "code."
     if isinstance(operator.rule, (GraphRule, FunctionRule)):
-        return "graph."
+        return f"{operator.slots[0]}."
     return "codegen." if operator.category is Category.CODE_GENERATION else "tir."
 
 

@@ -35,16 +35,20 @@ def of_all_operators(slot: Slot, all_variants: bool = False) -> list[Mutation]:
 
 
 ON_IR = (Slot.GRAPH, Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN)
+FEW = (Slot.CALL, Slot.MEMORY)  # slots with few operators
 
 
-@pytest.mark.parametrize(("target", "slot"), [*(("llvm", slot) for slot in ON_IR), (GPU, Slot.KERNEL)], ids=str)
+@pytest.mark.parametrize(
+    ("target", "slot"), [*(("llvm", slot) for slot in (*ON_IR, *FEW)), (GPU, Slot.KERNEL)], ids=str
+)
 def test_counting_all_operators_at_once_finds_the_sites_that_each_operator_rewrites_alone(
     lowered: Callable[[str], Stages], target: str, slot: Slot
 ):
     stages, asked = lowered(target), of_all_operators(slot, all_variants=True)
     together = all_site_counts(stages, asked, CATALOGUE)
-    assert len(together) == len(asked) > 60
-    assert sum(map(bool, together)) > 20
+    least = 3 if slot in FEW else 60
+    assert len(together) == len(asked) >= least
+    assert sum(map(bool, together)) >= least // 3
     for mutation, counted in zip(asked, together, strict=True):
         rewriting = Selection.resolve(mutation.at("*", Sites(0, -1)), CATALOGUE)
         _, report = apply_mutations(stages.at(slot), [rewriting])

@@ -14,7 +14,7 @@ from tvm.target import Target
 
 from tvm_mutate.activation.catching import Build, Step, caught_builds, caught_relax_pipelines
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Mutant, Slot, TirRule
+from tvm_mutate.mutant import ON_GRAPHS, Catalogue, Mutant, Slot, TirRule
 from tvm_mutate.native import require_runtime
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
@@ -70,14 +70,14 @@ class Activation:
 
     def say(self) -> str:
         """One line for people: the mutant, and how many builds it changed."""
-        counts = []
-        if self.slots - {Slot.GRAPH}:
+        counts, on_graph = [], not self.slots.isdisjoint(ON_GRAPHS)
+        if self.slots - {*ON_GRAPHS}:
             counts.append(f"builds changed: {self.builds} of {self.seen}")
-        if Slot.GRAPH in self.slots:
+        if on_graph:
             counts.append(
                 f"modules given to Relax pipelines of TVM changed: {self.relax_pipelines} of {self.relax_seen}"
             )
-        unseen = "; a Relax pipeline that the user puts together is not seen" if Slot.GRAPH in self.slots else ""
+        unseen = "; a Relax pipeline that the user puts together is not seen" if on_graph else ""
         effect = "applied" if self.builds or self.relax_pipelines else f"NEVER applied{unseen}"
         return f"mutant {self.mutant} was {effect} ({'; '.join(counts)})"
 
@@ -113,7 +113,13 @@ def activate(
     catalogue = catalogue or load_catalogue()
     parsed = catalogue.parse(str(mutant))
     selections = selections_by_slot(parsed.mutations, catalogue)
-    if Slot.GRAPH in selections and (kernel, build) != (None, None):
+    on_graph = [each for slot in ON_GRAPHS for each in selections.get(slot, ())]
+    if Slot.CALL in selections or Slot.MEMORY in selections:
+        raise UsageError(
+            f"mutant {parsed} acts inside TVM's Relax pipeline, which builds of other programs run as a whole: "
+            "use tvm_mutate.mutated_pipelines or a campaign"
+        )
+    if on_graph and (kernel, build) != (None, None):
         raise UsageError(
             f"mutant {parsed} acts on a graph, before there are kernels and builds: leave out the kernel and the build"
         )
@@ -132,7 +138,7 @@ def activate(
         activation.relax_seen += 1
         if module.attrs and _MARK in module.attrs:
             return module
-        mutated, applied = apply_mutations(module, selections[Slot.GRAPH])
+        mutated, applied = apply_mutations(module, on_graph)
         if not report(None, applied):
             return module
         activation.relax_pipelines += 1
@@ -143,13 +149,13 @@ def activate(
         stack.enter_context(caught_builds(builds.mutated, builds.faulty if Slot.PIPELINE in selections else None))
         if Slot.TEXT in selections:
             stack.enter_context(rewritten_code(builds.mutated_code))
-        if Slot.GRAPH in selections:
+        if on_graph:
             stack.enter_context(caught_relax_pipelines(mutated_graph))
         yield activation
 
 
 class _MutatedBuilds:
-    """Applies mutations to the builds that are caught, in all slots but ``graph``.
+    """Applies mutations to the builds that are caught, in the slots after the Relax pipeline.
 
     ``report`` gets the applied mutations of a build (None: the build has no number yet), and returns whether they
     changed anything.

@@ -31,13 +31,13 @@ from tvm_mutate.evaluate.program import (
 )
 from tvm_mutate.kernels import KnownKernels, MissingKernelError, module_of
 from tvm_mutate.model import Workload
-from tvm_mutate.mutant import Slot
+from tvm_mutate.mutant import ON_GRAPHS, Slot
 from tvm_mutate.passes import Accesses, Applied, find_outside, prove_equivalent, with_marked_conversions
-from tvm_mutate.pipeline import Flow, Selections, Stages, lower_kernels
+from tvm_mutate.pipeline import Flow, Selections, Stages, is_on_graph, lower_kernels
 
 # Mutants of one kernel follow each other, and so do duplicates.
 _REMEMBERED = 256
-_STRUCTURED = {Slot.GRAPH, Slot.KERNEL}
+_STRUCTURED = {*ON_GRAPHS, Slot.KERNEL, Slot.CALL}
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class MutantBuilder:
         """Applies the mutations, and proves that the mutant is equivalent or that changed kernels are harmless."""
         stage(COMPILING)
         started = time.monotonic()
-        if self.stages.has_faulty_memory_passes(selections):
+        if self.stages.plans_memory_otherwise(selections):
             return Unsuitable("planning of memory: kernels one by one do without it")
         if computing := sorted(self._shape_functions(selections)):
             return Unsuitable(f"{computing[0]} computes shapes: kernels one by one do without it")
@@ -204,7 +204,7 @@ class MutantBuilder:
 
     def is_rewired(self, selections: Selections, applied: Iterable[Applied]) -> bool:
         """Whether the calls of a mutant may differ from those of the unmutated program."""
-        rewired = Slot.GRAPH in selections or self.stages.has_faulty_relax_passes(selections)
+        rewired = is_on_graph(selections) or self.stages.has_faulty_relax_passes(selections)
         return rewired or any(each.function in self._workload.scenario.functions for each in applied)
 
     def _shape_functions(self, selections: Selections) -> set[str]:

@@ -141,7 +141,7 @@ class Examiner:
     def _between(self, selections: Selections, stage: Stage, folder: Path) -> Seen:
         """Runs the mutated program on the first input, its changed kernels between red zones."""
         stage(COMPILING)
-        if self._stages.has_faulty_memory_passes(selections):
+        if self._stages.plans_memory_otherwise(selections):
             return Seen(obstacle="the fault is in the planning of memory, which kernels one by one do without")
         try:
             mutated = self._mutated(selections)

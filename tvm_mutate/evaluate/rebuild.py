@@ -78,7 +78,7 @@ class RebuildEvaluator:
         started = time.monotonic()
         applied = self.stages.pipeline_faults(selections)
         stage(COMPILING, Progress(tuple(applied)))
-        lowered = self.stages.runnable(self.stages.mutated(selections, applied), selections)
+        lowered = self.stages.runnable(self.stages.mutated(selections, applied), selections, applied)
         stage(COMPILING, Progress(tuple(applied)))
         proof = proof_of(self.stages, selections, applied)
         with self.stages.mutated_flow(selections, applied.extend) as flow:

@@ -3,6 +3,7 @@
 from tvm_mutate.mutant.catalogue import Catalogue
 from tvm_mutate.mutant.identifier import Mutant, Mutation, Sites
 from tvm_mutate.mutant.operator import (
+    ON_GRAPHS,
     Category,
     Example,
     FunctionRule,

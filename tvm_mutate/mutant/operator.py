@@ -15,12 +15,20 @@ from tvm_mutate.text_enum import TextEnum
 class Slot(TextEnum):
     """Where in the pipeline a mutation acts."""
 
-    GRAPH = "graph"  # Relax, before the Relax pipeline
+    IMPORT = "import"  # Relax as a frontend made it: faults of the frontend, which may change shapes
+    SHAPE = "shape"  # the same Relax: faults that change shapes; the shapes behind them are inferred anew
+    GRAPH = "graph"  # the same Relax, before the Relax pipeline: faults that keep all shapes
     KERNEL = "kernel"  # structured TIR, after the Relax pipeline
+    CALL = "call"  # the calls of these kernels, before memory is planned
+    MEMORY = "memory"  # the calls with planned memory
     LOWERED = "lowered"  # after the TIR pipeline, host and device functions
     CODEGEN = "codegen"  # after the finalizers, as target.build.* gets the module
     TEXT = "text"  # the source code that target.build.* generated
     PIPELINE = "pipeline"  # the lists of passes: a fault in the compiler, not in the model
+
+
+# The slots before the Relax pipeline, in the order in which their mutations are applied.
+ON_GRAPHS = (Slot.IMPORT, Slot.SHAPE, Slot.GRAPH)
 
 
 class Category(TextEnum):

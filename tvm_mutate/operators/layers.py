@@ -21,6 +21,7 @@ from tvm_mutate.operators.relax_calls import (
     CONV2D,
     MATMUL,
     bound_values,
+    first_pair_of_one_type,
     is_call,
     is_constant,
     is_float_tensor,
@@ -165,15 +166,6 @@ def _repeat_layer(call: Any, parameters: Parameters) -> Any:
     return with_argument(call, 0, call) if same_type(call, call.args[0]) else None
 
 
-def _first_pair_of_one_type(values: Sequence[Any]) -> tuple[int, int] | None:
-    """The first two different values of one type, by index."""
-    for second, value in enumerate(values):
-        for first in range(second):
-            if same_type(values[first], value) and not values[first].same_as(value):
-                return first, second
-    return None
-
-
 def _first_pair(values: Sequence[Any]) -> tuple[int, int] | None:
     """The first two different values, by index."""
     second = next((index for index, value in enumerate(values) if not value.same_as(values[0])), None)
@@ -238,7 +230,7 @@ def _repeat_operand(call: Any, parameters: Parameters) -> Any:
     if not isinstance(call.args[0], relax.Tuple):
         return None
     parts = list(call.args[0].fields)
-    pair = _first_pair_of_one_type(parts)
+    pair = first_pair_of_one_type(parts)
     if pair is None:
         return None
     parts[pair[1]] = parts[pair[0]]
@@ -253,7 +245,7 @@ def _swap_operands(call: Any, parameters: Parameters) -> Any:
         if not isinstance(call.args[0], relax.Tuple):
             return None
         parts = call.args[0].fields
-        pair = _first_pair_of_one_type(parts) or _first_pair(parts)
+        pair = first_pair_of_one_type(parts) or _first_pair(parts)
         return relax.op.concat(swapped(parts, *pair), int(call.attrs.axis)) if pair else None
     first = _FIRST_OF_TWO[at]
     if call.args[first].same_as(call.args[first + 1]):

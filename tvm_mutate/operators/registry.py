@@ -18,9 +18,11 @@ from tvm_mutate.operators import (
     generated_code,
     gpu,
     indices,
+    kernel_calls,
     layer_attributes,
     layers,
     loops,
+    memory_plan,
     runtime_faults,
     stores,
     weights,
@@ -42,6 +44,8 @@ _FAMILIES = (
     codegen,
     generated_code,
     compiler_passes,
+    kernel_calls,
+    memory_plan,
     canaries,
 )
 

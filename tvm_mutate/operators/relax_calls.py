@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tvm
@@ -57,6 +58,15 @@ def swapped(values: Any, first: int, second: int) -> list[Any]:
 def same_type(one: Any, other: Any) -> bool:
     """Whether two expressions have the same type, so that one can replace the other."""
     return bool(tvm_ffi.structural_equal(one.ty, other.ty))
+
+
+def first_pair_of_one_type(values: Sequence[Any]) -> tuple[int, int] | None:
+    """The first two different values of one type, by index."""
+    for second, value in enumerate(values):
+        for first in range(second):
+            if same_type(values[first], value) and not values[first].same_as(value):
+                return first, second
+    return None
 
 
 def is_constant(expression: Any) -> bool:

@@ -8,7 +8,14 @@ from tvm_mutate.pipeline.codegen import (
     rewritten_code,
 )
 from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
-from tvm_mutate.pipeline.lowering import GeneratedCode, SiteCounts, Stages, comes_from_kernel, generated_code
+from tvm_mutate.pipeline.lowering import (
+    GeneratedCode,
+    SiteCounts,
+    Stages,
+    comes_from_kernel,
+    generated_code,
+    is_on_graph,
+)
 from tvm_mutate.pipeline.lowering_cache import Fused, LoweringCache
 from tvm_mutate.pipeline.pass_lists import (
     PassLists,

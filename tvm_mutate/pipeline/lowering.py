@@ -13,7 +13,7 @@ from tvm.target import Target
 
 from tvm_mutate.errors import MutateError, UsageError, line_of
 from tvm_mutate.forked import call_in_child
-from tvm_mutate.mutant import Slot
+from tvm_mutate.mutant import ON_GRAPHS, Slot
 from tvm_mutate.passes import (
     CODE_KINDS,
     Applied,
@@ -31,10 +31,12 @@ from tvm_mutate.pipeline.lowering_cache import Fused
 from tvm_mutate.pipeline.pass_lists import (
     FUSING,
     MEMORY,
+    PLANNING,
     SCHEDULING,
     PassLists,
     pass_sites,
     with_faults,
+    with_memory_slot,
 )
 from tvm_mutate.pipeline.tir_pipeline import LATE, Selections, faulty_tir_pipeline, slotted_tir_pipeline
 
@@ -105,6 +107,11 @@ class SiteCounts(dict[str, int]):
         return counts
 
 
+def is_on_graph(selections: Selections) -> bool:
+    """Whether a mutation acts before the Relax pipeline."""
+    return not selections.keys().isdisjoint(ON_GRAPHS)
+
+
 class Stages:
     """A model lowered to each slot for one target; each unmutated stage is computed once, at its first use.
 
@@ -126,7 +133,7 @@ class Stages:
         """
         if slot is Slot.TEXT:
             raise ValueError("the slot text has code and no module")
-        if slot is Slot.GRAPH:
+        if slot in ON_GRAPHS:
             return self._model.module
         if slot not in self._stages:
             try:
@@ -142,6 +149,12 @@ class Stages:
         if slot is Slot.KERNEL:
             _ = self.flow.tir  # refuses a function that gives no pipeline
             return self._run(SCHEDULING, self._fused({}, None, []))
+        if slot is Slot.CALL:
+            return self.at(Slot.KERNEL)
+        if slot is Slot.MEMORY:
+            passes = self.relax_passes[MEMORY]
+            planning = [at for at, each in enumerate(passes) if each.info.name == PLANNING]
+            return self._run(MEMORY, self.at(Slot.KERNEL), passes[: planning[0] + 1] if planning else [])
         if slot is Slot.PIPELINE:
             kernels = kernels_of(self.at(Slot.KERNEL)).functions
             by_name = {variable.name_hint: function for variable, function in kernels.items()}
@@ -223,27 +236,38 @@ class Stages:
         return report
 
     def mutated(self, selections: Selections, report: list[Applied]) -> tvm.IRModule:
-        """The model after the slot ``kernel``, with the mutations of this and earlier slots.
+        """The model after the slot ``call``, with the mutations of this and earlier slots.
 
         Stages before the first mutation are the unmutated ones.
         """
         passes = self._faulty_passes(selections)
         fusing, scheduling = passes.get(FUSING), passes.get(SCHEDULING)
-        if Slot.GRAPH in selections or fusing or scheduling:
+        if is_on_graph(selections) or fusing or scheduling:
             module = self._run(SCHEDULING, self._fused(selections, fusing, report), scheduling)
         else:
             module = self.at(Slot.KERNEL)
-        if Slot.KERNEL in selections:
-            module = mutation_pass(selections[Slot.KERNEL], report.extend)(module)
+        for slot in (Slot.KERNEL, Slot.CALL):
+            if slot in selections:
+                module = mutation_pass(selections[slot], report.extend)(module)
         return module
 
     def fused(self, selections: Selections) -> tvm.IRModule:
         """The model before the scheduling passes, with the mutations of earlier slots."""
         return self._fused(selections, self._faulty_passes(selections).get(FUSING), [])
 
-    def runnable(self, module: tvm.IRModule, selections: Selections | None = None) -> tvm.IRModule:
-        """The module after the slot ``kernel`` as the VM runs it: memory planned, kernels called on tensors."""
-        return self._run(MEMORY, module, self._faulty_passes(selections or {}).get(MEMORY))
+    def runnable(
+        self, module: tvm.IRModule, selections: Selections | None = None, report: list[Applied] | None = None
+    ) -> tvm.IRModule:
+        """The module after the slot ``call`` as the VM runs it: memory planned, kernels called on tensors.
+
+        ``report`` gets what mutations of the slot ``memory`` did.
+        """
+        selections = selections or {}
+        passes: Sequence[tvm.transform.Pass] | None = self._faulty_passes(selections).get(MEMORY)
+        if Slot.MEMORY in selections:
+            own = mutation_pass(selections[Slot.MEMORY], None if report is None else report.extend)
+            passes = with_memory_slot(self.relax_passes[MEMORY] if passes is None else passes, own)
+        return self._run(MEMORY, module, passes)
 
     def _runnable_kernels(self) -> tvm.IRModule:
         return kernels_of(self.runnable(self.at(Slot.KERNEL)))
@@ -269,9 +293,9 @@ class Stages:
                 name = stack.enter_context(faulty_tir_pipeline(faults, self.tir_passes, name))
             yield replace(self.flow, mutated=stack.enter_context(slotted_tir_pipeline(passes, name)))
 
-    def has_faulty_memory_passes(self, selections: Selections) -> bool:
-        """Whether a mutation is in the passes that plan memory, and so shows only in :meth:`runnable`."""
-        return MEMORY in self._faulty_passes(selections)
+    def plans_memory_otherwise(self, selections: Selections) -> bool:
+        """Whether a mutation is in the plan of memory or in its passes, and so shows only in :meth:`runnable`."""
+        return Slot.MEMORY in selections or MEMORY in self._faulty_passes(selections)
 
     def has_faulty_relax_passes(self, selections: Selections) -> bool:
         """Whether a mutation is in a pass of the Relax pipeline."""
@@ -299,14 +323,15 @@ class Stages:
         self, selections: Selections, passes: Sequence[tvm.transform.Pass] | None, report: list[Applied]
     ) -> tvm.IRModule:
         module = self._model.module
-        if Slot.GRAPH in selections:
-            module = mutation_pass(selections[Slot.GRAPH], report.extend)(module)
+        for slot in ON_GRAPHS:
+            if slot in selections:
+                module = mutation_pass(selections[slot], report.extend)(module)
         if self.flow.relax_pipeline:
             with self.target:
                 return self._model.fuse_by(self.relax_passes[FUSING] if passes is None else passes, module)
         if passes is not None:
             return self._model.fuse_by(passes, module)
-        return self._model.fuse(module) if Slot.GRAPH in selections else self._model.fused()
+        return self._model.fuse(module) if is_on_graph(selections) else self._model.fused()
 
     def _run(self, name: str, module: tvm.IRModule, faulty: Sequence[tvm.transform.Pass] | None = None) -> tvm.IRModule:
         """The module after the passes of the list of this name, or after the faulty ones if there are any."""

@@ -18,6 +18,7 @@ PassLists = Mapping[str, Sequence[tvm.transform.Pass]]
 # The body, and functions that make the finalizers of host functions and of device functions.
 TirPipeline = tuple[tvm.transform.Pass, Callable[[], tvm.transform.Pass], Callable[[], tvm.transform.Pass]]
 
+PLANNING = "StaticPlanBlockMemory"
 FUSING, SCHEDULING, MEMORY = "fusing", "scheduling", "memory"
 BODY, HOST, DEVICE = "body", "host", "device"
 _PROCESSORS = ("llvm", "c")
@@ -55,9 +56,17 @@ def memory_passes(target: Target) -> list[tvm.transform.Pass]:
     return [*dataflow, *passes.finalize_passes(target)]
 
 
-def default_relax_pipeline(target: Target) -> tvm.transform.Pass:
-    """The whole default Relax pipeline: fusing, scheduling, memory."""
-    passes = [fusing_pipeline(), *scheduling_passes(target), *memory_passes(target)]
+def with_memory_slot(passes: Sequence[tvm.transform.Pass], own: tvm.transform.Pass) -> list[tvm.transform.Pass]:
+    """The passes with the pass of the slot ``memory`` behind the one that plans memory, if that is among them."""
+    return [each for known in passes for each in ([known, own] if known.info.name == PLANNING else [known])]
+
+
+def default_relax_pipeline(
+    target: Target, calls: tvm.transform.Pass | None = None, memory: tvm.transform.Pass | None = None
+) -> tvm.transform.Pass:
+    """The whole default Relax pipeline: fusing, scheduling, the slot ``call``, memory with the slot ``memory``."""
+    planning = memory_passes(target) if memory is None else with_memory_slot(memory_passes(target), memory)
+    passes = [fusing_pipeline(), *scheduling_passes(target), *([] if calls is None else [calls]), *planning]
     return tvm.transform.Sequential(passes, name="tvm_mutate.default_relax_pipeline")
 
 

@@ -11,7 +11,7 @@ import tvm
 from tvm import tirx
 from tvm.tirx import compilation_pipeline
 
-from tvm_mutate.mutant import Slot
+from tvm_mutate.mutant import ON_GRAPHS, Slot
 from tvm_mutate.passes import Selection
 from tvm_mutate.pipeline.codegen import rewritten_code
 from tvm_mutate.pipeline.pass_lists import (
@@ -119,8 +119,8 @@ LATE = (Slot.LOWERED, Slot.CODEGEN, Slot.TEXT)
 
 
 def slotted_relax_pipeline(passes: Passes, pipeline: tvm.transform.Pass) -> tvm.transform.Pass:
-    """The Relax pipeline with the passes of the slots ``graph`` (before it) and ``kernel`` (after it)."""
-    around = [passes.get(Slot.GRAPH), pipeline, passes.get(Slot.KERNEL)]
+    """The Relax pipeline with the passes of the slots before it, and of ``kernel`` after it."""
+    around = [*map(passes.get, ON_GRAPHS), pipeline, passes.get(Slot.KERNEL)]
     return tvm.transform.Sequential([each for each in around if each is not None], name="tvm_mutate.relax_pipeline")
 
 
