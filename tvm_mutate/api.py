@@ -22,7 +22,7 @@ from tvm_mutate.campaign import (
     take_shard,
 )
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.device import Device, held_folder, parse_devices, why_no_session
+from tvm_mutate.device import Device, held_folder, parse_devices, through, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
 from tvm_mutate.model import ZOO_DIGITS, Model, Scenario, check_reference, default_inputs
@@ -217,7 +217,7 @@ def run_campaign(
     * ``shape``: the dimensions of an ONNX input, by its name, where the file has symbols;
     * ``recipe``, ``preprocessing``: the name of a recipe, and single keys that differ from it;
     * ``scenario``: the calls of the model's functions, in place of the model's own;
-    * ``relax_pipeline``, ``tir_pipeline``: your pipelines, as ``FILE.py:FUNCTION``, in place of TVM's own;
+    * ``relax_pipeline``, ``tir_pipeline``: your pipelines, as ``FILE.py:FUNCTION``, for devices without their own;
     * ``config``: options of the pass context: ``opt_level``, ``disabled_pass``, and the keys of its ``config``;
     * ``timeout``: the shortest limit of a mutant, in seconds of processor time;
     * ``workers``: the number of processes (0: one a core);
@@ -239,7 +239,7 @@ def run_campaign(
     if chosen_inputs is None:
         check_reference(str(model))
         raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_DIGITS} if it takes those")
-    flow = Flow.read(relax_pipeline, tir_pipeline, config)
+    parsed = through(Flow.read(relax_pipeline, tir_pipeline, config), parsed)
     check_devices(parsed)
     with held_folder("inputs") as folder:
         subject = prepare_subject(
@@ -252,7 +252,6 @@ def run_campaign(
             recipe=recipe,
             preprocessing=preprocessing,
             scenario=scenario,
-            flow=flow,
         )
         results = Campaign(
             [subject],

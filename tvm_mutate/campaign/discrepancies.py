@@ -22,7 +22,6 @@ from tvm_mutate.samples import Samples
 
 ModelAndMutant = tuple[str, str]
 NAMED = ("discrepant", "all", "none")
-_PLAIN_LLVM = Device("llvm", "llvm")
 
 
 @dataclass(frozen=True)
@@ -190,11 +189,12 @@ def undefined_requests(
     discrepant = {(row.model, row.id) for row in discrepancies if row.is_discrepant}
     wanted = {"discrepant": discrepant, "all": {*on}, "none": set()}[examined]
     by_name = {subject.name: subject for subject in subjects}
+    plain = Device("llvm", "llvm", flow=devices[0].flow)
     requests = []
     for (model, mutant), found in on.items():
         if (model, mutant) in wanted and any(row.rung and row.verdict is not Verdict.EQUIVALENT for row in found):
             here = {row.device for row in found}
-            device = next((each for each in devices if each.name in here and _runs_here(each)), _PLAIN_LLVM)
+            device = next((each for each in devices if each.name in here and _runs_here(each)), plain)
             requests.append(UndefinedRequest(by_name[model], device, mutant))
     return requests
 

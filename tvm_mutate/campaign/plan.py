@@ -14,8 +14,7 @@ from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import Model, Preprocessing, Scenario, load_inputs, load_model, parse_preprocessing
 from tvm_mutate.oracle import parse_oracle
-from tvm_mutate.pipeline import TVM_FLOW, Flow
-from tvm_mutate.results import FlowRow, ModelRow
+from tvm_mutate.results import ModelRow
 from tvm_mutate.samples import Samples
 
 SAMPLE = "sample:"
@@ -33,7 +32,6 @@ class Subject:
 
     ``inputs`` is the folder of the samples of its inputs; ``labels`` has one class index per input, or is None.
     ``calls`` are the functions that one sample calls, in order. ``scenario`` takes the place of the model's own.
-    Builds go through ``flow``.
     """
 
     name: str
@@ -46,7 +44,6 @@ class Subject:
     shape: tuple[tuple[str, tuple[int, ...]], ...] = ()
     calls: tuple[str, ...] = ()
     scenario: Scenario | None = None
-    flow: Flow = TVM_FLOW
 
     def load(self) -> Model:
         """The model with its scenario."""
@@ -58,15 +55,12 @@ class Subject:
 
     def row(self) -> ModelRow:
         """The row of the model in the results."""
-        fields = {name: getattr(self, name) for name in ModelRow.__struct_fields__}
-        flow = {name: getattr(self.flow, name) for name in FlowRow.__struct_fields__}
-        return ModelRow(**fields | {"flow": FlowRow(**flow) if self.flow.digest else None})
+        return ModelRow(**{name: getattr(self, name) for name in ModelRow.__struct_fields__})
 
     def identity(self) -> dict[str, Any]:
         """The fields that decide the outcomes: all but the paths."""
         identity = asdict(self)
         del identity["inputs"], identity["reference"]
-        identity["flow"] = self.flow.identity()
         return identity
 
 
@@ -157,7 +151,6 @@ def prepare_subject(
     recipe: str | None = None,
     preprocessing: Mapping[str, Any] | None = None,
     scenario: Scenario | None = None,
-    flow: Flow = TVM_FLOW,
 ) -> Subject:
     """The subject of a model reference and a path of inputs; writes the preprocessed inputs into ``folder``.
 
@@ -184,7 +177,6 @@ def prepare_subject(
         shape=tuple((key, tuple(value)) for key, value in (shape or {}).items()),
         calls=tuple(call.function for call in model.scenario.calls),
         scenario=scenario,
-        flow=flow,
     )
 
 

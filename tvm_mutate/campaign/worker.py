@@ -35,7 +35,7 @@ from tvm_mutate.evaluate import (
     prepare_session,
 )
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import ResolvedScenario, Workload
+from tvm_mutate.model import Model, Workload
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Oracle, absolute_differences, as_float64, classifier_scores, compare
@@ -214,15 +214,23 @@ class Worker:
         self.catalogue = load_catalogue()
         self._lowering_cache = LoweringCache()
         self._remote = RemoteTasks()
-        self._models: LastUsed[tuple[Fused, ResolvedScenario]] = LastUsed()
+        self._models: LastUsed[Model] = LastUsed()
+        self._fused: LastUsed[Fused] = LastUsed()
         self._stages: LastUsed[Stages] = LastUsed()
         self._examiners: LastUsed[Examiner] = LastUsed()
         self._contents, self._sessions = Evaluators(), Evaluators()
 
     def stages(self, subject: Subject, device: Device) -> Stages:
         """The lowered model of a subject for a device."""
-        key = (subject.name, device.target)
-        return self._stages.get(key, lambda: Stages(self._loaded(subject)[0], parse_target(device.target)))
+        flow = device.flow
+
+        def fused() -> Fused:
+            return Fused(self._model(subject).module, LoweringCache() if flow.digest else self._lowering_cache, flow)
+
+        def make() -> Stages:
+            return Stages(self._fused.get((subject.name, flow.digest), fused), parse_target(device.target))
+
+        return self._stages.get((subject.name, device.target, flow.digest), make)
 
     def examiner(self, subject: Subject, device: Device) -> Examiner:
         """The examiner of accesses outside buffers for a subject compiled for the device."""
@@ -230,7 +238,7 @@ class Worker:
         def make() -> Examiner:
             return Examiner(self.stages(subject, device), self._workload(subject), self.catalogue)
 
-        return self._examiners.get((subject.name, device.target), make)
+        return self._examiners.get((subject.name, device.target, device.flow.digest), make)
 
     def rest(self) -> None:
         """Releases devices and child processes while the worker is idle."""
@@ -352,15 +360,10 @@ class Worker:
         )
 
     def _workload(self, subject: Subject) -> Workload:
-        return Workload(self._loaded(subject)[1], subject.samples())
+        return Workload(self._model(subject).scenario, subject.samples())
 
-    def _loaded(self, subject: Subject) -> tuple[Fused, ResolvedScenario]:
-        def load() -> tuple[Fused, ResolvedScenario]:
-            model = subject.load()
-            cache = LoweringCache() if subject.flow.digest else self._lowering_cache
-            return Fused(model.module, cache, subject.flow), model.scenario
-
-        return self._models.get(subject.name, load)
+    def _model(self, subject: Subject) -> Model:
+        return self._models.get(subject.name, subject.load)
 
 
 def _golden(ending: Ending, request: BaselineRequest) -> Evaluation:

@@ -23,7 +23,7 @@ from tvm_mutate.campaign import (
     parse_size,
 )
 from tvm_mutate.cli.console import progress_console
-from tvm_mutate.device import Device, parse_devices
+from tvm_mutate.device import Device, parse_devices, through
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_inputs
 from tvm_mutate.mutant import Slot
@@ -218,9 +218,9 @@ def device_options(*default: str) -> Callable[[Command], Command]:
 
 
 def devices_of(options: dict[str, Any], *default: str) -> tuple[Device, ...]:
-    """The devices that the device options name, or the default ones."""
+    """The devices that the device options name, or the default ones, with the flow that the flow options name."""
     texts, files = [*options["targets"], *options["devices"]], options["device_files"]
-    return parse_devices(texts if texts or files else default, files)
+    return through(flow_of(options), parse_devices(texts if texts or files else default, files))
 
 
 def specification_of(options: dict[str, Any]) -> Specification:
@@ -308,8 +308,8 @@ def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def flow_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of ``Flow.read`` that the flow options give; raises UsageError for a text that does not parse."""
+def flow_of(options: dict[str, Any]) -> Flow:
+    """The flow that the flow options name; raises UsageError."""
     config: dict[str, Any] = {}
     for text in options["config"]:
         key, separator, value = text.partition("=")
@@ -321,12 +321,7 @@ def flow_arguments(options: dict[str, Any]) -> dict[str, Any]:
             config[key] = json.loads(value)
         except ValueError:
             config[key] = words(value) if key.endswith("_pass") else value
-    return {"relax_pipeline": options["relax_pipeline"], "tir_pipeline": options["tir_pipeline"], "config": config}
-
-
-def flow_of(options: dict[str, Any]) -> Flow:
-    """The flow that the flow options name; raises UsageError."""
-    return Flow.read(**flow_arguments(options))
+    return Flow.read(options["relax_pipeline"], options["tir_pipeline"], config)
 
 
 def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:

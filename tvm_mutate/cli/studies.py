@@ -20,7 +20,6 @@ from tvm_mutate.cli.options import (
     campaign_options,
     device_options,
     devices_of,
-    flow_of,
     input_options,
     inputs_of,
     model_options,
@@ -88,11 +87,11 @@ def critical(model: str, **options: Any) -> int:
     devices = devices_of(options, "llvm")
     specification = _specification_of(options)
     arguments = campaign_arguments(options)
-    inputs, flow = inputs_of(model, options), flow_of(options)
+    inputs = inputs_of(model, options)
     check_devices(devices)
     with held_folder("inputs") as folder:
         search = Campaign(
-            [prepare_subject(model, inputs, folder, flow=flow, **subject_arguments(options))],
+            [prepare_subject(model, inputs, folder, **subject_arguments(options))],
             devices,
             specification,
             Path(options["output"]),
@@ -158,9 +157,9 @@ def part(mutant: str, model: str, margin: float, timeout: float, **options: Any)
     catalogue = load_catalogue()
     parsed = catalogue.parse(mutant)
     arguments = subject_arguments({**options, "limit": options["limit"] or _INPUTS})
-    loaded = load_model(model, shape=arguments["shape"], scenario=arguments["scenario"])
-    fused = Fused(loaded.module, flow=flow_of(options))
-    stages = [Stages(fused, _target_here(device)) for device in devices]
+    module = load_model(model, shape=arguments["shape"], scenario=arguments["scenario"]).module
+    fused = {device.flow.digest: Fused(module, flow=device.flow) for device in devices}
+    stages = [Stages(fused[device.flow.digest], _target_here(device)) for device in devices]
     for each in stages:
         survey(each, Specification(mutants=(str(parsed),)), catalogue)  # refuses a site that does not exist
     with held_folder("inputs") as folder:

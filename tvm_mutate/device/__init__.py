@@ -1,6 +1,6 @@
 """Devices, sessions on devices, and tasks in child processes."""
 
-from tvm_mutate.device.device import LOCAL, Device, parse_device, parse_devices, read_devices
+from tvm_mutate.device.device import LOCAL, Device, parse_device, parse_devices, read_devices, through
 from tvm_mutate.device.isolation import (
     Children,
     Ending,

@@ -6,8 +6,8 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,13 +17,15 @@ import tvm
 from tvm_mutate.documents import read_document
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.kernels import Toolchain, canonical_target, cuda_architecture, parse_target
+from tvm_mutate.pipeline import TVM_FLOW, Flow
 
 LOCAL = "local"
 PATIENCE = 60.0
 _CPU_KINDS = ("llvm", "c")
 _NAMED = re.compile(r"(?P<name>[A-Za-z][\w.-]*)=(?P<rest>.+)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
-_OPTIONS = ("session", "session_timeout", "patience", "compiler", "flags")
+_FLOW = ("relax_pipeline", "tir_pipeline", "config")
+_OPTIONS = ("session", "session_timeout", "patience", "compiler", "flags", *_FLOW)
 _SESSION_EXAMPLE = "rpc://tracker:9190/pi4?target=raspberry-pi/4b-aarch64"
 
 
@@ -35,6 +37,7 @@ class Device:
     compiles the C code of the target ``c``, with ``flags`` after the default flags, and links libraries for other
     machines (empty: the compiler that the target needs). The server ends a remote session after ``session_timeout``
     seconds (None: derived from the time limit of a mutant); clients wait ``patience`` seconds for an absent device.
+    Builds go through ``flow``.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Device:
     flags: tuple[str, ...] = ()
     session_timeout: float | None = None
     patience: float = PATIENCE
+    flow: Flow = TVM_FLOW
 
     @property
     def is_remote(self) -> bool:
@@ -85,7 +89,8 @@ class Device:
         """The parts that decide outcomes: name, target and every other setting that is not the default; no address."""
         place = [f"key {self.session.rpartition('/')[2]}"] if self.is_remote else []
         compiled = [f"compiler {self.compiler}"] if self.compiler else []
-        return (self.name, self.target, *place, *compiled, *(f"flag {flag}" for flag in self.flags))
+        flow = [f"flow {self.flow.digest}"] if self.flow.digest else []
+        return (self.name, self.target, *place, *compiled, *(f"flag {flag}" for flag in self.flags), *flow)
 
     def to_mapping(self) -> dict[str, object]:
         """The device as a row of the results: name, target and every other setting that is not the default."""
@@ -96,6 +101,8 @@ class Device:
             mapping["compiler"] = self.compiler
         if self.flags:
             mapping["flags"] = list(self.flags)
+        if self.flow.digest:
+            mapping["flow"] = self.flow.to_mapping()
         return mapping
 
 
@@ -107,7 +114,8 @@ def parse_device(text: str) -> Device:
     """A device from ``name=description`` or ``description``; raises UsageError in one sentence.
 
     The description is a target (a kind, a tag or JSON), the JSON of a target together with options of the device
-    (``compiler``, ``flags``, ``session``, ``session_timeout``, ``patience``), or the address of a tracker with a key,
+    (``compiler``, ``flags``, ``session``, ``session_timeout``, ``patience``, ``relax_pipeline``, ``tir_pipeline``,
+    ``config``), or the address of a tracker with a key,
     whose query holds the target and the options: ``rpc://tracker:9190/pi4?target=raspberry-pi/4b-aarch64``.
     """
     named = _NAMED.fullmatch(text)
@@ -130,6 +138,11 @@ def parse_devices(texts: Sequence[str], files: Sequence[Path] = ()) -> tuple[Dev
             raise UsageError(f"two devices are named {device.name!r}; name one with --device NAME=TARGET")
         devices[device.name] = device
     return tuple(devices.values())
+
+
+def through(flow: Flow, devices: Iterable[Device]) -> tuple[Device, ...]:
+    """The devices, of which those without a flow of their own build through ``flow``."""
+    return tuple(device if device.flow.digest else replace(device, flow=flow) for device in devices)
 
 
 def read_devices(path: Path) -> list[Device]:
@@ -203,8 +216,22 @@ def _device(name: str | None, mapping: Mapping[str, Any], where: str) -> Device:
         _flags(options.get("flags", ()), where),
         _seconds("session_timeout", options.get("session_timeout"), where),
         _seconds("patience", options.get("patience", PATIENCE), where) or PATIENCE,
+        _flow({key: options[key] for key in _FLOW if key in options}, where),
     )
     return _checked(device, where)
+
+
+def _flow(options: Mapping[str, Any], where: str) -> Flow:
+    config = options.get("config", {})
+    if isinstance(config, str):
+        config = _json(config)
+    if not isinstance(config, dict):
+        raise UsageError(f'{where}: config is no table; write one such as {{"opt_level":0}}')
+    references = {key: _text(key, options[key], where) for key in options if key != "config"}
+    try:
+        return Flow.read(**references, config=config)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _checked(device: Device, where: str) -> Device:

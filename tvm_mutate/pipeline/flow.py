@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import tvm
@@ -80,10 +79,11 @@ class Flow:
         flow.context()
         return flow
 
-    def identity(self) -> dict[str, Any]:
-        """The fields that decide the outcomes, without the folders of files."""
-        names = {key: Path(text).name for key, text in asdict(self).items() if key.endswith("pipeline")}
-        return {**names, "config": dict(self.config), "digest": self.digest}
+    def to_mapping(self) -> dict[str, object]:
+        """The fields as a row of the results has them."""
+        mapping = asdict(self)
+        del mapping["mutated"]
+        return mapping
 
     def context(self) -> tvm.transform.PassContext:
         """A pass context for code generation; raises UsageError for an option that TVM does not know."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tvm_mutate.oracle import Behaviour, Outcome, Rung
 from tvm_mutate.report.comparison import Comparison
 from tvm_mutate.report.places import SOURCE_MISSING, Place, Places, SourceFile, text_file
-from tvm_mutate.results import ModelRow, MutantRow, Results, Score, SuiteMutantRow, SuiteResults, score_of
+from tvm_mutate.results import DeviceRow, ModelRow, MutantRow, Results, Score, SuiteMutantRow, SuiteResults, score_of
 
 NOT_APPLIED = "not applied"
 ACCEPTED = "accepted"
@@ -73,17 +73,18 @@ class Report:
         return sorted(found, key=lambda each: (each.behaviour == undefined, *(-size for size in each.effect), each.key))
 
 
-def show_command(row: MutantRow, models: Iterable[ModelRow], targets: dict[str, str]) -> str:
+def show_command(row: MutantRow, models: Iterable[ModelRow], devices: Iterable[DeviceRow]) -> str:
     """The command that shows what a mutant changes."""
     model = next((each for each in models if each.name == row.model), None)
     words = ["tvm-mutate", "show", row.id, model.reference if model else row.model]
     for name, dims in model.shape if model else ():
         words += ["--shape", f"{name}={','.join(map(str, dims))}"]
-    if model and model.flow:
-        pipelines = (("--relax-pipeline", model.flow.relax_pipeline), ("--tir-pipeline", model.flow.tir_pipeline))
+    device = next((each for each in devices if each.name == row.device), None)
+    if device and device.flow:
+        pipelines = (("--relax-pipeline", device.flow.relax_pipeline), ("--tir-pipeline", device.flow.tir_pipeline))
         words += [word for option, reference in pipelines if reference for word in (option, reference)]
-        words += [word for key, text in model.flow.config for word in ("--config", f"{key}={text}")]
-    target = targets.get(row.device, "llvm")
+        words += [word for key, text in device.flow.config for word in ("--config", f"{key}={text}")]
+    target = device.target if device else "llvm"
     return shlex.join([*words, *([] if target == "llvm" else ["--target", target])])
 
 
@@ -93,7 +94,6 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
     The model is loaded and lowered again for the places of mutants. Where this fails, the text of the source says why.
     """
     places = places or Places(results)
-    targets = {row.name: row.target for row in results.devices}
     several = len(results.models) > 1 or len(results.devices) > 1
     behaviours = {(row.model, row.id): str(row.behaviour) for row in results.undefined}
     findings = [
@@ -107,7 +107,7 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
             status=_status(row),
             ending=str(row.outcome),
             reason=row.accepted or row.reason,
-            command=show_command(row, results.models, targets),
+            command=show_command(row, results.models, results.devices),
             place=places.of(row),
             counted=not row.is_compiler_fault and row.accepted is None,
             rung=str(row.rung or ""),

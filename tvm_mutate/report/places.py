@@ -15,7 +15,7 @@ from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import TVM_FLOW, Flow, Fused, Stages
 from tvm_mutate.report.changes import Change, Changes
-from tvm_mutate.results import ModelRow, MutantRow, Results
+from tvm_mutate.results import FlowRow, ModelRow, MutantRow, Results
 
 SOURCE_MISSING = "# The text of this function is missing: {}.\n"
 _CONTEXT = 3
@@ -52,7 +52,7 @@ class Places:
     results: Results
     step: Callable[[], None] = lambda: None
     files: dict[str, SourceFile] = field(default_factory=dict)
-    _models: dict[str, Fused | str] = field(default_factory=dict)
+    _models: dict[tuple[str, FlowRow | None], Fused | str] = field(default_factory=dict)
     _changes: dict[tuple[str, str], Changes | str] = field(default_factory=dict)
 
     def of(self, row: MutantRow) -> Place:
@@ -86,30 +86,33 @@ class Places:
     def _changes_of(self, row: MutantRow) -> Changes | str:
         key = row.model, row.device
         if key not in self._changes:
-            target = next(each.target for each in self.results.devices if each.name == row.device)
-            model = self._model(next(each for each in self.results.models if each.name == row.model))
-            self._changes[key] = model if isinstance(model, str) else Changes(Stages(model, parse_target(target)))
+            device = next(each for each in self.results.devices if each.name == row.device)
+            model = self._model(next(each for each in self.results.models if each.name == row.model), device.flow)
+            self._changes[key] = (
+                model if isinstance(model, str) else Changes(Stages(model, parse_target(device.target)))
+            )
         return self._changes[key]
 
-    def _model(self, row: ModelRow) -> Fused | str:
-        if row.name not in self._models:
+    def _model(self, row: ModelRow, through: FlowRow | None) -> Fused | str:
+        key = row.name, through
+        if key not in self._models:
             try:
-                model, flow = load_model(row.reference, shape=dict(row.shape)), _flow(row)
+                model, flow = load_model(row.reference, shape=dict(row.shape)), _flow(through)
             except MutateError as error:
-                self._models[row.name] = str(error)
+                self._models[key] = str(error)
             else:
-                changed = model.digest != row.model_digest or flow.digest != (row.flow.digest if row.flow else "")
-                self._models[row.name] = (
+                changed = model.digest != row.model_digest or flow.digest != (through.digest if through else "")
+                self._models[key] = (
                     f"{row.reference} has changed since the campaign" if changed else Fused(model.module, flow=flow)
                 )
-        return self._models[row.name]
+        return self._models[key]
 
 
-def _flow(row: ModelRow) -> Flow:
-    if row.flow is None:
+def _flow(row: FlowRow | None) -> Flow:
+    if row is None:
         return TVM_FLOW
-    config = {key: json.loads(text) for key, text in row.flow.config}
-    return Flow.read(row.flow.relax_pipeline, row.flow.tir_pipeline, config)
+    config = {key: json.loads(text) for key, text in row.config}
+    return Flow.read(row.relax_pipeline, row.tir_pipeline, config)
 
 
 def text_file(text: str) -> SourceFile:

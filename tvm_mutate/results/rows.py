@@ -54,10 +54,7 @@ class FlowRow(Row, frozen=True, kw_only=True):
 
 
 class ModelRow(Row, frozen=True, kw_only=True):
-    """A model with its inputs; ``calls`` are the functions that are called for each input, in order.
-
-    ``flow`` is None if builds go through TVM's own pipelines.
-    """
+    """A model with its inputs; ``calls`` are the functions that are called for each input, in order."""
 
     name: Name
     reference: str
@@ -67,17 +64,20 @@ class ModelRow(Row, frozen=True, kw_only=True):
     labels: Labels | None
     shape: tuple[tuple[str, tuple[int, ...]], ...]
     calls: tuple[str, ...] = ()
-    flow: FlowRow | None = None
 
 
 class DeviceRow(Row, frozen=True, kw_only=True, omit_defaults=True):
-    """A device of a campaign; ``session`` is empty for a local device."""
+    """A device of a campaign; ``session`` is empty for a local device.
+
+    ``flow`` is None if builds go through TVM's own pipelines.
+    """
 
     name: Name
     target: str
     session: str = ""
     compiler: str = ""
     flags: tuple[str, ...] = ()
+    flow: FlowRow | None = None
 
 
 class BaselineRow(Row, frozen=True, kw_only=True):
