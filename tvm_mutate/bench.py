@@ -15,7 +15,7 @@ os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 from tvm_mutate.api import check_devices
 from tvm_mutate.campaign import Campaign, Subject, prepare_subject
-from tvm_mutate.cli.console import publish, run_command
+from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.options import (
     OPERATORS_HELP,
     OUTPUT_HELP,
@@ -26,6 +26,7 @@ from tvm_mutate.cli.options import (
     specification_of,
     words,
 )
+from tvm_mutate.cli.results import publish
 from tvm_mutate.device import held_folder, parse_devices
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.model import REAL_MODELS, ZOO_DIGITS, ZOO_PROMPTS, real_model_path

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tvm_mutate.bench import bench
 from tvm_mutate.cli.console import run_command
-from tvm_mutate.cli.main import cli
+from tvm_mutate.cli.main import COMMANDS, cli
 from tvm_mutate.cli.options import preprocessing_changes, shapes_of
 from tvm_mutate.errors import TRACEBACK_VARIABLE, CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.model import Preprocessing
@@ -127,7 +127,23 @@ def test_the_exit_codes_in_the_help_are_those_that_exist(tool: Tool):
     assert [int(code) for code in re.findall(r"(?<!\S)(\d+) ", listed[1])] == [int(code) for code in ExitCode]
 
 
-@pytest.mark.parametrize("command", [*cli.commands.values(), bench], ids=lambda command: str(command.name))
+def test_the_help_imports_neither_tvm_nor_the_subcommands_and_names_them_all():
+    code = (
+        "import sys; from tvm_mutate.cli import main; sys.argv[1:] = ['--help']\ntry: main()\nexcept SystemExit: pass\n"
+    )
+    code += "print(sorted(each for each in sys.modules if each in ('tvm', 'numpy', 'tvm_mutate.cli.campaign')))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+    commands = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
+    assert [command and command.name for command in commands] == list(COMMANDS)
+    assert all(f"  {name} " in ended.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*(cli.get_command(click.Context(cli), name) for name in COMMANDS), bench],
+    ids=lambda each: str(each.name),
+)
 def test_every_option_has_help_and_every_command_is_described(command: click.Command):
     assert command.help and command.help.splitlines()[0].endswith((".", ":"))
     for option in command.params:

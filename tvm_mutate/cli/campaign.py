@@ -11,7 +11,7 @@ import click
 from tvm_mutate.api import run_campaign
 from tvm_mutate.campaign import Pair, take_shard
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.cli.console import exit_code_of, print_written, publish
+from tvm_mutate.cli.console import exit_code_of, print_written
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     accepted_file,
@@ -36,7 +36,7 @@ from tvm_mutate.cli.options import (
     timeout_option,
     words,
 )
-from tvm_mutate.cli.results import campaign_report
+from tvm_mutate.cli.results import campaign_report, publish
 from tvm_mutate.errors import ExitCode
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model

@@ -13,20 +13,6 @@ import click
 from rich.console import Console, RenderableType
 
 from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError
-from tvm_mutate.operators import load_catalogue
-from tvm_mutate.report import (
-    cross_devices,
-    render_mutants,
-    render_summary,
-    write_cross_devices,
-    write_csv,
-    write_heat_maps,
-)
-from tvm_mutate.results import Results
-from tvm_mutate.results.files import RESULTS_FILE
-from tvm_mutate.studies.paper import paper_comparison, paper_table
-
-_SURVIVORS_SHOWN = 20
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
@@ -125,22 +111,6 @@ def print_written(paths: Sequence[Path]) -> None:
     with quiet_closed_pipe():
         if paths:
             click.echo(f"written: {', '.join(map(str, paths))}")
-
-
-def publish(results: Results, folder: Path) -> None:
-    """Writes CSV files beside the ``results.json`` of a campaign, and prints its tables.
-
-    Several devices have a table and a picture of their differences as well.
-    """
-    written = [folder / RESULTS_FILE, *write_csv(results, folder)]
-    if len(results.devices) > 1:
-        table = cross_devices(results)
-        devices = [row.name for row in results.devices]
-        written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
-    categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
-    studies = [paper_table(paper_comparison(results))]
-    tables = [*render_summary(results, categories, studies), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]
-    print_results(tables, written)
 
 
 def exit_code_of(score: float | None, fail_under: float | None) -> ExitCode:

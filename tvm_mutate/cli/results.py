@@ -7,22 +7,32 @@ from pathlib import Path
 import click
 
 from tvm_mutate.campaign import Reporter, make_reporter, merge
-from tvm_mutate.cli.console import print_results, print_written, progress_console, publish
+from tvm_mutate.cli.console import print_results, print_written, progress_console
 from tvm_mutate.cli.options import quiet_option, words
 from tvm_mutate.errors import UsageError
+from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report import (
     FORMATS,
     Places,
     Report,
     check_formats,
     compare,
+    cross_devices,
     render_comparison,
+    render_mutants,
+    render_summary,
     report_of_campaign,
     report_of_suite,
+    write_cross_devices,
+    write_csv,
+    write_heat_maps,
     write_reports,
 )
 from tvm_mutate.results import ACCEPTED_FILE, Results, accept, read_json, read_suite_json, write_json
 from tvm_mutate.results.files import RESULTS_FILE, SUITE_FILE
+from tvm_mutate.studies.paper import paper_comparison, paper_table
+
+_SURVIVORS_SHOWN = 20
 
 _folder = click.Path(path_type=Path)
 
@@ -35,6 +45,22 @@ def campaign_report(results: Results, reporter: Reporter, base: Path | None = No
         return report_of_campaign(results, change, Places(results, lambda: reporter.step("")))
     finally:
         reporter.close()
+
+
+def publish(results: Results, folder: Path) -> None:
+    """Writes CSV files beside the ``results.json`` of a campaign, and prints its tables.
+
+    Several devices have a table and a picture of their differences as well.
+    """
+    written = [folder / RESULTS_FILE, *write_csv(results, folder)]
+    if len(results.devices) > 1:
+        table = cross_devices(results)
+        devices = [row.name for row in results.devices]
+        written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
+    categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
+    studies = [paper_table(paper_comparison(results))]
+    tables = [*render_summary(results, categories, studies), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]
+    print_results(tables, written)
 
 
 @click.command("report")
