@@ -30,7 +30,7 @@ from tvm_mutate.cli.options import (
     quiet_option,
     report_option,
     selection_options,
-    shapes_of,
+    program_arguments,
     specification_of,
     subject_arguments,
     timeout_option,
@@ -59,7 +59,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
     """
     specification = specification_of(options)
     parsed, flow = parse_target(target), flow_of(options)
-    loaded = load_model(model, shape=shapes_of(options))
+    loaded = load_model(model, **program_arguments(options))
     pair = Pair(loaded.name, target)
     whole = {pair: survey(Stages(loaded.module, parsed, flow), specification, load_catalogue())}
     found = take_shard(whole, specification.shard)[pair]

@@ -46,9 +46,6 @@ class Number(click.FloatRange):
         return number
 
 
-shape_option = click.option(
-    "--shape", "shapes", multiple=True, help="INPUT=1,3,224,224 where a shape is symbolic; repeatable."
-)
 OPERATORS_HELP = "Globs of names, separated by commas; `default`, `paper` (MutateNN's) and `pipeline` are sets."
 OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
 DEVICE_HELP = "NAME=TARGET, or NAME=rpc://TRACKER:PORT/KEY?target=TARGET; repeatable."
@@ -91,7 +88,22 @@ flow_options = with_options(
         help="An option of the pass context: opt_level, disabled_pass (names, commas), relax.*, tirx.*; repeatable.",
     ),
 )
-program_options = with_options(shape_option, flow_options)
+program_options = with_options(
+    click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        help="INPUT=1,3,224,224 where a shape is symbolic, or SYMBOL=7; SYMBOL=1,7,32 runs several sizes; repeatable.",
+    ),
+    click.option(
+        "--scenario",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A TOML file with the calls of the model's functions. Default: one call of main.",
+    ),
+    click.option("--function", "functions", multiple=True, help="A function to call, in order; repeatable."),
+    flow_options,
+)
 timeout_option = click.option(
     "--timeout",
     type=Number(min=0, min_open=True),
@@ -301,10 +313,9 @@ def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "labels": options["labels"],
         "limit": options["limit"],
-        "shape": shapes_of(options),
+        **program_arguments(options),
         "recipe": options["recipe"],
         "preprocessing": preprocessing_changes(options),
-        "scenario": None,
     }
 
 
@@ -322,6 +333,11 @@ def flow_of(options: dict[str, Any]) -> Flow:
         except ValueError:
             config[key] = words(value) if key.endswith("_pass") else value
     return Flow.read(options["relax_pipeline"], options["tir_pipeline"], config)
+
+
+def program_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``load_model`` that the program options give: ``shape`` and ``scenario``."""
+    return {"shape": shapes_of(options), "scenario": scenario_of(options["functions"], options["scenario"])}
 
 
 def shapes_of(options: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:

@@ -10,7 +10,7 @@ import click
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import output_console
-from tvm_mutate.cli.options import flow_of, program_options, shapes_of
+from tvm_mutate.cli.options import flow_of, program_arguments, program_options
 from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.errors import UsageError
 from tvm_mutate.kernels import generated_text, host_text, parse_target
@@ -43,7 +43,7 @@ def show(mutant: str, model: str, target: str | None, context: int, **options: A
     catalogue = load_catalogue()
     parsed = catalogue.parse(mutant)
     flow = flow_of(options)
-    stages = Stages(load_model(model, shape=shapes_of(options)).module, parse_target(target or "llvm"), flow)
+    stages = Stages(load_model(model, **program_arguments(options)).module, parse_target(target or "llvm"), flow)
     survey(stages, Specification(mutants=(str(parsed),)), catalogue)  # refuses a site that does not exist
     selections = selections_by_slot(parsed.mutations, catalogue)
     differences = [line for each in Changes(stages).of(selections) for line in each.differences(context)]

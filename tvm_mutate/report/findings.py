@@ -79,6 +79,8 @@ def show_command(row: MutantRow, models: Iterable[ModelRow], devices: Iterable[D
     words = ["tvm-mutate", "show", row.id, model.reference if model else row.model]
     for name, dims in model.shape if model else ():
         words += ["--shape", f"{name}={','.join(map(str, dims))}"]
+    if model and "://" not in model.reference and set(model.calls) - {"main"}:
+        words += [f"--function={name}" for name in dict.fromkeys(model.calls)]
     device = next((each for each in devices if each.name == row.device), None)
     if device and device.flow:
         pipelines = (("--relax-pipeline", device.flow.relax_pipeline), ("--tir-pipeline", device.flow.tir_pipeline))
