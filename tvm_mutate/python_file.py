@@ -23,15 +23,15 @@ def function_reference(text: str, default: str = "") -> tuple[Path, str]:
     return Path(text), default
 
 
-def load_function(path: Path, name: str) -> Callable[..., Any]:
+def load_function(path: Path, name: str, module: ModuleType | None = None) -> Callable[..., Any]:
     """The function of this name in a Python file, which runs as a module, with its folder on the import path.
+
+    ``module`` is that module, if the file has run already.
 
     Raises UsageError, naming the file, if the file cannot run or lacks the function; so do calls of the result if the
     function raises.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file; check the path")
-    module = _executed(path)
+    module = module or load_python(path)
     function = getattr(module, name, None)
     if not callable(function):
         defined = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
@@ -49,7 +49,10 @@ def load_function(path: Path, name: str) -> Callable[..., Any]:
     return call
 
 
-def _executed(path: Path) -> ModuleType:
+def load_python(path: Path) -> ModuleType:
+    """The module of a Python file, which runs anew; raises UsageError, naming the file, if it cannot run."""
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file; check the path")
     name = f"_tvm_mutate_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:

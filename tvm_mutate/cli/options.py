@@ -25,7 +25,7 @@ from tvm_mutate.campaign import (
 from tvm_mutate.cli.console import progress_console
 from tvm_mutate.device import Device, parse_devices, through
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_inputs
+from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_inputs, scenario_of
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
 from tvm_mutate.pipeline import Flow

@@ -13,13 +13,15 @@ from tvm import relax
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import zoo
-from tvm_mutate.model.onnx_import import import_onnx, read_onnx
+from tvm_mutate.model.frontends import FRONTENDS
+from tvm_mutate.model.imported import Imported
+from tvm_mutate.model.onnx_import import load_onnx
 from tvm_mutate.model.preprocessing import Preprocessing, find_preprocessing, guess_preprocessing, layout_of
+from tvm_mutate.model.python_program import DEFAULT_FACTORY, load_python_program
 from tvm_mutate.model.real_models import REAL_MODELS, find_real_model, real_model_path
 from tvm_mutate.model.scenario import Parameter, ResolvedScenario, Scenario, leaves, resolve
-from tvm_mutate.python_file import function_reference, load_function
-
-DEFAULT_FACTORY = "model"
+from tvm_mutate.model.symbols import Shapes, check_limits, chosen_sizes, with_numbers
+from tvm_mutate.python_file import function_reference
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Model:
 
     ``preprocessing`` makes the input of images, if one input is an image. ``source`` is the reference that the
     user gave. ``digest`` is the SHA-256, in hex, of the file, or of the module's JSON for a module made in Python.
-    ``class_names`` has a name for each class index, if the names are known.
+    ``class_names`` has a name for each class index, if the names are known. ``simplified`` says by which library the
+    file was simplified before the import, or is empty.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Model:
     source: str
     digest: str
     class_names: tuple[str, ...] | None = None
+    simplified: str = ""
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
@@ -115,33 +119,74 @@ def load_model(
 
     ``reference`` is one of
 
-    * the path of an ``.onnx`` file;
+    * the path of a file that TVM's frontends read: ``.onnx``; ``.pt2`` of ``torch.export.save``; ``.tflite``; StableHLO
+      as ``.mlir``; or a Relax module as the JSON of ``tvm.ir.save_json``;
     * the path of a ``.py`` file, or ``file.py:function``: a function without arguments (by default ``model``) that
-      returns a ``tvm.IRModule`` with a Relax function ``main``, or a Model;
+      returns a ``tvm.IRModule``, a module with parameters as ``nn.Module.export_tvm`` returns them, an exported program
+      of PyTorch, or a Model; a file without the function ``model`` may have a TVMScript class ``Module``;
     * ``zoo://NAME`` for the embedded zoo, or ``real://NAME`` for a full-size model, downloaded at its first use.
 
-    ``shape`` has the dimensions of an ONNX input by its name, or the number of a symbol by its name, where the file has
-    symbols other than the batch; a symbol with several numbers stays symbolic.
+    ``shape`` has the dimensions of an input by its name, or the number of a symbol by its name; a symbol with several
+    numbers stays symbolic, and so does an open one outside ONNX.
     ``preprocessing`` overrides the recipe beside the model's file; without both the recipe is guessed from the shape.
     ``scenario`` takes the place of the model's own.
     Raises UsageError, naming the file, node or option, for a model that cannot be loaded.
     """
-    model = _loaded(str(reference), shape, preprocessing)
-    return model if scenario is None else replace(model, scenario=resolve(model.module, scenario, model.source))
-
-
-def _loaded(text: str, shape: Mapping[str, Sequence[int]] | None, preprocessing: Preprocessing | None) -> Model:
+    text, shapes = str(reference), shape or {}
     scheme, separator, name = text.partition("://")
     if separator:
-        return _from_zoo(scheme, name, text, shape, preprocessing)
-    path, function = function_reference(text, DEFAULT_FACTORY)
+        imported, name, recipe = _from_zoo(scheme, name, text, shapes)
+        return _made(imported, name, text, shapes, scenario, preprocessing or recipe)
+    path, factory = function_reference(text)
     if path.suffix == ".py":
-        if shape:
-            raise UsageError(f"--shape is for ONNX models, but {text} is Python; give the shape in its function")
-        return load_python_model(path, function, preprocessing)
-    if path.suffix.lower() == ".onnx":
-        return _from_onnx(path, path.stem, text, shape, preprocessing)
-    raise UsageError(_unknown(text, path))
+        program = load_python_program(path, factory)
+        if isinstance(program, Model):
+            return _changed(program, shapes, scenario, preprocessing)
+        return _made(program, path.stem, f"{path}:{factory or DEFAULT_FACTORY}", shapes, scenario, preprocessing)
+    frontend = FRONTENDS.get(path.suffix.lower())
+    if frontend is None or (not path.exists() and path.suffix.lower() != ".onnx"):
+        raise UsageError(_unknown(text, path))
+    model = _made(frontend(path, shapes), path.stem, text, shapes, scenario, preprocessing)
+    beside = None if preprocessing else find_preprocessing(path, _image_shape(model.scenario))
+    return model if beside is None else replace(model, preprocessing=beside)
+
+
+def _made(
+    imported: Imported,
+    name: str,
+    source: str,
+    shapes: Shapes,
+    scenario: Scenario | None,
+    preprocessing: Preprocessing | None,
+) -> Model:
+    model = model_from_module(
+        imported.module,
+        name,
+        preprocessing=preprocessing,
+        source=source,
+        digest=imported.digest or None,
+        scenario=scenario or imported.scenario,
+    )
+    model = replace(model, simplified=imported.simplified)
+    return model if imported.is_bound else _bound(model, shapes)
+
+
+def _changed(model: Model, shapes: Shapes, scenario: Scenario | None, preprocessing: Preprocessing | None) -> Model:
+    if scenario is not None:
+        model = replace(model, scenario=resolve(model.module, scenario, model.source))
+    return _bound(model if preprocessing is None else replace(model, preprocessing=preprocessing), shapes)
+
+
+def _bound(model: Model, shapes: Shapes) -> Model:
+    """The model with numbers for the symbols that get one number each."""
+    sizes = chosen_sizes(model.inputs, shapes, model.source)
+    check_limits(model.module, sizes, model.source)
+    numbers = {symbol: size[0] for symbol, size in sizes.items() if len(size) == 1}
+    if not numbers:
+        return model
+    inputs = tuple(replace(each, shape=tuple(numbers.get(str(n), n) for n in each.shape)) for each in model.inputs)
+    scenario = replace(model.scenario, inputs=inputs)
+    return replace(model, module=with_numbers(model.module, numbers), scenario=scenario)
 
 
 def check_reference(reference: str) -> None:
@@ -151,40 +196,15 @@ def check_reference(reference: str) -> None:
         raise UsageError(_unknown(reference, path))
 
 
-def _from_zoo(
-    scheme: str,
-    name: str,
-    text: str,
-    shape: Mapping[str, Sequence[int]] | None,
-    preprocessing: Preprocessing | None,
-) -> Model:
+def _from_zoo(scheme: str, name: str, text: str, shapes: Shapes) -> tuple[Imported, str, Preprocessing | None]:
     if scheme == "zoo" and name == zoo.DECODER:
-        if shape:
-            raise UsageError(f"--shape is for ONNX models, but {text} has fixed shapes")
-        return model_from_module(zoo.decoder_module(zoo.zoo_decoder()), name, source=text, scenario=zoo.GREEDY)
+        return Imported(zoo.decoder_module(zoo.zoo_decoder()), scenario=zoo.GREEDY), name, None
     if scheme == "zoo":
-        path = zoo.zoo_model_path(name)
-        return _from_onnx(path, name, text, shape, preprocessing or _zoo_recipe())
+        return load_onnx(zoo.zoo_model_path(name), shapes), name, _zoo_recipe()
     if scheme == "real":
         entry = find_real_model(name)
-        path = real_model_path(name)
-        return _from_onnx(path, entry.key, text, shape, preprocessing or entry.preprocessing)
+        return load_onnx(real_model_path(name), shapes), entry.key, entry.preprocessing
     raise UsageError(f"{text}: there is no {scheme}://; give zoo://NAME, real://NAME or the path of a file")
-
-
-def _from_onnx(
-    path: Path,
-    name: str,
-    source: str,
-    shape: Mapping[str, Sequence[int]] | None,
-    preprocessing: Preprocessing | None,
-) -> Model:
-    file = read_onnx(path)
-    model = model_from_module(
-        import_onnx(file, shape), name, preprocessing=preprocessing, source=source, digest=file.digest
-    )
-    beside = None if preprocessing else find_preprocessing(path, _image_shape(model.scenario))
-    return model if beside is None else replace(model, preprocessing=beside)
 
 
 def _zoo_recipe() -> Preprocessing:
@@ -195,23 +215,10 @@ def _zoo_recipe() -> Preprocessing:
 def _unknown(text: str, path: Path) -> str:
     if path.exists():
         what = "a folder" if path.is_dir() else f"a {path.suffix or 'file without suffix'}"
-        return f"{text}: is {what}; a model is an .onnx or .py file, zoo://NAME or real://NAME"
+        known = ", ".join([*FRONTENDS, ".py"])
+        return f"{text}: is {what}; a model is a file ({known}), zoo://NAME or real://NAME"
     candidates = {each: f"zoo://{each}" for each in REAL_MODELS}
-    candidates |= {each.stem: each.name for each in sorted(Path.cwd().iterdir()) if each.suffix in (".onnx", ".py")}
+    candidates |= {each.stem: each.name for each in sorted(Path.cwd().iterdir()) if each.suffix in (*FRONTENDS, ".py")}
     near = difflib.get_close_matches(path.stem, candidates, n=1, cutoff=0.5)
     hint = f"did you mean {candidates[near[0]]!r}?" if near else "give an .onnx or .py file, zoo://NAME or real://NAME"
     return f"{text}: there is no such model; {hint}"
-
-
-def load_python_model(path: Path, factory: str = DEFAULT_FACTORY, preprocessing: Preprocessing | None = None) -> Model:
-    """The model that a function without arguments in a Python file returns, as a Model or a ``tvm.IRModule``.
-
-    The file runs as a module, with its folder on the import path. Raises UsageError, naming the file, if the file or
-    the function fails.
-    """
-    made = load_function(path, factory)()
-    if isinstance(made, Model):
-        return made if preprocessing is None else replace(made, preprocessing=preprocessing)
-    if not isinstance(made, tvm.IRModule):
-        raise UsageError(f"{path}: {factory}() returned a {type(made).__name__}; return a tvm.IRModule or a Model")
-    return model_from_module(made, path.stem, preprocessing=preprocessing, source=f"{path}:{factory}")

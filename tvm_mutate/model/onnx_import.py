@@ -24,6 +24,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
 from tvm_mutate.errors import UsageError
+from tvm_mutate.model.imported import Imported
 from tvm_mutate.model.scenario import Parameter
 from tvm_mutate.model.symbols import Shapes, chosen_sizes, settled_sizes
 
@@ -329,6 +330,12 @@ class _ClipRestorer(relax.PyExprMutator):
 
 
 _REFUSED = "The following operators are not supported for frontend ONNX: "
+
+
+def load_onnx(path: Path, shapes: Shapes) -> Imported:
+    """The model in a file, with the symbols of ``shapes`` bound; raises UsageError as reading and import do."""
+    file = read_onnx(path)
+    return Imported(import_onnx(file, shapes), file.digest, is_bound=True)
 
 
 def import_onnx(file: OnnxFile, shapes: Shapes | None = None) -> tvm.IRModule:

@@ -177,7 +177,7 @@ def find_preprocessing(model_path: Path, shape: tuple[int, ...]) -> Preprocessin
     """
     for suffix in (".toml", ".json"):
         beside = model_path.with_suffix(suffix)
-        if beside.is_file() and beside.name != "models.json":
+        if beside.is_file() and beside.name != "models.json" and beside != model_path:
             return read_recipe(beside, layout_of(shape))
     folder = model_path.resolve().parent
     for listing in (folder / "models.json", folder.parent / "models.json"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def _check_keys(content: dict[str, Any]) -> None:
-    for table, fields in ((content, Scenario), *((call, Call) for call in content.get("calls", ()))):
-        if unknown := set(table) - set(fields.__dataclass_fields__):
+    for table, kind in ((content, Scenario), *((call, Call) for call in content.get("calls", ()))):
+        if unknown := set(table) - {each.name for each in fields(kind)}:
             raise msgspec.ValidationError(f"has the unknown key {sorted(unknown)[0]!r}")
     if "calls" not in content:
         raise msgspec.ValidationError("has no calls")

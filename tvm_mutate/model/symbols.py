@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import tvm
+from tvm import relax
+
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.model.scenario import Parameter
 
@@ -71,6 +74,28 @@ def settled_sizes(
             f"such as --shape {first.name}={_example(first.shape)}"
         )
     return settled
+
+
+def check_limits(module: tvm.IRModule, sizes: Mapping[str, tuple[int, ...]], source: str) -> None:
+    """Raises UsageError, naming the symbol, for a number outside the limits that a frontend noted in the module."""
+    for function in module.functions.values():
+        for attribute, breaks in (("tir_var_lower_bound", int.__lt__), ("tir_var_upper_bound", int.__gt__)):
+            for symbol, limit in dict((function.attrs or {}).get(attribute) or {}).items():
+                for size in sizes.get(str(symbol), ()):
+                    if breaks(size, int(limit)):
+                        least = "at least" if breaks is int.__lt__ else "at most"
+                        raise UsageError(f"--shape: {symbol!r} of {source} must be {least} {int(limit)}, not {size}")
+
+
+def with_numbers(module: tvm.IRModule, numbers: Mapping[str, int]) -> tvm.IRModule:
+    """The module with these numbers for its symbols, in every function that has them."""
+    changed = tvm.IRModule(module.functions, module.attrs, module.global_infos)
+    for variable, function in module.functions.items():
+        if isinstance(function, relax.Function):
+            own = {each.name for each in relax.analysis.defined_symbolic_vars(function)} & set(numbers)
+            if own:
+                changed.update_func(variable, function.bind_symbolic_vars({name: numbers[name] for name in own}))
+    return changed
 
 
 def _symbols(parameters: Sequence[Parameter]) -> list[str]:
