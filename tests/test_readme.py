@@ -24,7 +24,6 @@ OTHERS = ("operators", "findings", "architecture")
 PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in OTHERS)]
 README = "".join(path.read_text() for path in PAGES)
 ASSIGNMENT = re.compile(r"^(TVM_MUTATE)='([^']*)' ")
-GOES_ON = re.compile("--iterate|^tvm-mutate (report|diff|merge|accept) ")
 PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable]}
 
 
@@ -32,18 +31,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def commands() -> list[tuple[str, str, tuple[str, ...]]]:
-    """Each ``$ command`` of the console blocks, with the output that is shown below it.
-
-    The third are the commands before it, where it goes on from what they have left.
-    """
+def sessions() -> list[list[tuple[str, str]]]:
+    """The console blocks: each ``$ command`` of a block, with the output that is shown below it."""
     found = []
     for block in blocks("console"):
-        before: tuple[str, ...] = ()
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, shown = part.partition("\n")
-            found.append((command, shown, before if GOES_ON.search(command) else ()))
-            before = (*before, command)
+        parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+        found.append([(command, shown) for command, _, shown in (part.partition("\n") for part in parts)])
     return found
 
 
@@ -65,16 +58,14 @@ def shape(line: str) -> str:
     return re.sub(r"[─\s-]+", " ", re.sub(r"\d+(\.\d+)?", "#", line)).strip()
 
 
-@pytest.mark.parametrize(("command", "shown", "before"), commands(), ids=[command[:60] for command, *_ in commands()])
-def test_a_command_works_and_prints_lines_like_those_shown(
-    command: str, shown: str, before: tuple[str, ...], tmp_path: Path
-):
-    assert all(run(each, tmp_path).returncode == 0 for each in before)
-    finished = run(command, tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    printed = {shape(line) for line in finished.stdout.splitlines()}
-    missing = [line for line in shown.splitlines() if shape(line) and shape(line) not in printed]
-    assert not missing, finished.stdout
+@pytest.mark.parametrize("session", sessions(), ids=lambda session: session[0][0][:60])
+def test_the_commands_of_a_block_work_and_print_lines_like_those_shown(session: list[tuple[str, str]], tmp_path: Path):
+    for command, shown in session:
+        finished = run(command, tmp_path)
+        assert finished.returncode == 0, finished.stderr
+        printed = {shape(line) for line in finished.stdout.splitlines()}
+        missing = [line for line in shown.splitlines() if shape(line) and shape(line) not in printed]
+        assert not missing, finished.stdout
 
 
 def test_the_first_steps_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
