@@ -60,7 +60,6 @@ FAST = (
 )
 # Tests of these files that start processes or take seconds: not part of the fast subset.
 NOT_FAST = (
-    "*linters*",
     "*_process*",
     "*after_a_kill*",
     "*padding_condition_that_lets_reads*",

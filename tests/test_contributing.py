@@ -122,6 +122,9 @@ def test_every_pattern_of_slow_tests_is_of_a_test_in_a_fast_file():
 
 
 def test_the_fast_subset_covers_every_layer_that_has_tests():
-    folders = {path.parent for path in TESTS.rglob("test_*.py")} - {TESTS, TESTS / "plugin", TESTS / "benchmarks"}
+    folders = {path.parent for path in TESTS.rglob("test_*.py")} - {
+        TESTS,
+        *(TESTS / name for name in ("plugin", "benchmarks", "real_bugs")),
+    }
     slow = [path.name for path in folders if not any(map(is_fast, path.glob("test_*.py")))]
     assert not slow

@@ -48,16 +48,20 @@ def workers_find_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
 
 
+def prepare_network(folder: Path) -> Subject:
+    """A network of three kernels with six random inputs, in the folder."""
+    network = folder / "network.py"
+    network.write_text(NETWORK)
+    inputs = folder / "inputs.npy"
+    np.save(inputs, np.random.default_rng(1).normal(size=(INPUTS, 3, 4, 4)).astype("float32"))
+    prepared = folder / "prepared"
+    prepared.mkdir()
+    return prepare_subject(str(network), inputs, prepared)
+
+
 @pytest.fixture
 def subject(tmp_path: Path) -> Subject:
-    """A network of three kernels with six random inputs."""
-    network = tmp_path / "network.py"
-    network.write_text(NETWORK)
-    inputs = tmp_path / "inputs.npy"
-    np.save(inputs, np.random.default_rng(1).normal(size=(INPUTS, 3, 4, 4)).astype("float32"))
-    folder = tmp_path / "prepared"
-    folder.mkdir()
-    return prepare_subject(str(network), inputs, folder)
+    return prepare_network(tmp_path)
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections import Counter
 from concurrent.futures import as_completed, wait
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,7 +115,7 @@ def test_requests_and_answers_larger_than_any_buffer_do_not_block_each_other():
 def test_a_worker_that_is_killed_while_idle_is_replaced():
     with WorkerPool(1, program=FAKE) as pool:
         wait(pool.submit(jobs_of(("echo",))), timeout=20)
-        os.kill(pool.process_ids()[0], signal.SIGKILL)
+        psutil.Process().children()[0].kill()
         (future,) = pool.submit(jobs_of(("echo",)))
         assert future.result(timeout=20)[1] == ("echo",)
 
@@ -140,7 +139,7 @@ def test_both_workers_get_about_half_of_the_groups_of_one_pair():
 def test_nothing_outlives_the_pool_and_what_is_unanswered_is_cancelled():
     with WorkerPool(2, program=FAKE) as pool:
         futures = pool.submit(jobs_of(*[("sleep", 60)] * 6))
-        processes = pool.process_ids()
+        processes = [each.pid for each in psutil.Process().children()]
         assert all(map(alive, processes))
     assert not any(map(alive, processes))
     assert not any(future.done() and not future.cancelled() and future.exception() is None for future in futures)

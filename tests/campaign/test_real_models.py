@@ -28,8 +28,9 @@ def test_the_unmutated_labels_are_those_of_onnxruntime_and_relu_turned_around_is
 ):
     path = real_data / "models" / f"{model}.onnx"
     subject = prepare_subject(str(path), real_data / images, tmp_path, limit=IMAGES)
-    results = campaign(subject, tmp_path / "out", MUTANT, devices=("llvm", "c")).run()
+    results = campaign(subject, tmp_path / "out", MUTANT, devices=("llvm",)).run()
     expected = onnxruntime_labels(path, subject)
-    assert [list(baseline.labels) for baseline in results.baselines] == [expected, expected]
-    assert all(baseline.accuracy >= 0.6 for baseline in results.baselines)
-    assert [row.verdict for row in results.mutants] == ["killed", "killed"]
+    (baseline,), (row,) = results.baselines, results.mutants
+    assert list(baseline.labels) == expected
+    assert baseline.accuracy >= 0.6
+    assert row.verdict == "killed"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tvm_ffi
 
-from tvm_mutate.campaign import Campaign, Specification, prepare_subject
+from tvm_mutate.campaign import Campaign, Specification, Subject
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import parse_device
 from tvm_mutate.errors import UsageError
@@ -74,8 +74,9 @@ def test_mutations_take_effect_together_unless_one_takes_away_what_another_chang
         assert take_effect_together(stages.at(selections[0].slot), ordered) == together
 
 
-def test_a_campaign_of_pairs_applies_both_parts_and_gives_the_bits_of_the_full_rebuild(tmp_path: Path):
-    subject = prepare_subject("zoo://alexnet", "zoo://digits", tmp_path, limit=2)
+def test_a_campaign_of_pairs_applies_both_parts_and_gives_the_bits_of_the_full_rebuild(
+    subject: Subject, tmp_path: Path
+):
     by_content, rebuilt = (
         Campaign(
             [subject],

@@ -27,6 +27,7 @@ def run_bench(capfd: pytest.CaptureFixture[str]) -> Tool:
 
 def test_a_tiny_bench_writes_its_files_and_prints_the_table_and_the_figures_of_the_paper(process: Tool, tmp_path: Path):
     arguments = ("--models", "alexnet", "--targets", "llvm", "--operators", "tir.swap-compare", "--inputs", "3")
+    arguments += ("--sites", "first", "--workers", "1")
     ended = process(*arguments, "--output", tmp_path / "out", "--quiet", module="tvm_mutate.bench")
     assert (ended.code, ended.err) == (0, "")
     results = read_json(tmp_path / "out")

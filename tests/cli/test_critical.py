@@ -10,12 +10,15 @@ import pytest
 from .conftest import Tool, assert_refused
 
 MODEL = "zoo://alexnet"
-SEARCH = ("critical", MODEL, "--operator", "tir.shift-store-index", "--limit", "2", "--max", "4", "--workers", "1")
+SEARCH = ("critical", MODEL, "--operator", "tir.shift-store-index")
 
 
-def test_the_table_and_the_file_have_the_same_sites_and_the_command_resumes(tool: Tool, tmp_path: Path):
+def test_the_table_and_the_file_have_the_same_sites_and_the_command_resumes(
+    tool: Tool, tmp_path: Path, network: list[str]
+):
     output = tmp_path / "out"
-    ended = tool(*SEARCH, "--sample", "3", "--output", output)
+    search = ("critical", *network, "--operator", "tir.shift-store-index", "--max", "4", "--sample", "3")
+    ended = tool(*search, "--output", output)
     assert ended.code == 0, ended.err
     assert "sites: 3/3" in ended.err
     content = json.loads((output / "critical.json").read_text())
@@ -26,7 +29,7 @@ def test_the_table_and_the_file_have_the_same_sites_and_the_command_resumes(tool
         told = f"by={site['critical']}" if site["critical"] is not None else f"none up to {site['largest']}"
         assert told in ended.out
         assert site["evaluations"] == len(site["tried"]) <= 4
-    again = tool(*SEARCH, "--sample", "3", "--output", output)
+    again = tool(*search, "--output", output)
     assert "3 rows are in the journal already" in again.err
     assert again.out == ended.out
     assert json.loads((output / "critical.json").read_text()) == content

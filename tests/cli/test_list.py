@@ -62,9 +62,8 @@ def test_missing_sites_of_generated_code_are_refused(tool: Tool, mutant: str, ta
     assert_refused(tool("list", MODEL, "--mutant", mutant, "--target", target), sentence)
 
 
-@pytest.mark.parametrize("sites", ["each", "sample:5"])
-def test_two_processes_list_the_same_single_sites_in_the_same_order(process: Tool, tool: Tool, sites: str):
-    arguments = ("list", MODEL, "--operators", "tir.*", "--sites", sites, "--seed", "3")
+def test_two_processes_list_the_same_single_sites_in_the_same_order(process: Tool, tool: Tool):
+    arguments = ("list", MODEL, "--operators", "tir.*", "--sites", "sample:5", "--seed", "3")
     there = process(*arguments, environment={"PYTHONHASHSEED": "1"}).out
     assert there == tool(*arguments).out
     assert there.strip()
@@ -115,7 +114,7 @@ def test_a_slot_takes_only_mutants_of_that_slot(tool: Tool):
 
 def test_listed_ids_are_accepted_by_show(tool: Tool):
     for slots in ("graph", "kernel", "lowered", "codegen"):
-        for text in tool("list", MODEL, "--slots", slots, "--sites", "sample:2").out.splitlines():
+        for text in tool("list", MODEL, "--slots", slots, "--sites", "sample:1").out.splitlines():
             ended = tool("show", text, MODEL)
             assert (ended.code, ended.err) == (0, "")
             assert f"+++ mutated/{slots}/" in ended.out

@@ -28,7 +28,9 @@ CARELESS = f"{BUILD}\ndoubled(16)\n"
 
 
 @pytest.fixture
-def test(process: Tool, tmp_path: Path):
+def judge(process: Tool, tmp_path: Path):
+    """Runs ``tvm-mutate test`` on a Python script."""
+
     def run(script: str, *options: str) -> Ended:
         path = tmp_path / "script.py"
         path.write_text(script)
@@ -38,10 +40,10 @@ def test(process: Tool, tmp_path: Path):
     return run
 
 
-def test_mutants_of_a_commands_kernels_are_killed_or_survive_and_the_same_command_resumes(test, tmp_path: Path):
+def test_mutants_of_a_commands_kernels_are_killed_or_survive_and_the_same_command_resumes(judge, tmp_path: Path):
     output = tmp_path / "out"
     options = ("--mutants", "tir.store-zero,tir.store-through,graph.*", "--output", str(output))
-    first = test(CAREFUL, *options)
+    first = judge(CAREFUL, *options)
     assert first.code == 0, first.err
     content = json.loads((output / "command.json").read_text())
     assert (content["builds"], content["kernels"], content["reused"]) == (1, 1, 0)
@@ -52,7 +54,7 @@ def test_mutants_of_a_commands_kernels_are_killed_or_survive_and_the_same_comman
     (zero,) = [row for row in content["rows"] if row["operator"] == "tir.store-zero"]
     assert zero["reason"].startswith("exit code 1")
 
-    again = test(CAREFUL, *options, "--fail-under", "100")
+    again = judge(CAREFUL, *options, "--fail-under", "100")
     assert again.code == 2
     assert "below --fail-under 100 %" in again.err
     assert json.loads((output / "command.json").read_text()) == {
@@ -63,16 +65,16 @@ def test_mutants_of_a_commands_kernels_are_killed_or_survive_and_the_same_comman
     assert "Mutation score" in again.out
 
 
-def test_a_command_that_notices_nothing_is_refused(test):
-    assert_refused(test(CARELESS), "notices nothing", "with every store of every kernel removed", code=3)
+def test_a_command_that_notices_nothing_is_refused(judge):
+    assert_refused(judge(CARELESS), "notices nothing", "with every store of every kernel removed", code=3)
 
 
-def test_a_command_that_fails_without_a_mutant_is_refused(test):
-    assert_refused(test("import sys; sys.exit('broken')"), "fails without any mutant", "exit code 1: broken", code=3)
+def test_a_command_that_fails_without_a_mutant_is_refused(judge):
+    assert_refused(judge("import sys; sys.exit('broken')"), "fails without any mutant", "exit code 1: broken", code=3)
 
 
-def test_a_command_that_builds_nothing_is_refused(test):
-    assert_refused(test("print('nothing')"), "no build was seen", code=3)
+def test_a_command_that_builds_nothing_is_refused(judge):
+    assert_refused(judge("print('nothing')"), "no build was seen", code=3)
 
 
 @pytest.mark.parametrize(

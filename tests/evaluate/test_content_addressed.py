@@ -48,15 +48,15 @@ def compared(both: Both, mutants: list[str]) -> int:
 
 @pytest.mark.parametrize("slots", [(), ("lowered",)])
 def test_sampled_mutants_give_the_bits_of_the_full_rebuild_unless_they_are_named_undefined(both: Both, slots):
-    mutants = survey(both.stages, Specification(sites="sample:14", seed=5, slots=slots), CATALOGUE).mutants
+    mutants = survey(both.stages, Specification(sites="sample:8", seed=5, slots=slots), CATALOGUE).mutants
     assert compared(both, list(mutants)) >= len(mutants) // 2
 
 
 def test_with_fast_kernels_for_the_rest_the_bits_are_still_those_of_the_full_rebuild(fast: Both):
     assert fast.prepared.fast is not None and len(fast.prepared.fast.digests) > 5
     assert fast.prepared.fast.digests.keys() <= fast.prepared.plain.digests.keys()
-    mutants = survey(fast.stages, Specification(sites="sample:10", seed=6), CATALOGUE).mutants
-    assert compared(fast, list(mutants)) >= 5
+    mutants = survey(fast.stages, Specification(sites="sample:6", seed=6), CATALOGUE).mutants
+    assert compared(fast, list(mutants)) >= 3
 
 
 def test_mutants_of_all_sites_change_most_kernels_and_are_evaluated_by_content(both: Both):
@@ -91,7 +91,7 @@ def test_a_mutant_with_the_code_of_another_mutant_shares_its_evaluation(both: Bo
 
 def test_a_mutant_that_is_proved_equivalent_is_not_built_and_the_rebuild_confirms_it(both: Both):
     mutants = survey(both.stages, Specification(("tir.swap-compare",), sites="each", all_variants=True), CATALOGUE)
-    proved = [run for run in map(both.run, mutants.mutants) if run.proof]
+    proved = [run for run in map(both.run, (each for each in mutants.mutants if "@max_pool2d#" in each)) if run.proof]
     assert proved
     assert {(run.kernel_runs, run.outputs) for run in proved} == {(0, None)}
     for run in proved[:2]:

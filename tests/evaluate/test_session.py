@@ -139,14 +139,14 @@ def mutants_of(both: OnDevice, count: int, seed: int, **asked) -> tuple[str, ...
 
 def test_sampled_mutants_give_the_bits_of_the_full_rebuild_over_rpc(remote: OnDevice):
     same_code, rewired = "tir.scale-store{epsilon=1e-08}@matmul#*", "graph.replace-activation{to=tanh}@main#*"
-    counts = compared(remote, (*mutants_of(remote, 6, 5), same_code, rewired, "graph.scale-weights@main#0"))
-    assert counts["ran"] >= 4
+    counts = compared(remote, (*mutants_of(remote, 4, 5), same_code, rewired, "graph.scale-weights@main#0"))
+    assert counts["ran"] >= 3
     assert counts["same code"] >= 1
 
 
 def test_sampled_mutants_give_the_bits_of_the_full_rebuild_in_a_local_session(local: OnDevice):
-    counts = compared(local, (*mutants_of(local, 6, 6), *mutants_of(local, 4, 7, slots=("lowered",))))
-    assert counts["ran"] >= 4
+    counts = compared(local, (*mutants_of(local, 4, 6), *mutants_of(local, 2, 7, slots=("lowered",))))
+    assert counts["ran"] >= 3
 
 
 def test_a_session_gives_the_same_evaluation_as_this_process(local: OnDevice, tmp_path: Path):

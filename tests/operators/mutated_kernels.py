@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tvm
 
+from tests.code_sites import find_code_sites
 from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import Applied, Selection, Site, apply_mutations, find_code_sites, find_sites, mutant_passes
+from tvm_mutate.passes import Applied, Selection, Site, apply_mutations, find_sites, mutant_passes
 from tvm_mutate.pipeline import Flow, generate, generated_code, lower_kernels, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()

@@ -12,7 +12,7 @@ from tvm import relax
 from tvm.target import Target
 
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import Applied, Selection, apply_mutations, count_sites
+from tvm_mutate.passes import Applied, Selection, apply_mutations, count_all_sites
 from tvm_mutate.pipeline import LoweringCache
 
 IMAGE = (1, 3, 8, 8)
@@ -149,7 +149,7 @@ def mutate(module: tvm.IRModule, mutant: str) -> tuple[tvm.IRModule, list[Applie
 
 def sites(module: tvm.IRModule, mutant: str) -> int:
     (mutation,) = builtin_catalogue().parse(mutant).mutations
-    return sum(count_sites(module, Selection.resolve(mutation, builtin_catalogue())).values())
+    return sum(count_all_sites(module, [Selection.resolve(mutation, builtin_catalogue())])[0].values())
 
 
 def ops(module: tvm.IRModule) -> list[str]:

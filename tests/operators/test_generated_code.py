@@ -12,10 +12,11 @@ import tvm
 from mutated_kernels import CATALOGUE, CUDA, code, kernel, run, sites
 from tvm.support import nvcc
 
+from tests.code_sites import find_code_sites
 from tvm_mutate.kernels import generated_text, parse_target
 from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot, TextRule
-from tvm_mutate.passes import Applied, Selection, Site, apply_to_code, count_code_sites, find_code_sites, mutant_passes
+from tvm_mutate.passes import Applied, Selection, Site, apply_to_code, count_code_sites, mutant_passes
 from tvm_mutate.pipeline import Flow, GeneratedCode, Stages, generate, generated_code, kernels_of, slotted_tir_pipeline
 
 ON_TEXT = [each for each in CATALOGUE.values() if isinstance(each.rule, TextRule)]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.code_sites import find_code_sites
 from tvm_mutate.mutant import Category, Example, Mutation, Operator, Sites, Slot, TextRule
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.operators.examples import generated_kernel
-from tvm_mutate.passes import Selection, apply_to_code, find_code_sites, kernel_parts
+from tvm_mutate.passes import Selection, apply_to_code, kernel_parts
 
 KINDS = ("llvm", "c", "cuda", "opencl")
 NUMBER = Operator(

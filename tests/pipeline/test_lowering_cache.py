@@ -47,7 +47,7 @@ class SameAndOtherArguments:
         return f
 
 
-@pytest.mark.parametrize("name", ["resnet", "inceptionv2", "shufflenetv2"])
+@pytest.mark.parametrize("name", ["resnet", "shufflenetv2"])
 def test_a_model_is_legalised_as_by_tvm_with_an_empty_and_with_a_warm_cache(name: str):
     module = load_model(f"zoo://{name}").module
     plain, cache = fusing_pipeline()(module), LoweringCache()
@@ -80,9 +80,8 @@ def test_no_kernel_of_a_model_is_made_a_second_time(monkeypatch: pytest.MonkeyPa
     assert made
 
 
-@pytest.mark.parametrize("name", ["resnet", "inceptionv2"])
-def test_constant_folding_gives_the_same_model_without_a_cache_and_with_an_empty_or_warm_one(name: str):
-    module = load_model(f"zoo://{name}").module
+def test_constant_folding_gives_the_same_model_without_a_cache_and_with_an_empty_or_warm_one():
+    module = load_model("zoo://resnet").module
     plain = fusing_pipeline()(module)
     cache = LoweringCache()
     for _ in range(2):

@@ -138,10 +138,6 @@ class WorkerPool:
             self._wake_sender.send_bytes(b"!")
         return [job.future for job in new]
 
-    def process_ids(self) -> list[int]:
-        """The ids of the current worker processes."""
-        return [each.process.pid for each in self._processes]
-
     def _kill(self) -> None:
         for each in self._processes:
             each.process.kill()

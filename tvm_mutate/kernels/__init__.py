@@ -16,5 +16,5 @@ from tvm_mutate.kernels.kernels import (
     write_library,
 )
 from tvm_mutate.kernels.memory_kernels import memory_kernels
-from tvm_mutate.kernels.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError, has_sanitizer
+from tvm_mutate.kernels.sanitized import SanitizedKernels, SanitizerFinding, SanitizerMissingError
 from tvm_mutate.kernels.target import canonical_target, cuda_architecture, parse_target

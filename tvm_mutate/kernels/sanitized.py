@@ -129,16 +129,6 @@ class SanitizedKernels:
         return list(found.values())
 
 
-def has_sanitizer(folder: Path) -> bool:
-    """Whether the C compiler makes programs with AddressSanitizer; temporary files go into ``folder``."""
-    (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-    try:
-        _compile(["-o", "empty", "empty.c"], folder)
-    except SanitizerMissingError:
-        return False
-    return subprocess.run([folder / "empty"], check=False, capture_output=True).returncode == 0
-
-
 def _compile(arguments: Sequence[str], folder: Path) -> None:
     try:
         run_compiler([*_OPTIONS, *arguments], folder, "AddressSanitizer", DEFAULT_TOOLCHAIN)

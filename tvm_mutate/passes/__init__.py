@@ -3,7 +3,6 @@
 from tvm_mutate.passes.application import (
     apply_mutations,
     count_all_sites,
-    count_sites,
     find_sites,
     selections_by_slot,
     site_positions,
@@ -16,7 +15,6 @@ from tvm_mutate.passes.generated_code import (
     LLVM_FUNCTION,
     apply_to_code,
     count_code_sites,
-    find_code_sites,
     kernel_parts,
 )
 from tvm_mutate.passes.ir_rewriting import CALLS_RUNTIME, COMPUTE_SCOPE, with_functions

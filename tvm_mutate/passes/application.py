@@ -76,12 +76,6 @@ def site_positions(module: tvm.IRModule, selection: Selection) -> dict[str, list
     return positions
 
 
-def count_sites(module: tvm.IRModule, selection: Selection) -> dict[str, int]:
-    """The number of sites of the selection's operator by function, for functions with sites."""
-    (counts,) = count_all_sites(module, [selection])
-    return counts
-
-
 def count_all_sites(module: tvm.IRModule, selections: Sequence[Selection]) -> list[dict[str, int]]:
     """For each selection, the number of sites of its operator by function, for functions with sites.
 

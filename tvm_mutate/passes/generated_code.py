@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tvm_mutate.mutant import TextRule
 from tvm_mutate.passes.selection import Applied, FunctionSites, Selection, Site, naming_operators, shortened
@@ -184,22 +184,15 @@ def apply_to_code(text: str, kind: str, selections: Sequence[Selection]) -> tupl
     return text + declarations, report
 
 
-def find_code_sites(text: str, kind: str, selection: Selection) -> list[Site]:
-    """The sites of the selection in the code, by kernel name and ordinal."""
-    return [site for each in _visited(text, kind, selection) for site in each.descriptions or []]
-
-
 def count_code_sites(text: str, kind: str, selection: Selection) -> dict[str, int]:
     """The number of sites of the selection's operator by kernel, for kernels with sites."""
-    return {each.function: each.found for each in _visited(text, kind, selection) if each.found}
-
-
-def _visited(text: str, kind: str, selection: Selection) -> Iterator[FunctionSites]:
+    counts: dict[str, int] = {}
     for name, parts in sorted(kernel_parts(text, kind).items()):
         for each in _sites_in(name, kind, [selection]):
-            each.descriptions = []
             rewrite_kernel_text(parts, [each])
-            yield each
+            if each.found:
+                counts[name] = each.found
+    return counts
 
 
 def _sites_in(name: str, kind: str, selections: Sequence[Selection]) -> list[FunctionSites]:
