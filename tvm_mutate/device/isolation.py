@@ -294,6 +294,7 @@ def _be_child(work: Callable[[], object], output: int, headroom_bytes: int | Non
         die_with_parent()
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # the command line's own go around descriptor 2
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with contextlib.suppress(OSError):  # if memory runs out, Linux kills this process first
             Path("/proc/self/oom_score_adj").write_text("1000")
