@@ -30,7 +30,7 @@ from tvm_mutate.campaign.worker import BaselineRequest, MutantAnswer, MutantRequ
 from tvm_mutate.device import Device, DeviceLostError, EndingKind, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Outcome, Verdict
+from tvm_mutate.oracle import Outcome, Verdict, check_oracles
 from tvm_mutate.results import (
     AbsentRow,
     AgreementRow,
@@ -241,7 +241,8 @@ class CampaignRun:
             if isinstance(answers[pair], DeviceLostError):
                 self._lost[pair] = answers[pair]
             else:
-                self.baselines[pair] = _trusted(answers[pair])
+                baseline = self.baselines[pair] = _trusted(answers[pair])
+                check_oracles(baseline.oracles(specification.oracles), baseline.golden_outputs)
         self._check_some_device_is_left()
 
     def check_canaries(self) -> None:

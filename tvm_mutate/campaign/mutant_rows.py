@@ -17,19 +17,17 @@ from tvm_mutate.oracle import (
     Comparison,
     Oracle,
     Outcome,
-    Tolerance,
-    TopOne,
     Verdict,
     absolute_differences,
     compare,
     judge,
     latency_difference,
     parse_oracle,
+    usual_oracle,
 )
 from tvm_mutate.results import BaselineRow, EvaluationPath, MutantRow, NoticedRow
 from tvm_mutate.samples import Samples
 
-_COMPUTED = ("inputs", "noticed")
 # The fields of a comparison that a row repeats.
 _FIGURES = [
     each.name
@@ -67,8 +65,10 @@ class Baseline:
         return Samples.load(self.outputs)
 
     def oracles(self, wanted: Sequence[str]) -> list[Oracle]:
-        """The oracles of a campaign; without any the outputs decide: top-1 for a classifier, else a tolerance."""
-        return [parse_oracle(text) for text in wanted or [Tolerance.name if self.labels is None else TopOne.name]]
+        """The oracles of a campaign; without any the kind of the golden outputs decides."""
+        if not wanted and self.outputs:
+            return [usual_oracle(self.golden_outputs)]
+        return [parse_oracle(text) for text in wanted or ["bitwise"]]  # without golden outputs nothing is judged
 
     @property
     def seconds(self) -> float:

@@ -218,6 +218,7 @@ class Worker:
         self._fused: LastUsed[Fused] = LastUsed()
         self._stages: LastUsed[Stages] = LastUsed()
         self._examiners: LastUsed[Examiner] = LastUsed()
+        self._oracles: LastUsed[list[Oracle]] = LastUsed()
         self._contents, self._sessions = Evaluators(), Evaluators()
 
     def stages(self, subject: Subject, device: Device) -> Stages:
@@ -281,7 +282,8 @@ class Worker:
         mutant = self.catalogue.parse(request.mutant)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
-        oracles = request.baseline.oracles(request.oracles)
+        key = (request.oracles, request.pair)
+        oracles = self._oracles.get(key, lambda: request.baseline.oracles(request.oracles))
         ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracles[0]))
         row = mutant_row(mutant, request.baseline, ending, right, oracles, self.catalogue, path, reason)
         return MutantAnswer(

@@ -116,8 +116,9 @@ oracle_option = click.option(
     "--oracle",
     "oracles",
     multiple=True,
-    help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}. "
-    "Repeatable: the first gives the verdicts. Default: top-1 for classifiers, else tolerance.",
+    help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}; or your "
+    "own function: FILE.py:FUNCTION. Repeatable: the first gives the verdicts. Default: top-1 for classifiers, "
+    "greedy-tokens for integer tokens, else tolerance.",
 )
 accepted_option = click.option(
     "--accepted",

@@ -2,15 +2,15 @@
 
 from tvm_mutate.oracle.comparison import RELATIVE_FLOOR, Comparison, compare
 from tvm_mutate.oracle.judgement import Judgement, judge
+from tvm_mutate.oracle.oracle import Finding, Oracle
 from tvm_mutate.oracle.oracles import (
     ORACLES,
     Examined,
-    Finding,
-    Oracle,
-    Tolerance,
-    TopOne,
+    check_oracles,
+    examine_all,
     is_noticed,
     parse_oracle,
+    usual_oracle,
 )
 from tvm_mutate.oracle.outputs import (
     NO_LABEL,

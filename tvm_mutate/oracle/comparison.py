@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tvm_mutate.oracle.oracles import Examined, Oracle, examine_all
+from tvm_mutate.oracle.oracle import Oracle
+from tvm_mutate.oracle.oracles import Examined, examine_all
 from tvm_mutate.oracle.outputs import as_float64, classifier_scores, top_labels
 from tvm_mutate.oracle.ranking import agreements
 from tvm_mutate.samples import Samples, as_samples, same_bits
@@ -66,10 +67,10 @@ def compare(
     labels: ArrayLike | None = None,
     oracles: Iterable[Oracle] = (),
 ) -> Comparison:
-    """Compares the outputs of a program, of any real dtypes, with the right labels if known, one a sample.
+    """Compares the outputs of a program, of any real dtypes, with the right labels, one a sample or input, if known.
 
     An array stands for the samples of a program with one output. Numbers are calculated in float64. Raises ValueError
-    for different numbers of samples or outputs, and unless ``labels`` has one label a sample.
+    for different numbers of samples or outputs, and unless ``labels`` has one label a sample or input.
     """
     first, second = (each if isinstance(each, Samples) else as_samples(np.asarray(each)) for each in (golden, mutant))
     if len(first) != len(second) or len(first.arrays) != len(second.arrays) or not len(first):
@@ -105,9 +106,10 @@ def _of_labels(golden: Samples, mutant: Samples, labels: ArrayLike | None) -> di
     if first is None or second is None:
         return {}
     inputs, classes = first.shape
-    right = None if labels is None else np.repeat(labels, inputs // np.size(labels))
-    if right is not None and right.shape != (inputs,):
+    right = None if labels is None else np.asarray(labels)
+    if right is not None and right.shape not in ((inputs,), (len(golden),)):
         raise ValueError(f"labels of shape {list(right.shape)} do not fit {inputs} inputs")
+    right = None if right is None else np.repeat(right, inputs // right.size)
     golden_labels, mutant_labels = top_labels(first), top_labels(second)
     changed = np.flatnonzero(golden_labels != mutant_labels)
     equal = same_bits(first, second)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tvm_mutate.oracle.comparison import Comparison
-from tvm_mutate.oracle.oracles import Oracle
+from tvm_mutate.oracle.oracle import Oracle
 from tvm_mutate.oracle.vocabulary import Outcome, Rung, Verdict
 
 

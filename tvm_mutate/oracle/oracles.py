@@ -8,166 +8,45 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tvm_mutate.errors import UsageError, suggestion
-from tvm_mutate.oracle.outputs import as_float64, like_first, scores_of, top_labels
-from tvm_mutate.oracle.ranking import kendall_tau, top_k
-from tvm_mutate.samples import Sample, Samples, as_bytes, is_floating
-
-
-class Finding(NamedTuple):
-    """What an oracle finds in the outputs of one sample: whether it notices the mutant, and the number it measured."""
-
-    is_noticed: bool
-    number: float
-
-
-class Oracle(Protocol):
-    """A rule for what counts as noticed, on one sample at a time.
-
-    An oracle is a frozen dataclass that derives from this class. Its fields are its parameters: int or float, all
-    with a default. ``str`` writes the parameters out: ``tolerance{rtol=1e-05,atol=1e-06}``. ``__post_init__`` raises
-    UsageError for a parameter out of range.
-    """
-
-    name: ClassVar[str]
-
-    def examine(self, golden: Sample, mutant: Sample) -> Finding:
-        """What the oracle finds in the mutant's outputs of one sample, which have the golden shapes and dtypes.
-
-        Outputs with the golden bits are never noticed; callers may skip the call.
-        """
-        ...
-
-    def __str__(self) -> str:
-        fields: tuple[Any, ...] = dataclasses.fields(self)  # type: ignore[arg-type]
-        parameters = ",".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields)
-        return f"{self.name}{{{parameters}}}" if parameters else self.name
-
-
-class ScoreOracle(Oracle, Protocol):
-    """An oracle on scores: the last axis of the first output, and of others like it, has one score for each class."""
-
-    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
-        """What the oracle finds in one vector of scores."""
-        ...
-
-    def examine(self, golden: Sample, mutant: Sample) -> Finding:
-        """Notices the sample if it notices any vector of scores; the number is the mean over the vectors."""
-        pairs = zip(*(np.concatenate([*map(scores_of, like_first(each))]) for each in (golden, mutant)), strict=True)
-        found = [self.of_scores(*pair) for pair in pairs]
-        return Finding(any(each.is_noticed for each in found), float(np.mean([each.number for each in found])))
-
-
-@dataclass(frozen=True)
-class Bitwise(Oracle):
-    """Notices an output of which any bit differs from golden; NaN equals NaN of the same bits.
-
-    The number is the share of bytes that differ.
-    """
-
-    name: ClassVar[str] = "bitwise"
-
-    def examine(self, golden: Sample, mutant: Sample) -> Finding:
-        """Whether any bit differs."""
-        differs = np.concatenate([as_bytes(one) != as_bytes(other) for one, other in zip(golden, mutant, strict=True)])
-        return Finding(bool(differs.any()), float(differs.mean()) if differs.size else 0.0)
-
-
-@dataclass(frozen=True)
-class Tolerance(Oracle):
-    """Notices a number further from the golden one than ``atol + rtol * |golden|``, calculated in float64.
-
-    NaN equals only NaN, an infinity only itself; integers and booleans must be equal. The measured number is the share
-    of elements out of tolerance. Raises UsageError for a tolerance that is negative or not finite.
-    """
-
-    name: ClassVar[str] = "tolerance"
-
-    rtol: float = 1e-5
-    atol: float = 1e-6
-
-    def __post_init__(self) -> None:
-        for parameter, value in (("rtol", self.rtol), ("atol", self.atol)):
-            if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"{self.name}: {parameter}={value!r} must be a finite number, 0 or above")
-
-    def examine(self, golden: Sample, mutant: Sample) -> Finding:
-        """Whether any element of any output is out of tolerance."""
-        beyond = np.concatenate([self._beyond(*pair).reshape(-1) for pair in zip(golden, mutant, strict=True)])
-        return Finding(bool(beyond.any()), float(beyond.mean()) if beyond.size else 0.0)
-
-    def _beyond(self, golden: np.ndarray, mutant: np.ndarray) -> np.ndarray:
-        if not is_floating(golden.dtype):
-            return golden != mutant
-        with np.errstate(all="ignore"):
-            first, second = as_float64(golden), as_float64(mutant)
-            return ~np.isclose(second, first, rtol=self.rtol, atol=self.atol, equal_nan=True)
-
-
-@dataclass(frozen=True)
-class TopOne(ScoreOracle):
-    """Notices another top-1 label; scores of nothing but NaN have none. The number is the share of changed labels."""
-
-    name: ClassVar[str] = "top-1"
-
-    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
-        """Whether the top-1 labels differ."""
-        differs = bool(top_labels(golden[np.newaxis])[0] != top_labels(mutant[np.newaxis])[0])
-        return Finding(differs, float(differs))
-
-
-@dataclass(frozen=True)
-class TopK(ScoreOracle):
-    """Notices another set of the ``k`` best classes, in any order. The number is the share of best classes that left.
-
-    The set of a model with ``k`` classes or fewer changes only if every score is NaN, which gives the empty set.
-    Raises UsageError for ``k`` below 1.
-    """
-
-    name: ClassVar[str] = "top-k"
-
-    k: int = 5
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"{self.name}: k={self.k!r} must be 1 or above")
-
-    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
-        """Whether the sets of best classes differ."""
-        first, second = top_k(golden, self.k), top_k(mutant, self.k)
-        return Finding(first != second, len(first - second) / max(len(first), 1))
-
-
-@dataclass(frozen=True)
-class RankCorrelation(ScoreOracle):
-    """Notices scores whose Kendall's tau-b with the golden ones is below ``threshold``; the number is tau-b.
-
-    Raises UsageError for a threshold outside [-1, 1].
-    """
-
-    name: ClassVar[str] = "rank-correlation"
-
-    threshold: float = 0.9
-
-    def __post_init__(self) -> None:
-        if not -1 <= self.threshold <= 1:
-            raise UsageError(f"{self.name}: threshold={self.threshold!r} must be between -1 and 1")
-
-    def of_scores(self, golden: np.ndarray, mutant: np.ndarray) -> Finding:
-        """Whether the correlation of the two orders is below the threshold."""
-        correlation = kendall_tau(golden, mutant)
-        return Finding(correlation < self.threshold, correlation)
-
+from tvm_mutate.oracle.classes import RankCorrelation, TopK, TopOne
+from tvm_mutate.oracle.oracle import Finding, Oracle
+from tvm_mutate.oracle.outputs import classifier_scores, like_first
+from tvm_mutate.oracle.regions import LabelMap, MatchedBoxes, MeanIntersectionOverUnion
+from tvm_mutate.oracle.sequences import CharacterErrorRate, GreedyTokens, KullbackLeibler, Perplexity, WordErrorRate
+from tvm_mutate.oracle.user_function import UserFunction
+from tvm_mutate.oracle.values import Bitwise, Cosine, RelativeError, Tolerance, UnitsInTheLastPlace
+from tvm_mutate.python_file import function_reference
+from tvm_mutate.samples import Sample, Samples, as_bytes
 
 ORACLES: Mapping[str, type[Oracle]] = MappingProxyType(
-    {kind.name: kind for kind in (Bitwise, Tolerance, TopOne, TopK, RankCorrelation)}
+    {
+        kind.name: kind
+        for kind in (
+            Bitwise,
+            Tolerance,
+            UnitsInTheLastPlace,
+            RelativeError,
+            Cosine,
+            TopOne,
+            TopK,
+            RankCorrelation,
+            LabelMap,
+            MeanIntersectionOverUnion,
+            MatchedBoxes,
+            CharacterErrorRate,
+            WordErrorRate,
+            GreedyTokens,
+            KullbackLeibler,
+            Perplexity,
+        )
+    }
 )
 
 _TEXT = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(?:\{(?P<parameters>[^{}]*)\})?")
@@ -176,9 +55,12 @@ _TEXT = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(?:\{(?P<parameters>[^{}]*)\})?")
 def parse_oracle(text: str, known: Mapping[str, type[Oracle]] = ORACLES) -> Oracle:
     """The oracle written as ``name`` or ``name{parameter=value,...}``; a parameter left out has its default.
 
+    ``FILE.py:FUNCTION`` is a function of the user.
     ``parse_oracle(str(oracle)) == oracle``. Raises UsageError for text of another form, an unknown oracle or
     parameter, a parameter given twice, and a value out of range.
     """
+    if function_reference(text.strip())[0].suffix == ".py":
+        return UserFunction(text.strip())
     match = _TEXT.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text!r} is not an oracle; write for example tolerance{{rtol=1e-3,atol=1e-5}}")
@@ -195,13 +77,33 @@ def parse_oracle(text: str, known: Mapping[str, type[Oracle]] = ORACLES) -> Orac
             raise UsageError(f"{name} has no parameter {parameter!r}{hint}")
         if parameter in values:
             raise UsageError(f"{name}: {parameter} is given twice")
-        number = type(defaults[parameter])
+        default = defaults[parameter]
+        number = float if default is None else type(default)
         try:
             values[parameter] = number(value)
         except ValueError:
             raise UsageError(f"{name}: {parameter}={value!r} is not of type {number.__name__}") from None
     oracle: Oracle = kind(**values)
     return oracle
+
+
+def usual_oracle(golden: Samples) -> Oracle:
+    """The oracle for outputs of this kind: top-1 for scores, greedy-tokens for integer tokens, else a tolerance."""
+    if classifier_scores(golden) is not None:
+        return TopOne()
+    only_tokens = {each.dtype.name for each in golden.arrays} <= {"int32", "int64"}
+    return GreedyTokens() if only_tokens and like_first(golden.arrays) == list(golden.arrays) else Tolerance()
+
+
+def check_oracles(oracles: Iterable[Oracle], golden: Samples) -> None:
+    """Raises UsageError for an oracle that cannot judge the golden outputs, or notices them against themselves."""
+    for oracle in oracles:
+        for position in range(len(golden)):
+            if oracle.examine(golden[position], golden[position]).is_noticed:
+                raise UsageError(
+                    f"{oracle}: notices the unmutated outputs against themselves (of sample {position}); "
+                    "an oracle must notice nothing there"
+                )
 
 
 def is_noticed(oracle: Oracle, golden: Sample, mutant: Sample) -> bool:

@@ -26,6 +26,11 @@ def like_first(outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [each for each in outputs if (each.dtype, each.shape) == (first.dtype, first.shape)]
 
 
+def vectors_of(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """The vectors ``[vectors, classes]`` in the outputs of one sample: in the first and in the others like it."""
+    return np.concatenate([scores_of(each) for each in like_first(outputs)])
+
+
 def classifier_scores(outputs: Samples) -> np.ndarray | None:
     """The scores ``[inputs, classes]`` of a classifier: its first output is ``[batch, classes]`` in floating point.
 
