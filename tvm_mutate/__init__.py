@@ -15,7 +15,7 @@ Load a model, list its mutants, apply one, and judge some of them in a campaign:
 
 TYPE_CHECKING = False  # importing this package imports neither TVM nor typing: a name is imported at its first use
 if TYPE_CHECKING:
-    from tvm_mutate.activation import Activation, activate
+    from tvm_mutate.activation import Activation, MutantInstrument, activate
     from tvm_mutate.api import (
         apply,
         list_mutants,
@@ -43,19 +43,22 @@ if TYPE_CHECKING:
         TirRule,
     )
     from tvm_mutate.native import native_library
+    from tvm_mutate.pipeline import Flow
     from tvm_mutate.results import MutantRow, Results, results_schema, suite_schema
 
 # In the order of the layers, so that a package of operators can import ``Operator`` while the catalogue is loaded.
-_MODULES = ("errors", "mutant", "native", "model", "results", "activation", "campaign", "api")
+_MODULES = ("errors", "mutant", "native", "model", "results", "pipeline", "activation", "campaign", "api")
 
 __all__ = [
     "Activation",
     "Call",
     "Category",
     "Example",
+    "Flow",
     "FunctionRule",
     "GraphRule",
     "Model",
+    "MutantInstrument",
     "MutantRow",
     "MutateError",
     "NotAppliedError",
