@@ -250,7 +250,7 @@ def evaluated(results) -> set[str]:
 def test_a_second_campaign_evaluates_survivors_and_changed_kernels_only(tmp_path: Path):
     """The dense layer of the network is another one in the second campaign: its convolution is as it was."""
     mutants = (KILLED, SURVIVED, EQUIVALENT, OF_CONVOLUTION)
-    bitwise = {"specification": {"oracle": "bitwise"}}
+    bitwise = {"specification": {"oracles": ("bitwise",)}}
     np.save(tmp_path / "inputs.npy", np.random.default_rng(1).normal(size=(3, 3, 4, 4)).astype("float32"))
     network = tmp_path / "network.py"
     subjects = []

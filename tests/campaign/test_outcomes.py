@@ -113,7 +113,7 @@ def test_a_campaign_on_pipeline_operators_has_no_other_mutants(subject: Subject,
 def test_until_killed_runs_a_mutant_up_to_the_first_input_that_the_oracle_notices(
     subject: Subject, tmp_path: Path, rebuild: bool
 ):
-    specification = {"until": "killed", "oracle": "bitwise", "rebuild": rebuild}
+    specification = {"until": "killed", "oracles": ("bitwise",), "rebuild": rebuild}
     planned = campaign(subject, tmp_path / "out", KILLED, HARMLESS, specification=specification)
     results = planned.run()
     stopped, complete = results.mutants
