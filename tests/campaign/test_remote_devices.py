@@ -207,7 +207,7 @@ def test_kernels_run_crash_and_hang_on_the_other_architecture_as_on_this_one(
     subject: Subject, tmp_path: Path, hostile_package: None, device_servers, emulated_machine: Path, local: Results
 ):
     server = device_servers.start(emulated=emulated_machine)
-    arm = f"arm=rpc://{device_servers.tracker}/{device_servers.key}?patience=120&target={quote(TARGET)}"
+    arm = f"arm=rpc://{device_servers.tracker}/{device_servers.key}?patience=300&target={quote(TARGET)}"
     mutants = (KILLED, CRASH, HANG, SURVIVED)
     results = campaign(subject, tmp_path / "out", *mutants, devices=(arm,), least_seconds=4.0).run()
     assert {row.id: (row.outcome, row.verdict) for row in results.mutants} == {
