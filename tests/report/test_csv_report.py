@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.report.results_by_hand import CAST, DROP, completed, ended, make
 from tvm_mutate.errors import UsageError
 from tvm_mutate.report import write_csv
 from tvm_mutate.report.csv_report import LATENCY_COLUMNS, MUTANT_COLUMNS
-from tvm_mutate.results import DiscrepancyRow, results_schema
+from tvm_mutate.results import DiscrepancyRow, NoticedRow, results_schema
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -48,6 +49,18 @@ def test_the_columns_are_the_fields_of_a_row_in_their_order_but_the_labels():
     assert {*MUTANT_COLUMNS} == fields - {"labels", "latency", "noticed"}
     assert MUTANT_COLUMNS[-3:] == ("place_digest", "carried", "accepted")
     assert LATENCY_COLUMNS == ("golden_median", "mutant_median", "ratio", "p_value", "significant")
+
+
+def test_every_oracle_has_a_column_of_inputs_and_one_of_numbers(tmp_path):
+    found = [
+        NoticedRow(oracle="top-1", inputs=2, number=0.5),
+        NoticedRow(oracle="ulps{limit=4}", inputs=0, number=None),
+    ]
+    rows = [completed(DROP, "llvm", [0, 0, 0, 0], noticed=found), ended(CAST, "llvm", "crash")]
+    path, *_ = write_csv(make(("llvm",), rows, []), tmp_path)
+    names = ["noticed top-1", "number top-1", "noticed ulps{limit=4}", "number ulps{limit=4}"]
+    cells = {row["id"]: [row[name] for name in names] for row in read(path)}
+    assert cells == {DROP: ["2", "0.5", "0", ""], CAST: ["", "", "", ""]}
 
 
 def test_discrepancies_read_back_equal(three_devices, tmp_path):

@@ -6,10 +6,12 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console, RenderableType
 
-from tests.report.results_by_hand import CATEGORIES, DROP, SWAP, completed, make
+from tests.report.results_by_hand import CATEGORIES, DROP, SWAP, completed, ended, make
+from tvm_mutate.mutant import Category
 from tvm_mutate.report import render_mutants, render_summary
+from tvm_mutate.report.oracles import OracleTally, by_oracle
 from tvm_mutate.report.tables import percent
-from tvm_mutate.results import Results
+from tvm_mutate.results import MutantRow, NoticedRow, Results, Score
 from tvm_mutate.studies.paper import paper_comparison, paper_table
 
 WIDTH = 100
@@ -84,6 +86,41 @@ def test_long_names_are_folded_and_lose_nothing():
     assert "…" not in text
     folded = "".join(line.split()[0] for line in text.partition("Worst")[2].splitlines()[3:8] if line.strip())
     assert mutant in folded
+
+
+def test_several_oracles_have_a_table_with_what_only_one_of_them_notices(three_devices):
+    def row(mutant: str, **noticed: int) -> MutantRow:
+        found = [NoticedRow(oracle=name, inputs=count, number=None) for name, count in noticed.items()]
+        return completed(mutant, "llvm", [0, 1, 2, 3], "killed" if noticed["first"] else "survived", noticed=found)
+
+    rows = [
+        row("tir.cast@f#0", first=1, second=1, third=0),
+        row("tir.cast@f#1", first=0, second=3, third=0),
+        row("tir.cast@f#2", first=0, second=0, third=0),
+        ended("tir.cast@f#3", "llvm", "crash"),  # every oracle notices it
+        ended("tir.cast@f#4", "llvm", "compile error"),  # says nothing of an oracle
+        row("tir.cast@f#5", first=0, second=1, third=1),  # a fault of the compiler
+    ]
+    rows[-1] = replace(rows[-1], category=Category.COMPILER_PASSES)
+    assert by_oracle(rows) == [
+        OracleTally("first", Score(2, 4), 0),
+        OracleTally("second", Score(3, 4), 1),
+        OracleTally("third", Score(1, 4), 0),
+    ]
+    text = rendered(render_summary(make(("llvm",), rows, []), CATEGORIES))
+    assert ["second", "4", "3", "75.0", "30.1", "to", "95.4", "1"] in cells(text, "second")
+    assert "Noticed by each oracle" not in rendered(render_summary(three_devices, CATEGORIES))
+
+
+def test_the_oracles_of_a_model_are_not_asked_about_another():
+    rows = [
+        completed(
+            "tir.cast@f#0", "llvm", [9] * 4, model=model, noticed=[NoticedRow(oracle=name, inputs=1, number=None)]
+        )
+        for model, name in (("resnet", "top-1"), ("encoder", "cosine"))
+    ]
+    crash = ended("tir.cast@f#1", "llvm", "crash", model="encoder")
+    assert by_oracle([*rows, crash]) == [OracleTally("top-1", Score(1, 1), 1), OracleTally("cosine", Score(2, 2), 2)]
 
 
 def test_several_models_have_a_table_each_and_one_together(three_devices):

@@ -54,11 +54,13 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
 
     Rows are sorted as in ``results.json``, columns have a fixed order. None is an empty cell, booleans are ``true`` and
     ``false``, lists are joined by ``; ``, numbers read back equal. Labels of single inputs are only in
-    ``results.json``; the latency test has the columns ``latency_*``. In ``undefined.csv`` a mutant has a row for each
-    access, or one row without an access. Raises UsageError if a file cannot be written.
+    ``results.json``; the latency test has the columns ``latency_*``. Each oracle has two columns: ``noticed ORACLE``,
+    the inputs that it noticed, and ``number ORACLE``, the mean number that it measured. In ``undefined.csv`` a mutant
+    has a row for each access, or one row without an access. Raises UsageError if a file cannot be written.
     """
+    oracles = list(dict.fromkeys(each.oracle for row in results.mutants for each in row.noticed))
     mutants = [
-        [*_cells(row, MUTANT_COLUMNS), *_cells(row.latency, LATENCY_COLUMNS)]
+        [*_cells(row, MUTANT_COLUMNS), *_cells(row.latency, LATENCY_COLUMNS), *_noticed(row, oracles)]
         for row in sorted(results.mutants, key=lambda row: (row.model, row.device, row.id))
     ]
     discrepancies = [
@@ -74,13 +76,21 @@ def write_csv(results: Results, folder: str | Path) -> tuple[Path, ...]:
         for row in sorted(results.undefined, key=lambda row: (row.model, row.id))
         for access in row.accesses or [None]
     ]
+    latency = [f"latency_{name}" for name in LATENCY_COLUMNS]
+    header = (*MUTANT_COLUMNS, *latency, *(f"{what} {name}" for name in oracles for what in ("noticed", "number")))
     tables = (
-        (MUTANTS_FILE, (*MUTANT_COLUMNS, *(f"latency_{name}" for name in LATENCY_COLUMNS)), mutants),
+        (MUTANTS_FILE, header, mutants),
         (DISCREPANCIES_FILE, DISCREPANCY_COLUMNS, discrepancies),
         (AGREEMENTS_FILE, AGREEMENT_COLUMNS, agreements),
         (UNDEFINED_FILE, (*EXAMINED_COLUMNS, *ACCESS_COLUMNS), accesses),
     )
     return tuple(write_table(Path(folder) / name, header, rows) for name, header, rows in tables)
+
+
+def _noticed(row: MutantRow, oracles: Iterable[str]) -> list[Any]:
+    """For each oracle the inputs that it noticed and its number."""
+    found = {each.oracle: each for each in row.noticed}
+    return [cell for oracle in oracles for cell in _cells(found.get(oracle), ("inputs", "number"))]
 
 
 def _cells(row: object, names: Iterable[str]) -> list[Any]:

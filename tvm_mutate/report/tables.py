@@ -26,6 +26,11 @@ def score_line(score: Score) -> Text:
     )
 
 
+def interval_text(score: Score) -> str:
+    """The interval of a score in percent, ``-`` without mutants."""
+    return " to ".join(map(percent, score.interval)) if score.decided else "-"
+
+
 def percent(share: float | None) -> str:
     """A share as a percentage with one decimal, ``-`` for None; only exactly 0 and 1 are written 0.0 and 100.0."""
     if share is None:

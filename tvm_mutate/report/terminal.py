@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tvm_mutate.report.discrepancies import BEHAVIOURS, CrossDevice, completed_on_both, cross_devices, worst_first
+from tvm_mutate.report.oracles import OracleTally, by_oracle
 from tvm_mutate.report.summary import Summary, Tally, summarize
-from tvm_mutate.report.tables import percent, report_table, score_line, texts
+from tvm_mutate.report.tables import interval_text, percent, report_table, score_line, texts
 from tvm_mutate.results import AgreementRow, CanaryRow, DiscrepancyRow, MutantRow, Results
 
 _WORST_SHOWN = 10
@@ -29,6 +30,7 @@ _CROSS_LEGEND = (
 )
 _FIGURES = ("mutants", "dissim. %", "degraded", "crashed", "no build", "equiv.", "n/a")
 _VERDICTS = ("mutants", "killed", "survived", "equiv.", "other", "score %", "95 % interval")
+_NOTICED = ("mutants", "noticed", "share %", "95 % interval", "by no other")
 _AGREEMENT = ("models", "same bits", "labels differ", "max. abs.", "max. rel.")
 _CROSS = ("mutants", "raw %", "defined", "up to %", "undef.", "up to %", "unkn.", "scores")
 
@@ -46,6 +48,7 @@ def render_summary(
         *_category_tables(summary),
         Text(_LEGEND, style="dim"),
         *_verdict_tables(summary),
+        *_oracle_tables(by_oracle(results.mutants)),
         *_discrepancies(results, summary),
         *studies,
         score_line(summary.total.score),
@@ -71,6 +74,18 @@ def _verdict_tables(summary: Summary) -> list[RenderableType]:
     if summary.compiler_by_device:
         tables.append(_verdict_table(_COMPILER, summary.compiler_by_device, summary.compiler_total))
     return tables
+
+
+def _oracle_tables(tallies: Sequence[OracleTally]) -> list[RenderableType]:
+    """What each oracle notices, if there are several."""
+    if len(tallies) < 2:
+        return []
+    table = report_table("Noticed by each oracle", ("oracle",), _NOTICED)
+    for each in tallies:
+        score = each.score
+        cells = (str(score.decided), str(score.killed), percent(score.value), interval_text(score), str(each.only))
+        table.add_row(*texts(each.oracle, *cells))
+    return [table]
 
 
 def _category_tables(summary: Summary) -> list[RenderableType]:
@@ -166,8 +181,7 @@ def _verdicts(tally: Tally) -> list[str]:
     score = tally.score
     other = tally.no_coverage + tally.without_verdict + tally.accepted
     counts = (tally.mutants, tally.killed, tally.survived, tally.equivalent, other)
-    interval = " to ".join(map(percent, score.interval)) if score.decided else "-"
-    return [*map(str, counts), percent(score.value), interval]
+    return [*map(str, counts), percent(score.value), interval_text(score)]
 
 
 def _agreement_table(rows: Iterable[AgreementRow], devices: Sequence[str]) -> Table:
