@@ -26,13 +26,13 @@ from small_networks import (
 )
 from tvm import relax
 
-from tvm_mutate.mutant import Category, FunctionRule, GraphRule
+from tvm_mutate.mutant import Category, Slot
 from tvm_mutate.operators import builtin_catalogue
 
 GRAPH_MUTANTS = [
     str(operator.mutation(variant))
     for operator in builtin_catalogue().values()
-    if isinstance(operator.rule, (GraphRule, FunctionRule)) and operator.category is not Category.CANARY
+    if operator.slots == (Slot.GRAPH,) and operator.category is not Category.CANARY
     for variant in operator.all_variants()
 ]
 

@@ -15,7 +15,7 @@ _GRAPH = """
 @I.ir_module
 class Module:
     @R.function
-    def main({inputs}) -> {result}:
+    def main({inputs}){result}:
         with R.dataflow():
             {lines}
             R.output(gv)
@@ -171,14 +171,15 @@ def graph_examples(text: str) -> tuple[Example, ...]:
     """Examples on float32 tensors, three lines each: the signature, the code before and the code after.
 
     Parameters and sites follow the signature, as in ``x: (2, 3) -> (2, 3) | to=relu sites=1``. Semicolons separate
-    statements; the last statement is the result.
+    statements; the last statement is the result. The type of the result may be left out, where it changes.
     """
 
     def script(signature: str, statements: list[str]) -> str:
-        inputs, result = _SHAPE.sub(lambda shape: f'R.Tensor({shape[0]}, "float32")', signature).split(" -> ")
+        typed = _SHAPE.sub(lambda shape: f'R.Tensor({shape[0]}, "float32")', signature)
+        inputs, arrow, result = typed.partition(" -> ")
         *first, last = statements
         lines = "\n            ".join([*first, f"gv = {last}"])
-        return _GRAPH.format(inputs=inputs, result=result, lines=lines)
+        return _GRAPH.format(inputs=inputs, result=arrow + result, lines=lines)
 
     return _examples(text, script)
 

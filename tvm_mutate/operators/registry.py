@@ -15,6 +15,7 @@ from tvm_mutate.operators import (
     codegen,
     compiler_passes,
     conditions,
+    frontends,
     generated_code,
     gpu,
     indices,
@@ -24,6 +25,7 @@ from tvm_mutate.operators import (
     loops,
     memory_plan,
     runtime_faults,
+    shapes,
     stores,
     weights,
 )
@@ -46,6 +48,8 @@ _FAMILIES = (
     compiler_passes,
     kernel_calls,
     memory_plan,
+    shapes,
+    frontends,
     canaries,
 )
 
