@@ -93,6 +93,8 @@ def bench(quick: bool, **options: Any) -> None:
 def _models(names: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
     models = default if names is None else tuple(dict.fromkeys(words(names)))
     for name in models:
+        if name == DECODER and DECODER not in known:
+            raise UsageError(f"--models {DECODER} reads prompts, so it takes no --images; leave one of them out")
         if name not in known:
             raise UsageError(f"--models {name!r} is not a model of the bench{suggestion(name, known)}")
     if not models:

@@ -62,6 +62,7 @@ def test_a_wrong_label_of_own_images_is_refused(run_bench: Tool, tmp_path: Path)
     ("arguments", "message"),
     [
         (["--models", "alexnt"], "did you mean 'alexnet'?"),
+        (["--models", "decoder", "--images", "photographs"], "--models decoder reads prompts, so it takes no --images"),
         (["--models", "nope"], "is not a model of the bench; known: alexnet, "),
         (["--models", ","], "--models names no model"),
         (["--operators", "tir.swop-compare"], "did you mean 'tir.swap-compare'?"),
