@@ -8,6 +8,8 @@ from unittest.mock import Mock
 import pytest
 
 from tvm_mutate.campaign import Specification, Subject
+from tvm_mutate.device import through
+from tvm_mutate.pipeline import Flow
 from tvm_mutate.results import write_json
 
 from .conftest import INPUTS, campaign
@@ -127,3 +129,45 @@ def test_a_precision_stops_when_the_interval_of_changed_labels_is_narrow_enough(
     (row,) = campaign(subject, tmp_path / "out", HARMLESS, specification={"precision": 0.6}).run().mutants
     # The 95 % Wilson interval of 0 changed labels of 3 is the first that is at most 0.6 wide: 0 to 0.56.
     assert (row.inputs, row.changed_labels) == (3, 0)
+
+
+FLOW = """
+import tvm
+from tvm import relax, tirx
+from tvm.relax.dpl import is_op, rewrite_call, wildcard
+
+
+@relax.transform.function_pass(opt_level=0, name="ToTanh")
+def to_tanh(function, _module, _context):
+    x = wildcard()
+    return rewrite_call(is_op("relax.nn.relu")(x), lambda _, found: relax.op.tanh(found[x]), function)
+
+
+def graph():
+    return tvm.transform.Sequential([to_tanh, relax.get_pipeline("zero")])
+
+
+def kernels():
+    return tvm.transform.Sequential([tirx.transform.StmtSimplify(), tirx.get_tir_pipeline("default")[0]])
+"""
+
+
+def test_mutants_of_a_flow_of_the_user_have_the_same_bits_kernel_by_kernel_and_rebuilt(
+    subject: Subject, tmp_path: Path
+):
+    file = tmp_path / "flow.py"
+    file.write_text(FLOW)
+    mutants = ("pipeline.skip-pass{pass=ToTanh}@*#*", "tir.store-zero@fused_conv2d_tir_tanh#*")
+    rows = {}
+    for rebuild in (False, True):
+        asked = campaign(subject, tmp_path / str(rebuild), *mutants, specification={"rebuild": rebuild})
+        flow = Flow.read(f"{file}:graph", f"{file}:kernels", {"opt_level": 1})
+        asked.devices = through(flow, asked.devices)
+        results = asked.run()
+        assert results.devices[0].flow.digest == flow.digest
+        rows[rebuild] = results.mutants
+    by_content, rebuilt = rows[False], rows[True]
+    assert {row.evaluation for row in by_content} == {"content"} and {row.evaluation for row in rebuilt} == {"rebuild"}
+    digests = [row.outputs_digest for row in by_content]
+    assert digests == [row.outputs_digest for row in rebuilt] and len({*digests}) == 2
+    assert {row.outcome for row in by_content} == {"completed"}

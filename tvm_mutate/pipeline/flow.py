@@ -161,10 +161,11 @@ def _proved_passes(pipeline: tvm.transform.Pass, module: tvm.IRModule, reference
         expected = pipeline(module)
     except Exception as error:
         raise UsageError(f"the pass of {reference} fails on the model: {line_of(error)}") from error
-    found = passes_in(pipeline)
-    with contextlib.suppress(Exception):  # a list that is not the pipeline may fail
-        if tvm_ffi.structural_equal(tvm.transform.Sequential(found)(module), expected, map_free_vars=True):
-            return found
+    for called in (True, False):
+        found = passes_in(pipeline, called)
+        with contextlib.suppress(Exception):  # a list that is not the pipeline may fail
+            if tvm_ffi.structural_equal(tvm.transform.Sequential(found)(module), expected, map_free_vars=True):
+                return found
     return [pipeline]
 
 
