@@ -49,6 +49,25 @@ Replacement Opposite(const Parameters&) {
   };
 }
 
+// Another rounding of the same operands, or of a dividend that a multiple of the divisor shifts beyond its type.
+Replacement OtherDivision(const Parameters& parameters) {
+  Replacement opposite = Opposite(parameters);
+  bool shifts = parameters.Choice("by", std::map<std::string, bool>{{"rounding", false}, {"shift", true}});
+  if (!shifts) return opposite;
+  return [opposite](const Node& node) {
+    std::optional<Number> divisor = Literal(Child(node, "b"));
+    DLDataType type = *ElementType(node);
+    if (!divisor || divisor->integer() < 2 || type.code != kDLInt) return Node();
+    int64_t most = static_cast<int64_t>(~uint64_t{0} >> (65 - type.bits)), multiple = most / divisor->integer();
+    Node dividend = Child(node, "a"), other = opposite(node);
+    Node shifted = Binary("prim.Add", dividend, ConstantLike(dividend, multiple * divisor->integer()));
+    Node divided = Binary(KindOf(other), shifted, Child(node, "b"));
+    return Is(divided, "prim.Mod") || Is(divided, "prim.FloorMod")
+               ? divided
+               : Binary("prim.Sub", divided, ConstantLike(node, multiple));
+  };
+}
+
 Predicate Float32(const Parameters&) { return HasFloat32; }
 
 Replacement ThroughType(const Parameters& parameters) {
@@ -73,11 +92,12 @@ void DefineArithmetic() {
   Selectors().Add("float32-value", {{"ir.TensorLoad", "prim.Mul"}, Float32});
   Injectors().Add("other-arithmetic", OtherArithmetic);
   Injectors().Add("opposite", Opposite);
+  Injectors().Add("other-division", OtherDivision);
   Injectors().Add("through-type", ThroughType);
   DefineOperator("tir.replace-float-arithmetic",
                  {"float-arithmetic", "other-arithmetic", {{"from", nullptr}, {"to", nullptr}}});
   DefineOperator("tir.swap-extremum", {"float-extremum", "opposite", {{"from", "max"}}});
-  DefineOperator("tir.swap-division", {"integer-division", "opposite", {{"from", "floor"}}});
+  DefineOperator("tir.swap-division", {"integer-division", "other-division", {{"from", "floor"}, {"by", "rounding"}}});
   DefineOperator("tir.narrow-cast", {"float32-value", "through-type", {{"type", "float16"}}});
 }
 

@@ -150,7 +150,19 @@ def _swap_extremum(node: Any, parameters: Parameters) -> Any | None:
 
 def _swap_division(node: Any, parameters: Parameters) -> Any | None:
     other = _DIVISIONS[str(parameters["from"])].get(type(node))
-    return other(node.a, node.b) if other is not None and element_type(node).is_integer else None
+    if other is None or not element_type(node).is_integer:
+        return None
+    return other(node.a, node.b) if parameters["by"] == "rounding" else _shifted_division(node, other)
+
+
+def _shifted_division(node: Any, other: Any) -> Any | None:
+    """The division or remainder of an operand that is made positive by a multiple of the divisor, and overflows."""
+    divisor, dtype = literal(node.b), element_type(node)
+    if divisor is None or divisor < 2 or not str(dtype).startswith("int"):
+        return None
+    multiple = ((1 << dtype.bits - 1) - 1) // int(divisor)
+    quotient = other(prim.Add(node.a, constant_like(node.a, multiple * int(divisor))), node.b)
+    return quotient if other in (prim.Mod, prim.FloorMod) else prim.Sub(quotient, constant_like(node, multiple))
 
 
 _operator = partial(Operator, slots=(Slot.KERNEL, Slot.LOWERED, Slot.CODEGEN), category=Category.EXPRESSIONS)
@@ -365,13 +377,19 @@ OPERATORS = (
         description="exchanges integer division and remainder that round down and those that round towards zero; the "
         "results differ for negative numbers only, and indices are rarely negative",
         rule=TirRule(tuple(kind for kinds in _DIVISIONS.values() for kind in kinds), _swap_division),
-        parameters=(Parameter("from", "the rounding that is replaced", "floor", choices=tuple(_DIVISIONS)),),
+        parameters=(
+            Parameter("from", "the rounding that is replaced", "floor", choices=tuple(_DIVISIONS)),
+            Parameter("by", "another rounding, or also a shift that overflows", "rounding", ("rounding", "shift")),
+        ),
         variants=({"from": "floor"},),
-        more_variants=({"from": "truncated"},),
+        more_variants=({"from": "truncated"}, {"from": "floor", "by": "shift"}),
         examples=kernel_examples("""
             integers
             B[i] = A[i] // 4 + A[0] % 4
             B[i] = T.Div(A[i], 4) + T.truncmod(A[0], 4)
+            integers | by=shift
+            B[i] = A[i] // 4 + A[0] % 4
+            B[i] = T.Div(A[i] + 2147483644, 4) - 536870911 + T.truncmod(A[0] + 2147483644, 4)
             integers | from=truncated
             B[i] = T.truncmod(A[i], 4)
             B[i] = A[i] % 4

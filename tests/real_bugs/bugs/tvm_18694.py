@@ -6,22 +6,21 @@ BUG = RealBug(
     reference="apache/tvm#18694",
     area="LowerIntrin",
     title="a division that rounds down is lowered to one of shifted operands, and the shift overflows",
-    made=Made.NEARLY,
-    mutant="tir.swap-division@main#0",
+    made=Made.EXACTLY,
+    mutant="tir.swap-division{by=shift}@main#0",
     right=kernel(
         "A: (16,) int32, B: (16,) int32",
         """
 for i in range(16):
-    B[i] = A[i] // 3
+    B[i] = A[i] // 4
 """,
     ),
     wrong=kernel(
         "A: (16,) int32, B: (16,) int32",
         """
 for i in range(16):
-    B[i] = T.Div(A[i], 3)
+    B[i] = T.Div(A[i] + 2147483644, 4) - 536870911
 """,
     ),
-    inputs=[np.arange(-8, 8, dtype="int32")],
-    remark="the same division, with wrong values for negative instead of large operands",
+    inputs=[np.arange(-4, 12, dtype="int32")],
 )
