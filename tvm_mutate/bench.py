@@ -86,7 +86,7 @@ def bench(quick: bool, **options: Any) -> None:
         results = Campaign(subjects, devices, specification, output, **arguments).run()
     seconds = time.monotonic() - started
     write_json(results, output)
-    publish(results, output)
+    publish(results, output, bench=True)
     click.echo(f"time: {seconds:.0f} s")
 
 

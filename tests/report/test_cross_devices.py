@@ -1,4 +1,4 @@
-"""The cross-device table and its picture."""
+"""The cross-device table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import csv
 import dataclasses
 import json
 
-import numpy as np
 from msgspec.structs import replace
-from PIL import Image
 
 from tests.report.results_by_hand import SWAP, completed, make
-from tvm_mutate.report import cross_devices, draw_heat_maps, write_cross_devices, write_heat_maps
+from tvm_mutate.report import cross_devices, write_cross_devices
 
-DEVICES = ("llvm", "v3", "c")
 CONDITIONAL = "Conditional Statement Operations"
 
 
@@ -60,34 +57,3 @@ def test_the_table_reads_back_from_both_files(three_devices, tmp_path):
     assert [(row["category"], int(row["mutants"]), float(row["largest"])) for row in cells] == [
         (each.category, each.mutants, each.largest) for each in table
     ]
-
-
-def test_the_picture_has_a_map_for_each_category_and_behaviour_with_titles_labels_and_one_bar(three_devices):
-    table = cross_devices(three_devices)
-    figure = draw_heat_maps(table, DEVICES)
-    maps, bar = figure.axes[:-1], figure.axes[-1]
-    categories = list(dict.fromkeys(each.category for each in table))
-    assert len(maps) == 2 * len(categories)
-    assert [axis.get_title() for axis in maps[:2]] == ["defined behaviour", "undefined behaviour"]
-    assert bar.get_ylabel() == "inputs with different labels, largest share of any mutant (%)"
-    assert all([tick.get_text() for tick in axis.get_xticklabels()] == list(DEVICES) for axis in maps[-2:])
-    values = np.ma.filled(maps[2 * categories.index(CONDITIONAL) + 1].images[0].get_array(), np.nan)
-    assert values[0, 2] == values[2, 0] == 75.0
-    assert values[0, 1] == 0.0
-    assert np.isnan(np.diag(values)).all()
-
-
-def test_equal_results_make_equal_pictures_that_can_be_opened(three_devices, tmp_path):
-    table = cross_devices(three_devices)
-    first, second = (write_heat_maps(table, DEVICES, tmp_path / name) for name in ("a", "b"))
-    assert [path.name for path in first] == ["cross_devices.png", "cross_devices.svg"]
-    for one, other in zip(first, second, strict=True):
-        assert one.read_bytes() == other.read_bytes()
-    with Image.open(first[0]) as picture:
-        assert min(picture.size) > 300
-    assert "undefined behaviour" in first[1].read_text()
-
-
-def test_one_device_has_no_picture(one_device, tmp_path):
-    assert write_heat_maps(cross_devices(one_device), ("cuda",), tmp_path) == ()
-    assert list(tmp_path.iterdir()) == []

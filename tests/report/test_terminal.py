@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console, RenderableType
 
-from tests.report.results_by_hand import CATEGORIES, DROP, SWAP, completed, ended, make
+from tests.report.results_by_hand import CAST, CATEGORIES, DROP, SWAP, completed, ended, make
 from tvm_mutate.mutant import Category
-from tvm_mutate.report import render_mutants, render_summary
+from tvm_mutate.report import render_score, render_summary, render_survivors
 from tvm_mutate.report.oracles import OracleTally, by_oracle
 from tvm_mutate.report.tables import percent
 from tvm_mutate.results import MutantRow, NoticedRow, Results, Score
@@ -23,7 +23,7 @@ def rendered(renderables: list, width: int = WIDTH, encoding: str = "utf-8") -> 
     with io.TextIOWrapper(raw, encoding=encoding, newline="\n") as file:
         console = Console(width=width, file=file)
         for each in renderables:
-            console.print(each)
+            console.print(each, crop=False)
         file.flush()
         return raw.getvalue().decode(encoding)
 
@@ -35,12 +35,13 @@ def cells(text: str, start: str) -> list[list[str]]:
 
 def rendered_whole(results: Results, survivors: int) -> list[RenderableType]:
     """All tables that a campaign prints, the paper's among them."""
-    studies = [paper_table(paper_comparison(results))]
-    return render_summary(results, CATEGORIES, studies) + render_mutants(results.mutants, survivors)
+    paper = paper_table(paper_comparison(results))
+    tables = [*render_summary(results, CATEGORIES, whole=True), paper, *render_survivors(results, survivors)]
+    return [*tables, *render_score(results, CATEGORIES)]
 
 
 def test_the_figures_of_each_category_and_device_are_there(three_devices):
-    text = rendered(render_summary(three_devices, CATEGORIES))
+    text = rendered([*render_summary(three_devices, CATEGORIES, whole=True), *render_score(three_devices, CATEGORIES)])
     figures = [row[1:] for row in cells(text, "llvm")]
     assert ["1", "75.0", "1", "0", "0", "0", "0"] in figures
     assert ["2", "12.5", "1", "0", "0", "1", "0"] in figures
@@ -52,8 +53,8 @@ def test_the_figures_of_each_category_and_device_are_there(three_devices):
 def test_the_canaries_the_discrepancies_the_paper_and_the_score_are_there(three_devices):
     text = rendered(rendered_whole(three_devices, 1))
     assert ["resnet", "llvm", "survived", "killed"] in cells(text, "resnet")
-    assert [SWAP, "resnet", "llvm", "100.0", "75.0"] in cells(text, SWAP)
-    assert ["(undefined)", "c"] in cells(text, "(undefined)")
+    worst = f"  {SWAP}\n    100.0 % of inputs, 75.0 % beyond the unmutated builds; resnet on llvm / c: undefined\n"
+    assert worst in text
     assert "90.3   100.0" in text
     assert "99.8    75.0" in text
     assert "Not comparable with the paper: other models (resnet here" in text
@@ -64,28 +65,52 @@ def test_the_canaries_the_discrepancies_the_paper_and_the_score_are_there(three_
 @pytest.mark.parametrize("width", [100, 80])
 def test_no_line_is_longer_than_the_console_is_wide_and_no_heading_is_cut(three_devices, width):
     text = rendered(rendered_whole(three_devices, 9), width)
-    assert max(map(len, text.splitlines())) <= width
-    for heading in ("dissim. %  degraded  crashed  no build  equiv.  n/a", "score %  95 % interval", "beyond %"):
+    assert max(len(line) for line in text.splitlines() if not line.startswith("To see")) <= width
+    for heading in ("dissim. %  degraded  crashed  no build  equiv.  n/a", "score %  95 % interval"):
         assert heading in text
     assert "…" not in text
 
 
-def test_long_names_are_folded_and_lose_nothing():
+def test_an_id_is_never_broken_and_a_long_device_loses_nothing():
     mutant = "tir.swap-compare{from=lt,to=le}@" + "fused_conv2d_add_relu_" * 6 + "#3"
     device = "llvm-x86-64-v3"
-    row = completed(mutant, "llvm", [3, 2, 1, 0], model="efficientnet_lite")
-    results = make(("llvm", "c"), [row, replace(row, device="c", labels=(0, 1, 2, 3))], [])
+    row = completed(mutant, "llvm", [0, 1, 2, 3], model="efficientnet_lite")
+    results = make(("llvm", "c"), [row, replace(row, device="c", labels=(3, 2, 1, 0))], [])
     named = replace(
         results,
         mutants=tuple(replace(each, device=device) for each in results.mutants),
         discrepancies=tuple(replace(each, devices=(device, "c")) for each in results.discrepancies),
     )
-    text = rendered(render_summary(named, CATEGORIES))
-    assert max(map(len, text.splitlines())) <= WIDTH
+    text = rendered([*render_summary(named, CATEGORIES), *render_survivors(named, 5)], 80)
+    assert text.count(f"  {mutant}\n") == 2  # the worst discrepancy, and a survivor on two devices
+    assert f"tvm-mutate show '{mutant}' zoo:efficientnet_lite" in text
     assert text.count(device) >= 3
     assert "…" not in text
-    folded = "".join(line.split()[0] for line in text.partition("Worst")[2].splitlines()[3:8] if line.strip())
-    assert mutant in folded
+
+
+def test_a_column_of_zeros_is_left_out(three_devices):
+    calm = replace(three_devices, mutants=three_devices.mutants[:2], discrepancies=())
+    for results, crashed in ((calm, False), (three_devices, True)):
+        text = rendered(render_summary(results, CATEGORIES)).partition("dissim. %:")[0]
+        assert ("crashed" in text) is crashed
+        assert "degraded" in text
+
+
+def test_categories_without_a_mutant_and_good_canaries_are_in_the_whole_summary_only(three_devices):
+    empty = replace(three_devices, mutants=three_devices.mutants[1:2], discrepancies=())
+    for whole in (False, True):
+        text = rendered(render_summary(empty, CATEGORIES, whole))
+        assert ("Conditional Statement Operations" in text) is whole
+        assert ("sure kill" in text) is whole
+        assert ("Canaries: 6 of 6 as they should be" in text) is not whole
+        assert "Arithmetic Types" in text
+
+
+def test_the_score_comes_last_and_accepted_survivors_are_told_apart(three_devices):
+    accepted = [replace(row, accepted="seen" if row.verdict == "survived" else None) for row in three_devices.mutants]
+    text = rendered(render_score(replace(three_devices, mutants=tuple(accepted)), CATEGORIES))
+    assert "Accepted survivors, in no score: 2" in text
+    assert text.splitlines()[-1].startswith("Mutation score 100.0 % (7 of 7 killed")
 
 
 def test_several_oracles_have_a_table_with_what_only_one_of_them_notices(three_devices):
@@ -107,9 +132,9 @@ def test_several_oracles_have_a_table_with_what_only_one_of_them_notices(three_d
         OracleTally("second", Score(3, 4), 1),
         OracleTally("third", Score(1, 4), 0),
     ]
-    text = rendered(render_summary(make(("llvm",), rows, []), CATEGORIES))
+    text = rendered(render_score(make(("llvm",), rows, []), CATEGORIES))
     assert ["second", "4", "3", "75.0", "30.1", "to", "95.4", "1"] in cells(text, "second")
-    assert "Noticed by each oracle" not in rendered(render_summary(three_devices, CATEGORIES))
+    assert "Noticed by each oracle" not in rendered(render_score(three_devices, CATEGORIES))
 
 
 def test_the_oracles_of_a_model_are_not_asked_about_another():
@@ -125,10 +150,11 @@ def test_the_oracles_of_a_model_are_not_asked_about_another():
 
 def test_several_models_have_a_table_each_and_one_together(three_devices):
     more = [replace(row, model="alexnet") for row in three_devices.mutants]
-    text = rendered(render_summary(make(("llvm", "v3", "c"), [*three_devices.mutants, *more], []), CATEGORIES))
+    results = make(("llvm", "v3", "c"), [*three_devices.mutants, *more], [])
+    text = rendered(render_summary(results, CATEGORIES, whole=True))
     for title in ("Model resnet", "Model alexnet", "All models"):
         assert title in text
-    assert ["llvm", "2", "75.0", "2", "0", "0", "0", "0"] in cells(text, "llvm")
+    assert ["llvm", "2", "75.0", "2", "0", "0", "0"] in cells(text, "llvm")
 
 
 def test_one_device_has_no_discrepancies_and_no_score(one_device):
@@ -153,7 +179,7 @@ def test_a_canary_with_an_unexpected_verdict_is_marked(three_devices):
 
 def test_without_a_terminal_there_are_no_colours_and_no_markup_is_read(three_devices):
     bracketed = [replace(row, id="tir.cast@[bold]*[/bold]#*") for row in three_devices.mutants]
-    text = rendered(render_mutants(bracketed, 5))
+    text = rendered(render_survivors(replace(three_devices, mutants=tuple(bracketed)), 5))
     assert "\x1b" not in text
     assert "[bold]*[/bold]" in text
 
@@ -163,13 +189,18 @@ def test_an_ascii_console_shows_the_whole_report(three_devices):
     assert text.isascii()
 
 
-def test_survivors_are_listed_up_to_the_limit(three_devices):
-    text = rendered(render_mutants(three_devices.mutants, 1))
-    assert "tir.cast{to=float16}@*#*  resnet  llvm    propagated" in text
-    assert "2 mutants survived, 1 of them shown." in text
-    assert "2 mutants survived." in rendered(render_mutants(three_devices.mutants, 2))
-    assert "1 mutant survived." in rendered(render_mutants(three_devices.mutants[:2], 2))
-    assert rendered(render_mutants([], 5)) == "No mutant survived.\n"
+def test_survivors_are_listed_by_their_effect_up_to_the_limit():
+    rows = [completed(name, "llvm", [0, 1, 2, 3], max_abs_diff=size) for name, size in ((CAST, 0.5), (SWAP, 2.0))]
+    results = make(("llvm",), rows, [])
+    lines = rendered(render_survivors(results, 1)).splitlines()
+    assert lines == [
+        "2 mutants survived, the 1 with the largest effect:",
+        f"  {SWAP}",
+        "    propagated, outputs differ by up to 2; resnet on llvm",
+        f"To see the first: tvm-mutate show '{SWAP}' zoo:resnet --shape input=1,3,32,32",
+    ]
+    assert rendered(render_survivors(results, 2)).startswith("2 mutants survived, the largest effect first:")
+    assert rendered(render_survivors(make(("llvm",), [], []), 5)) == "No mutant survived.\n"
 
 
 @pytest.mark.parametrize(

@@ -222,10 +222,13 @@ def golden_bytes(memory: int | None, workers: int) -> int:
     """The bytes that a campaign with ``memory`` bytes has for golden values: the rest that its processes leave.
 
     By default a campaign takes a quarter of the machine's memory, and at least half of the quarter is for golden
-    values. Raises UsageError if ``memory`` is too small.
+    values. Raises UsageError if ``memory`` is too small, and for more workers than the machine has memory for.
     """
     reserve = CAMPAIGN_BYTES + workers * WORKER_BYTES
     if memory is None:
+        most = max((machine_memory() - CAMPAIGN_BYTES) // WORKER_BYTES, 1)
+        if workers > most:
+            raise UsageError(f"--workers {workers}: this machine has memory for {most}; write at most that")
         quarter = machine_memory() // 4
         return max(quarter - reserve, quarter // 2)
     if memory < reserve + _LEAST_GOLDEN_BYTES:

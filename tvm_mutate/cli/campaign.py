@@ -11,7 +11,7 @@ import click
 from tvm_mutate.api import run_campaign
 from tvm_mutate.campaign import Pair, take_shard
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.cli.console import exit_code_of, print_written
+from tvm_mutate.cli.console import exit_code_of
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     accepted_file,
@@ -109,9 +109,9 @@ def run(model: str, **options: Any) -> int:
         timeout=options["timeout"],
         accepted=accepted_file(options),
     )
-    publish(results, Path(options["output"]))
-    if formats:
-        print_written(write_reports(campaign_report(results, arguments["reporter"]), formats, Path(options["output"])))
+    output = Path(options["output"])
+    report = campaign_report(results, arguments["reporter"]) if formats else None
+    publish(results, output, write_reports(report, formats, output) if report else ())
     if lost := sum(row.outcome is Outcome.DEVICE_LOST for row in results.mutants):
         click.echo(
             f"{lost} mutants were lost with their device; the same command judges them when it is back", err=True

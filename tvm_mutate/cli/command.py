@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tvm_mutate.campaign import LEAST_SECONDS, check_sites, make_reporter
+from tvm_mutate.campaign import LEAST_SECONDS, check_sites, golden_bytes, make_reporter
 from tvm_mutate.cli.console import exit_code_of, print_results, progress_console
 from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, quiet_option, words
 from tvm_mutate.device import held_folder
@@ -28,7 +28,7 @@ _OUTPUT = "Folder for the journal and command.json; the same command resumes the
 @click.option("--sites", default="first", show_default=True, help=_SITES)
 @click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N.")
 @click.option("--timeout", type=Number(min=0, min_open=True), default=LEAST_SECONDS, show_default=True, help=_LIMIT)
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Runs at a time. Default: one a core.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Runs at a time. Default: 0, one a core.")
 @click.option("--output", type=click.Path(path_type=Path), help=_OUTPUT)
 @fail_under_option
 @quiet_option
@@ -49,6 +49,7 @@ def test_command(
     builds, then once for each mutant, which is active in every process that imports TVM. Write -- before COMMAND.
     """
     operators, sites = words(mutants), check_sites(sites)
+    golden_bytes(None, workers)  # refuses more workers than the machine has memory for
     catalogue = load_catalogue()
     catalogue.select(operators)
     reporter = make_reporter(quiet, progress_console())

@@ -88,8 +88,10 @@ def quiet_closed_pipe() -> Iterator[None]:
 
 
 def output_console() -> Console:
-    """The console for results, on stdout; 100 columns wide if stdout is not a terminal."""
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    """The console for results, on stdout; as wide as $COLUMNS or 80 columns if stdout is not a terminal."""
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdigit() and int(columns) else 80
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
 
 
 def progress_console() -> Console:
@@ -98,11 +100,18 @@ def progress_console() -> Console:
 
 
 def print_results(parts: Iterable[RenderableType], written: Sequence[Path] = ()) -> None:
-    """Prints tables, then the paths of the written files."""
+    """Prints tables, then the paths of the written files.
+
+    A pipe gets plain text without blanks at the ends of lines.
+    """
     with quiet_closed_pipe():
         console = output_console()
-        for part in parts:
-            console.print(part)
+        with contextlib.nullcontext() if console.is_terminal else console.capture() as capture:
+            for part in parts:
+                console.print(part, crop=False)
+        if capture is not None:
+            lines = capture.get().replace("─", "-").splitlines()
+            click.echo("".join(f"{line.rstrip()}\n" for line in lines), nl=False)
     print_written(written)
 
 

@@ -6,10 +6,12 @@ import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
 
 import click
 
+from tvm_mutate.cli.configuration import find_configuration, values_of
 from tvm_mutate.cli.console import run_command
 
 # Before TVM is imported: code runs in forked children. They cannot use a thread pool of their parent, nor a GPU that
@@ -31,6 +33,7 @@ COMMANDS = MappingProxyType(
         "part": ("studies", "part", "Find where two devices diverge on a mutant"),
         "test": ("command", "test_command", "Judge mutants by the exit code of a command"),
         "critical": ("studies", "critical", "Find the smallest fault that is noticed at each site"),
+        "config": ("configuration", "config", "Print the options that hold here, and where they come from"),
         "doctor": ("doctor", "doctor", "Say what works on this machine"),
     }
 )
@@ -59,12 +62,16 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("tvm-mutate"), prog_name="tvm-mutate")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Mutation testing and fault injection inside Apache TVM: faults as compiler passes.
 
     Exit codes: 0 fine, 1 usage, 2 below --fail-under, 3 baseline or canary failed, 4 interrupted (the same command
     resumes), 70 internal error.
     """
+    command = context.invoked_subcommand
+    if command is not None and command in COMMANDS and (found := find_configuration(Path.cwd())):
+        context.default_map = {command: values_of(command, context, found)}
 
 
 def main() -> None:

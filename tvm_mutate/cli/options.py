@@ -200,7 +200,9 @@ campaign_options = with_options(
         metavar="SIZE",
         help="Memory for the whole campaign, such as 800M or 4G. Default: a quarter of the machine's.",
     ),
-    click.option("--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: one a core."),
+    click.option(
+        "--workers", type=click.IntRange(min=0), default=0, help="Worker processes. Default: 0, which is one a core."
+    ),
 )
 model_options = with_options(
     program_options,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.console import RenderableType
+from rich.text import Text
 
 from tvm_mutate.campaign import Reporter, make_reporter, merge
 from tvm_mutate.cli.console import print_results, print_written, progress_console
@@ -19,20 +22,20 @@ from tvm_mutate.report import (
     compare,
     cross_devices,
     render_comparison,
-    render_mutants,
+    render_score,
     render_summary,
+    render_survivors,
     report_of_campaign,
     report_of_suite,
     write_cross_devices,
     write_csv,
-    write_heat_maps,
     write_reports,
 )
 from tvm_mutate.results import ACCEPTED_FILE, Results, accept, read_json, read_suite_json, write_json
 from tvm_mutate.results.files import RESULTS_FILE, SUITE_FILE
 from tvm_mutate.studies.paper import paper_comparison, paper_table
 
-_SURVIVORS_SHOWN = 20
+_SURVIVORS_SHOWN = 10
 
 _folder = click.Path(path_type=Path)
 
@@ -47,20 +50,21 @@ def campaign_report(results: Results, reporter: Reporter, base: Path | None = No
         reporter.close()
 
 
-def publish(results: Results, folder: Path) -> None:
-    """Writes CSV files beside the ``results.json`` of a campaign, and prints its tables.
+def publish(results: Results, folder: Path, reports: Sequence[Path] = (), bench: bool = False) -> None:
+    """Writes CSV files beside the ``results.json`` of a campaign, and prints its tables, verdicts and score last.
 
-    Several devices have a table and a picture of their differences as well.
+    Several devices have a table of their differences as well. ``reports`` are paths that were written before. The
+    ``bench`` prints empty categories, all canaries, and the figures of the paper.
     """
     written = [folder / RESULTS_FILE, *write_csv(results, folder)]
     if len(results.devices) > 1:
-        table = cross_devices(results)
-        devices = [row.name for row in results.devices]
-        written += [*write_cross_devices(table, folder), *write_heat_maps(table, devices, folder)]
+        written += write_cross_devices(cross_devices(results), folder)
     categories = {name: str(operator.category) for name, operator in load_catalogue().items()}
-    studies = [paper_table(paper_comparison(results))]
-    tables = [*render_summary(results, categories, studies), *render_mutants(results.mutants, _SURVIVORS_SHOWN)]
-    print_results(tables, written)
+    paper: list[RenderableType] = [paper_table(paper_comparison(results)), Text()] if bench else []
+    survivors = render_survivors(results, _SURVIVORS_SHOWN)
+    tables: list[RenderableType] = [*render_summary(results, categories, bench), Text(), *paper, *survivors]
+    print_results(tables, [*written, *reports])
+    print_results([Text(), *render_score(results, categories)])
 
 
 @click.command("report")

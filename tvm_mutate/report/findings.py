@@ -73,6 +73,12 @@ class Report:
         return sorted(found, key=lambda each: (each.behaviour == undefined, *(-size for size in each.effect), each.key))
 
 
+def by_effect(row: MutantRow) -> tuple[object, ...]:
+    """The key that sorts rows by the effect of the fault: rung, share of changed labels, difference of outputs."""
+    rung = -1 if row.rung is None else list(Rung).index(row.rung)
+    return -rung, -(row.dissimilarity or 0.0), -(row.max_abs_diff or 0.0), row.id, row.model, row.device
+
+
 def show_command(row: MutantRow, models: Iterable[ModelRow], devices: Iterable[DeviceRow]) -> str:
     """The command that shows what a mutant changes."""
     model = next((each for each in models if each.name == row.model), None)

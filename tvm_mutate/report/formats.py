@@ -13,16 +13,20 @@ from tvm_mutate.report.github_report import write_github
 from tvm_mutate.report.html_report import write_html
 from tvm_mutate.report.junit_report import write_junit
 from tvm_mutate.report.markdown_report import write_markdown
+from tvm_mutate.report.pictures import write_pictures
 from tvm_mutate.report.sarif_report import write_sarif
 from tvm_mutate.results import Results
 
 Writer = Callable[[Report, Path], Iterable[Path]]
 
 
-def _write_tables(report: Report, folder: Path) -> Iterable[Path]:
-    if not isinstance(report.results, Results):
-        raise UsageError("the format csv is for campaigns; the tables of a test suite are in suite.json and suite.md")
-    return write_csv(report.results, folder)
+def _of_campaigns(write: Callable[[Results, Path], Iterable[Path]], name: str) -> Writer:
+    def write_report(report: Report, folder: Path) -> Iterable[Path]:
+        if not isinstance(report.results, Results):
+            raise UsageError(f"the format {name} is for campaigns; a test suite has its rows in suite.json")
+        return write(report.results, folder)
+
+    return write_report
 
 
 FORMATS: Mapping[str, Writer] = {
@@ -32,7 +36,8 @@ FORMATS: Mapping[str, Writer] = {
     "junit": write_junit,
     "markdown": write_markdown,
     "github": write_github,
-    "csv": _write_tables,
+    "csv": _of_campaigns(write_csv, "csv"),
+    "pictures": _of_campaigns(write_pictures, "pictures"),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import html
 import json
 from collections import Counter
@@ -53,8 +55,8 @@ def page(report: Report, viewer: str, obstacle: str = "") -> str:
     parts = {
         "title": html.escape(report.title),
         "score": html.escape(score_line(report.score).plain),
-        "data": _script_json(data),
-        "elements": _script_json(elements(report)) if viewer else "null",
+        "data": _packed(data),
+        "elements": _packed(elements(report) if viewer else None),
         "viewer": viewer,
     }
     first, *rest = _TEMPLATE.read_text(encoding="utf-8").split("{{")
@@ -68,7 +70,8 @@ def _values(finding: Finding) -> dict[str, Any]:
     return {**values, "file": place.file, "line": place.first, "change": place.difference}
 
 
-def _script_json(value: Any) -> str:
-    """JSON inside a script element: no text in it can end the element or begin a comment."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-    return text.encode(errors="replace").decode()  # Chromium stops at a surrogate without its pair
+def _packed(value: Any) -> str:
+    """JSON, compressed, in base64: a tenth of the size, and no text in it can end the script element that holds it."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    content = text.encode(errors="replace")  # Chromium stops at a surrogate without its pair
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()

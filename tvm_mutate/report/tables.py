@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +30,11 @@ def score_line(score: Score) -> Text:
 def interval_text(score: Score) -> str:
     """The interval of a score in percent, ``-`` without mutants."""
     return " to ".join(map(percent, score.interval)) if score.decided else "-"
+
+
+def whole_line(text: str) -> Group:
+    """A line that is printed whole, however long: an id or a command, to be copied."""
+    return Group(Text(text, no_wrap=True, overflow="ignore"))  # rich joins texts outside a group, and wraps them
 
 
 def percent(share: float | None) -> str:

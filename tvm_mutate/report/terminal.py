@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tvm_mutate.report.discrepancies import BEHAVIOURS, CrossDevice, completed_on_both, cross_devices, worst_first
+from tvm_mutate.report.discrepancies import ALL, BEHAVIOURS, CrossDevice, completed_on_both, cross_devices, worst_first
+from tvm_mutate.report.findings import by_effect, show_command
 from tvm_mutate.report.oracles import OracleTally, by_oracle
 from tvm_mutate.report.summary import Summary, Tally, summarize
-from tvm_mutate.report.tables import interval_text, percent, report_table, score_line, texts
-from tvm_mutate.results import AgreementRow, CanaryRow, DiscrepancyRow, MutantRow, Results
+from tvm_mutate.report.tables import interval_text, percent, report_table, score_line, texts, whole_line
+from tvm_mutate.results import AgreementRow, CanaryRow, DiscrepancyRow, Results
 
 _WORST_SHOWN = 10
 _COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
@@ -36,34 +37,58 @@ _CROSS = ("mutants", "raw %", "defined", "up to %", "undef.", "up to %", "unkn."
 
 
 def render_summary(
-    results: Results, operator_categories: Mapping[str, str], studies: Iterable[RenderableType] = ()
+    results: Results, operator_categories: Mapping[str, str], whole: bool = False
 ) -> list[RenderableType]:
-    """The summary of a campaign for ``rich.print``: canaries, figures, discrepancies, tables of studies, the score.
+    """The tables of a campaign for ``rich.print``: canaries, figures by category, discrepancies between devices.
 
-    ``operator_categories`` gives the category of each operator of the catalogue. The tables fit 100 columns.
+    ``operator_categories`` gives the category of each operator of the catalogue. Only a ``whole`` summary, as the bench
+    prints it, has categories without a mutant and a table of canaries that are all right. The tables fit 80 columns.
     """
     summary = summarize(results, operator_categories)
-    parts: list[RenderableType] = [
-        _canary_table(results.canaries),
-        *_category_tables(summary),
+    canaries: RenderableType = _canary_table(results.canaries)
+    if not whole and all(row.ok for row in results.canaries):
+        canaries = Text(f"Canaries: {len(results.canaries)} of {len(results.canaries)} as they should be")
+    parts = [
+        canaries,
+        *_category_tables(summary, whole),
         Text(_LEGEND, style="dim"),
-        *_verdict_tables(summary),
-        *_oracle_tables(by_oracle(results.mutants)),
-        *_discrepancies(results, summary),
-        *studies,
-        score_line(summary.total.score),
+        *_discrepancies(results, summary, whole),
     ]
-    return [line for part in parts for line in (part, Text())][:-1]
+    return _spaced(parts)
 
 
-def render_mutants(rows: Iterable[MutantRow], limit: int) -> list[RenderableType]:
-    """The first ``limit`` survivors among the rows, and a line with their number."""
-    survivors = [row for row in rows if row.is_survivor]
+def render_score(results: Results, operator_categories: Mapping[str, str]) -> list[RenderableType]:
+    """The verdicts, how many survivors are accepted, and the score in the last line."""
+    summary = summarize(results, operator_categories)
+    accepted = summary.total.accepted + summary.compiler_total.accepted
+    apart = [Text(f"Accepted survivors, in no score: {accepted}")] if accepted else []
+    oracles = _oracle_tables(by_oracle(results.mutants))
+    return _spaced([*_verdict_tables(summary), *oracles, *apart, score_line(summary.total.score)])
+
+
+def render_survivors(results: Results, limit: int) -> list[RenderableType]:
+    """The ``limit`` survivors with the largest effect, two lines for each, and the command that shows one of them."""
+    devices: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    survivors = []
+    for row in sorted((row for row in results.mutants if row.is_survivor), key=by_effect):
+        if not devices[row.id, row.model]:
+            survivors.append(row)
+        devices[row.id, row.model].append(row.device)
     if not survivors:
         return [Text("No mutant survived.")]
     counted = "1 mutant survived" if len(survivors) == 1 else f"{len(survivors)} mutants survived"
-    shown = f"{counted}, {limit} of them shown." if len(survivors) > limit else f"{counted}."
-    return [_mutant_table(survivors[:limit]), Text(shown)]
+    shown = f", the {limit} with the largest effect:" if len(survivors) > limit else ", the largest effect first:"
+    lines: list[RenderableType] = [Text(counted + shown, style="bold")]
+    for row in survivors[:limit]:
+        size = "" if row.max_abs_diff is None else f", outputs differ by up to {row.max_abs_diff:.2g}"
+        where = f"{row.model} on {', '.join(devices[row.id, row.model])}"
+        lines += [whole_line(f"  {row.id}"), Text(f"    {row.rung or '-'}{size}; {where}", "dim")]
+    command = show_command(survivors[0], results.models, results.devices)
+    return [*lines, whole_line(f"To see the first: {command}")]
+
+
+def _spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:
+    return [line for part in parts for line in (part, Text())][:-1]
 
 
 def _verdict_tables(summary: Summary) -> list[RenderableType]:
@@ -88,15 +113,26 @@ def _oracle_tables(tallies: Sequence[OracleTally]) -> list[RenderableType]:
     return [table]
 
 
-def _category_tables(summary: Summary) -> list[RenderableType]:
-    by_model: dict[str, dict[tuple[str, ...], Tally]] = {}
-    for (model, *names), tally in summary.groups.items():
-        by_model.setdefault(model, {})[tuple(names)] = tally
-    tables: list[RenderableType] = [_category_table(f"Model {model}", each) for model, each in by_model.items()]
-    return [*tables, _category_table("All models", summary.by_category_and_device)] if len(by_model) > 1 else tables
+def _category_tables(summary: Summary, whole: bool) -> list[RenderableType]:
+    by_model: dict[str, dict[tuple[str, str], Tally]] = {}
+    for (model, category, device), tally in summary.groups.items():
+        by_model.setdefault(model, {})[category, device] = tally
+    named = [(f"Model {model}", each) for model, each in by_model.items()]
+    if len(named) > 1:
+        named.append(
+            ("All models", {(names[0], names[1]): each for names, each in summary.by_category_and_device.items()})
+        )
+    return [
+        _by_category(
+            title,
+            _FIGURES,
+            [(*names, _figures(tally)) for names, tally in each.items() if whole or tally.mutants],
+        )
+        for title, each in named
+    ]
 
 
-def _discrepancies(results: Results, summary: Summary) -> list[RenderableType]:
+def _discrepancies(results: Results, summary: Summary, whole: bool) -> list[RenderableType]:
     """The tables of discrepancies between devices; empty for a campaign on one device."""
     if len(results.devices) < 2:
         return []
@@ -105,9 +141,10 @@ def _discrepancies(results: Results, summary: Summary) -> list[RenderableType]:
     worst = worst_first(completed_on_both(results))[:_WORST_SHOWN]
     none = Text("No mutant was labelled more differently by two devices than the unmutated model.")
     cross = cross_devices(results)
-    tables: list[RenderableType] = [_cross_table(cross), Text(_CROSS_LEGEND, style="dim")] if cross else []
+    differing = [each for each in cross if whole or each.category == ALL or each.largest or each.scores]
+    tables: list[RenderableType] = [_cross_table(differing), Text(_CROSS_LEGEND, "dim")] if differing else []
     agreement = _agreement_table(results.agreements, [row.name for row in results.devices])
-    return [agreement, *tables, _discrepancy_table(worst) if worst else none, ended]
+    return [agreement, *tables, *(_worst_discrepancies(worst) if worst else [none]), ended]
 
 
 def _canary_table(rows: Iterable[CanaryRow]) -> Table:
@@ -123,15 +160,20 @@ def _canary_table(rows: Iterable[CanaryRow]) -> Table:
     return table
 
 
-def _category_table(title: str, tallies: Mapping[tuple[str, ...], Tally]) -> Table:
-    """The figures of one model or of all models by category and device."""
-    table = report_table(title, ("category / device",), _FIGURES)
+def _by_category(title: str, names: Sequence[str], lines: Sequence[tuple[str, str, Sequence[str]]]) -> Table:
+    """A table of category, device and figures, without columns of nothing but zeros."""
+    shown = [
+        number
+        for number in range(len(names))
+        if number == 0 or any(cells[number] not in ("0", "0.0", "-") for *_, cells in lines)
+    ]
+    table = report_table(title, ("category / device",), [names[number] for number in shown])
     above: str | None = None
-    for (category, device), tally in tallies.items():
+    for category, device, cells in lines:
         if category != above:
             table.add_row(Text(category, style="bold"))
             above = category
-        table.add_row(Text(f"  {device}"), *texts(*_figures(tally)))
+        table.add_row(Text(f"  {device}"), *texts(*(cells[number] for number in shown)))
     return table
 
 
@@ -146,23 +188,14 @@ def _verdict_table(title: str, tallies: Mapping[tuple[str, ...], Tally], total: 
     return table
 
 
-def _discrepancy_table(discrepancies: Iterable[DiscrepancyRow]) -> Table:
-    """The mutants that two devices label most differently, with their behaviour below the model."""
-    names = ("inputs %", "beyond %")
-    table = report_table("Worst discrepancies between devices", ("mutant", "model", "devices"), names)
+def _worst_discrepancies(discrepancies: Iterable[DiscrepancyRow]) -> list[RenderableType]:
+    """The mutants that two devices label most differently, two lines for each."""
+    lines: list[RenderableType] = [Text("Worst discrepancies between devices", style="bold")]
     for row in discrepancies:
-        devices, shares = "\n".join(row.devices), map(percent, (row.share, row.beyond_share))
-        model = f"{row.model}\n({row.behaviour})"  # without a column for the behaviour: ids need the width
-        table.add_row(*texts(row.id, model, devices, *shares))
-    return table
-
-
-def _mutant_table(rows: Iterable[MutantRow]) -> Table:
-    """Mutants on their devices, with the rung that each reached."""
-    table = report_table("Surviving mutants", ("mutant", "model", "device", "rung"))
-    for row in rows:
-        table.add_row(*texts(row.id, row.model, row.device, str(row.rung or "-")))
-    return table
+        shares = f"{percent(row.share)} % of inputs, {percent(row.beyond_share)} % beyond the unmutated builds"
+        where = f"{row.model} on {' / '.join(row.devices)}: {row.behaviour}"
+        lines += [whole_line(f"  {row.id}"), Text(f"    {shares}; {where}", "dim")]
+    return [Group(*lines)]
 
 
 def _canary(row: CanaryRow | None) -> Text:
@@ -202,18 +235,14 @@ def _agreement_table(rows: Iterable[AgreementRow], devices: Sequence[str]) -> Ta
 
 def _cross_table(table: Sequence[CrossDevice]) -> Table:
     """Discrepancies by category and pair of devices, with separate columns for defined and undefined behaviour."""
-    found = report_table("Discrepancies between devices", ("category / devices",), _CROSS)
-    above: str | None = None
+    lines = []
     for each in table:
-        if each.category != above:
-            found.add_row(Text(each.category, style="bold"))
-            above = each.category
         counts = [str(getattr(each, behaviour)) for behaviour in BEHAVIOURS]
         shares = [percent(each.largest_of(behaviour)) for behaviour in BEHAVIOURS]
         cells = (counts[0], shares[0], counts[1], shares[1], counts[2], str(each.scores))
-        devices = f"  {each.first_device} / {each.second_device}"
-        found.add_row(*texts(devices, str(each.mutants), percent(each.largest), *cells))
-    return found
+        devices = f"{each.first_device} / {each.second_device}"
+        lines.append((each.category, devices, (str(each.mutants), percent(each.largest), *cells)))
+    return _by_category("Discrepancies between devices", _CROSS, lines)
 
 
 def _largest(rows: Iterable[AgreementRow], name: str) -> str:

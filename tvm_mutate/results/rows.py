@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import html
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant import Category, Slot
 from tvm_mutate.oracle import Behaviour, LatencyTest, Outcome, Rung, Verdict
 from tvm_mutate.results.score import Score, score_of
 from tvm_mutate.text_enum import TextEnum
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -30,7 +37,11 @@ class EvaluationPath(TextEnum):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row of results."""
+    """A row of results; a notebook shows the fields that have a value."""
+
+    def _repr_html_(self) -> str:
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return _html_table([(name, str(value)) for name, value in fields if value not in (None, "", ())])
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -298,3 +309,31 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def score(self) -> Score:
         """The mutation score; faults of the compiler itself and accepted survivors are not in it."""
         return score_of(row.verdict for row in self.mutants if not row.is_compiler_fault and row.accepted is None)
+
+    def to_pandas(self, table: str = "mutants") -> pandas.DataFrame:
+        """A table of the results, such as ``mutants`` or ``discrepancies``, with a column for each field of its rows.
+
+        Raises UsageError for another table, and if pandas is missing.
+        """
+        tables = [name for name in self.__struct_fields__ if isinstance(getattr(self, name), tuple)]
+        if table not in tables:
+            raise UsageError(f"there is no table {table!r}{suggestion(table, tables)}")
+        try:
+            import pandas
+        except ImportError:
+            raise UsageError("tables need pandas: pip install 'tvm-mutate[pandas]'") from None
+        return pandas.DataFrame(msgspec.to_builtins(getattr(self, table)))
+
+    def _repr_html_(self) -> str:
+        """The score, and how many mutants of each model and device have each verdict, for notebooks."""
+        low, high = self.score.interval
+        score = "none" if self.score.value is None else f"{100 * self.score.value:.1f} %"
+        line = f"Mutation score {score} ({self.score.killed} of {self.score.decided} killed; 95 % interval "
+        counts = Counter((row.model, row.device, str(row.verdict or row.outcome)) for row in self.mutants)
+        rows = [(*key, str(number)) for key, number in sorted(counts.items())]
+        return f"<p>{line}{100 * low:.1f} to {100 * high:.1f} %)</p>" + _html_table(rows)
+
+
+def _html_table(rows: Iterable[Iterable[str]]) -> str:
+    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
