@@ -20,6 +20,7 @@ from tvm_mutate.mutant import Category, Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, Rung, Verdict, parse_oracle
 from tvm_mutate.results import SCHEMA_VERSION, Results, find_fault, read_json, results_schema, write_json
+from tvm_mutate.samples import Samples
 
 
 def plain(results: Results) -> dict:
@@ -80,20 +81,18 @@ def test_the_schema_rejects_an_impossible_word_or_figure(three_devices, name, va
 
 
 def test_the_schema_fits_the_rows_that_campaigns_make(three_devices, tmp_path):
-    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
-    np.save(tmp_path / "golden.npy", scores)
-    baseline = Baseline(
-        Pair("resnet", "llvm"), "ab", str(tmp_path / "golden.npy"), (0, 1), 1.0, 1.5, (0.1, 0.2), 0.0, True
-    )
-    catalogue, oracle = load_catalogue(), parse_oracle("top-1")
+    scores = Samples((np.array([[1.0, 0.0], [0.0, 1.0]]),))
+    scores.save(tmp_path / "golden")
+    baseline = Baseline(Pair("resnet", "llvm"), "ab", str(tmp_path / "golden"), (0, 1), 1.0, 1.5, (0.1, 0.2), 0.0, True)
+    catalogue, oracles = load_catalogue(), [parse_oracle("top-1")]
     mutant = catalogue.parse("canary.negate-output@main#*")
-    run = Evaluation(applied=(), digest="cd", build_seconds=1.0, outputs=-scores, run_seconds=(0.1, 0.1))
+    negated = Samples((-scores.arrays[0],))
+    run = Evaluation(applied=(), digest="cd", build_seconds=1.0, outputs=negated, run_seconds=(0.1, 0.1))
+    ended = Ending(EndingKind.FINISHED, RUNNING, 2.0, run)
     rows = [
-        lost_row(mutant, baseline, EndingKind.DIED, "gone", oracle, catalogue),
-        lost_row(mutant, baseline, EndingKind.LOST, "gone", oracle, catalogue),
-        mutant_row(
-            mutant, baseline, Ending(EndingKind.FINISHED, RUNNING, 2.0, run), np.array([0, 1]), oracle, catalogue
-        ),
+        lost_row(mutant, baseline, EndingKind.DIED, "gone", oracles, catalogue),
+        lost_row(mutant, baseline, EndingKind.LOST, "gone", oracles, catalogue),
+        mutant_row(mutant, baseline, ended, np.array([0, 1]), oracles, catalogue),
     ]
     assert find_fault(plain(msgspec.structs.replace(three_devices, mutants=tuple(rows), discrepancies=()))) is None
 

@@ -97,7 +97,7 @@ class Places:
         key = row.name, through
         if key not in self._models:
             try:
-                calls = Scenario(tuple(map(Call, row.calls)))
+                calls = Scenario(tuple(map(Call, row.calls))) if row.calls else None
                 model, flow = load_model(row.reference, shape=dict(row.shape), scenario=calls), _flow(through)
             except MutateError as error:
                 self._models[key] = str(error)
