@@ -57,6 +57,7 @@ SELECTION = ("--operators", "tir.swap-compare", "--limit", "2", "--quiet")
         (["run", ZOO, "--limit", "0"], "0 is not in the range"),
         (["run", ZOO, "--oracle", "nope"], "there is no oracle 'nope'"),
         (["run", ZOO, "--oracle", "top-k{k=0}"], "top-k"),
+        (["run", ZOO, "--oracle", "nowhere.py:check"], "nowhere.py: there is no such file; check the path"),
         (["run", ZOO, "--target", "vulkan"], "nothing here runs code for vulkan"),
         (["run", ZOO, "--target", "llvm", "--target", "llvm"], "two devices are named 'llvm'"),
         (["run", ZOO, "--recipe", "imagnet"], "did you mean 'imagenet'?"),
