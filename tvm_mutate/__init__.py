@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from tvm_mutate.campaign import Specification
     from tvm_mutate.errors import MutateError, NotAppliedError, NotAppliedWarning, UntrustedError, UsageError
-    from tvm_mutate.model import Call, Model, Scenario, load_model, model_from_module
+    from tvm_mutate.model import Call, Model, RandomInputs, Scenario, load_model, model_from_module
     from tvm_mutate.mutant import (
         Category,
         Example,
@@ -66,6 +66,7 @@ __all__ = [
     "Operator",
     "Parameter",
     "PipelineRule",
+    "RandomInputs",
     "Results",
     "Scenario",
     "Slot",

@@ -18,14 +18,14 @@ from tvm_mutate.campaign import (
     Pair,
     Reporter,
     Specification,
-    prepare_subject,
+    prepare_subjects,
     take_shard,
 )
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Device, held_folder, parse_devices, through, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
-from tvm_mutate.model import ZOO_DIGITS, Model, Scenario, check_reference, default_inputs
+from tvm_mutate.model import RANDOM, Model, RandomInputs, Scenario, check_reference, default_inputs
 from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
@@ -183,7 +183,7 @@ def native_pass(mutant: str, *, on_applied: OnApplied | None = None) -> tvm.tran
 
 def run_campaign(
     model: str | Path,
-    inputs: str | Path | None = None,
+    inputs: str | Path | Mapping[str, str | Path] | None = None,
     *,
     output: str | Path,
     specification: Specification | None = None,
@@ -194,6 +194,7 @@ def run_campaign(
     recipe: str | None = None,
     preprocessing: Mapping[str, object] | None = None,
     scenario: Scenario | None = None,
+    random: RandomInputs | None = None,
     relax_pipeline: str | None = None,
     tir_pipeline: str | None = None,
     config: Mapping[str, object] | None = None,
@@ -209,13 +210,15 @@ def run_campaign(
 
     The folder ``output`` gets ``results.json`` and a journal: the same call resumes an interrupted campaign.
 
-    * ``model``: the path of an ``.onnx`` or ``.py`` file, ``zoo://NAME`` or ``real://NAME``; worker processes load it;
-    * ``inputs``: a folder of images, an ``.npz`` or ``.npy`` file; models of the zoo have inputs of their own;
+    * ``model``: a file, ``zoo://NAME`` or ``real://NAME``, as ``load_model`` reads it; worker processes load it;
+    * ``inputs``: a folder of images, an ``.npz`` or ``.npy`` file, ``file.py:function``, or files by name of the input,
+      as ``load_inputs`` reads them; without them the inputs of the zoo for its models, else random ones;
     * ``specification``: which mutants are judged, and by which oracle;
     * ``devices``: texts as for the option ``--device``;
     * ``labels``: a CSV file; ``limit``: the largest number of inputs, which are evenly spread;
-    * ``shape``: the dimensions of an ONNX input, by its name, where the file has symbols;
+    * ``shape``: the dimensions of an input, by its name, or the number of a symbol; several numbers are several models;
     * ``recipe``, ``preprocessing``: the name of a recipe, and single keys that differ from it;
+    * ``random``: inputs that ``inputs`` does not give are random;
     * ``scenario``: the calls of the model's functions, in place of the model's own;
     * ``relax_pipeline``, ``tir_pipeline``: your pipelines, as ``FILE.py:FUNCTION``, for devices without their own;
     * ``config``: options of the pass context: ``opt_level``, ``disabled_pass``, and the keys of its ``config``;
@@ -235,16 +238,13 @@ def run_campaign(
     reporter = reporter or Reporter()
     parsed = parse_devices([each for each in devices if isinstance(each, str)])
     parsed = (*parsed, *(each for each in devices if isinstance(each, Device)))
-    chosen_inputs = inputs or default_inputs(str(model))
-    if chosen_inputs is None:
-        check_reference(str(model))
-        raise UsageError(f"inputs are missing: name the images for {model}, or {ZOO_DIGITS} if it takes those")
+    check_reference(str(model))
     parsed = through(Flow.read(relax_pipeline, tir_pipeline, config), parsed)
     check_devices(parsed)
     with held_folder("inputs") as folder:
-        subject = prepare_subject(
+        subjects = prepare_subjects(
             str(model),
-            chosen_inputs,
+            inputs or (None if random else default_inputs(str(model))),
             Path(folder),
             labels=labels,
             limit=limit,
@@ -252,9 +252,15 @@ def run_campaign(
             recipe=recipe,
             preprocessing=preprocessing,
             scenario=scenario,
+            random=random,
         )
+        for subject in subjects:
+            if RANDOM in subject.inputs_source:
+                reporter.note(f"{subject.name}: the inputs are {subject.inputs_source}; give your own with --inputs")
+            if subject.simplified:
+                reporter.note(f"{subject.name}: was {subject.simplified}")
         results = Campaign(
-            [subject],
+            subjects,
             parsed,
             chosen,
             Path(output),

@@ -202,10 +202,13 @@ def test_float_arrays_are_taken_as_they_are(tmp_path, classifier, dtype):
 @pytest.mark.parametrize(
     ("array", "expected"),
     [
-        (np.zeros((2, 3, 9, 8), np.float32), "its array is [2, 3, 9, 8], but tiny takes [N, 3, 8, 8]"),
+        (
+            np.zeros((2, 3, 9, 8), np.float32),
+            "input 'input' is float32 [2, 3, 9, 8], but tiny takes float32 [N, 3, 8, 8]",
+        ),
         (np.zeros((2, 3, 8, 8), np.uint8), "images are [N, H, W, 3]"),
         (np.zeros((2, 9, 9, 3), np.uint8), "image 0: is 9 x 9 pixels"),
-        (np.zeros((2, 3, 8, 8), np.int64), "its array is int64"),
+        (np.zeros((2, 3, 8, 8), np.int64), "is int64 [2, 3, 8, 8], but tiny takes float32"),
         (np.zeros((0, 3, 8, 8), np.float32), "holds no inputs"),
         (np.float32(1), "holds no inputs"),
         (np.array(["a"], object), "cannot be read as NumPy arrays"),
@@ -263,7 +266,7 @@ def test_the_prompts_of_the_zoo_are_for_its_decoder_only():
     assert (tokens.shape, tokens.dtype, prompts.names) == ((5, 1, 16), np.int32, ("00", "04", "08", "12", "16"))
     with pytest.raises(UsageError, match=r"^zoo://prompts: are tokens, int32 \[1, 16\], which resnet does not take$"):
         load_inputs("zoo://prompts", load_model("zoo://resnet"))
-    with pytest.raises(UsageError, match="'tokens' of decoder is int32"):
+    with pytest.raises(UsageError, match=r"decoder takes tokens \[1, 16\], which is not one colour image"):
         load_inputs("zoo://digits", decoder)
 
 

@@ -21,7 +21,8 @@ from tvm.relax.frontend.onnx import from_onnx
 from tests.model.model_files import finished, tiny_model
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import Parameter, load_model
-from tvm_mutate.model.onnx_import import clean_names, restore_clips, with_clean_names
+from tvm_mutate.model.names import clean_names
+from tvm_mutate.model.onnx_import import restore_clips, with_clean_names
 from tvm_mutate.model.zoo import zoo_model_path
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()

@@ -15,6 +15,7 @@ from tvm_mutate.campaign.plan import (
     parse_shard,
     parse_size,
     prepare_subject,
+    prepare_subjects,
 )
 from tvm_mutate.campaign.progress import Reporter, make_reporter
 from tvm_mutate.campaign.survey import Survey, take_shard, variants

@@ -12,7 +12,16 @@ from typing import Any
 
 from tvm_mutate.device import machine_memory
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Model, Preprocessing, Scenario, load_inputs, load_model, parse_preprocessing
+from tvm_mutate.model import (
+    Model,
+    Preprocessing,
+    RandomInputs,
+    Scenario,
+    bindings,
+    load_inputs,
+    load_model,
+    parse_preprocessing,
+)
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.results import ModelRow
 from tvm_mutate.samples import Samples
@@ -44,6 +53,8 @@ class Subject:
     shape: tuple[tuple[str, tuple[int, ...]], ...] = ()
     calls: tuple[str, ...] = ()
     scenario: Scenario | None = None
+    inputs_source: str = ""
+    simplified: str = ""
 
     def load(self) -> Model:
         """The model with its scenario."""
@@ -60,7 +71,7 @@ class Subject:
     def identity(self) -> dict[str, Any]:
         """The fields that decide the outcomes: all but the paths."""
         identity = asdict(self)
-        del identity["inputs"], identity["reference"]
+        del identity["inputs"], identity["reference"], identity["inputs_source"]
         return identity
 
 
@@ -140,9 +151,9 @@ class Plan:
         return hashlib.sha256(json.dumps(self.mapping(), sort_keys=True).encode()).hexdigest()
 
 
-def prepare_subject(
+def prepare_subjects(
     reference: str,
-    inputs: str | Path,
+    inputs: str | Path | Mapping[str, str | Path] | None,
     folder: Path,
     *,
     labels: str | Path | None = None,
@@ -151,10 +162,12 @@ def prepare_subject(
     recipe: str | None = None,
     preprocessing: Mapping[str, Any] | None = None,
     scenario: Scenario | None = None,
-) -> Subject:
-    """The subject of a model reference and a path of inputs; writes the preprocessed inputs into ``folder``.
+    random: RandomInputs | None = None,
+) -> list[Subject]:
+    """The subjects of a model reference and its inputs: one for each combination of the numbers of symbols.
 
-    ``recipe`` names a preprocessing that replaces the model's own; ``preprocessing`` has keys that differ.
+    ``load_inputs`` says what ``inputs`` and ``random`` are; the samples are written into ``folder``. ``recipe`` names a
+    preprocessing that replaces the model's own; ``preprocessing`` has keys that differ.
     Raises UsageError for a model or inputs that cannot be used.
     """
     chosen = parse_preprocessing(recipe) if recipe else None
@@ -162,22 +175,40 @@ def prepare_subject(
     if preprocessing:
         mapping = {**model.preprocessing.to_mapping(), **preprocessing}
         model = replace(model, preprocessing=Preprocessing.from_mapping(mapping, where="options"))
-    loaded = load_inputs(inputs, model, limit=limit, labels=labels)
-    name = re.sub(r"[^\w.-]+", "-", model.name)
-    path = folder / f"inputs-{name}"
-    loaded.samples.save(path)
-    return Subject(
-        name=name,
-        reference=reference,
-        model_digest=model.digest,
-        inputs=str(path),
-        inputs_digest=loaded.digest,
-        input_count=len(loaded),
-        labels=None if loaded.labels is None else tuple(int(label) for label in loaded.labels),
-        shape=tuple((key, tuple(value)) for key, value in (shape or {}).items()),
-        calls=tuple(call.function for call in model.scenario.calls),
-        scenario=scenario,
-    )
+    subjects = []
+    for sizes in bindings(model.inputs, shape or {}):
+        loaded = load_inputs(inputs, model, limit=limit, labels=labels, random=random, sizes=sizes)
+        name = "-".join([model.name, *(f"{symbol}{size}" for symbol, size in sizes.items())])
+        name = re.sub(r"[^\w.-]+", "-", name)
+        path = folder / f"inputs-{name}"
+        loaded.samples.save(path)
+        subjects.append(
+            Subject(
+                name=name,
+                reference=reference,
+                model_digest=model.digest,
+                inputs=str(path),
+                inputs_digest=loaded.digest,
+                input_count=len(loaded),
+                labels=None if loaded.labels is None else tuple(int(label) for label in loaded.labels),
+                shape=tuple((key, tuple(value)) for key, value in (shape or {}).items()),
+                calls=tuple(call.function for call in model.scenario.calls),
+                scenario=scenario,
+                inputs_source=loaded.source,
+                simplified=model.simplified,
+            )
+        )
+    return subjects
+
+
+def prepare_subject(
+    reference: str, inputs: str | Path | Mapping[str, str | Path] | None, folder: Path, **options: Any
+) -> Subject:
+    """The only subject that ``prepare_subjects`` makes; raises UsageError if symbols have several numbers."""
+    subjects = prepare_subjects(reference, inputs, folder, **options)
+    if len(subjects) > 1:
+        raise UsageError("--shape gives a symbol several numbers, and this command takes one; give one")
+    return subjects[0]
 
 
 def check_sites(sites: str) -> str:

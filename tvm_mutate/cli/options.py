@@ -25,7 +25,15 @@ from tvm_mutate.campaign import (
 from tvm_mutate.cli.console import progress_console
 from tvm_mutate.device import Device, parse_devices, through
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import ZOO_DIGITS, ZOO_PROMPTS, check_reference, default_inputs, scenario_of
+from tvm_mutate.model import (
+    DEFAULT_COUNT,
+    ZOO_DIGITS,
+    ZOO_PROMPTS,
+    RandomInputs,
+    check_reference,
+    default_inputs,
+    scenario_of,
+)
 from tvm_mutate.mutant import Slot
 from tvm_mutate.oracle import ORACLES
 from tvm_mutate.pipeline import Flow
@@ -150,7 +158,7 @@ site_options = with_options(
         metavar="N",
         help="With --sample: mutants of N single sites each, all in one slot. Default: 1.",
     ),
-    click.option("--seed", default=0, show_default=True, help="Seed of --sample."),
+    click.option("--seed", default=0, show_default=True, help="Seed of --sample and --random."),
     click.option(
         "--shard", metavar="K/N", help="The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
     ),
@@ -216,7 +224,32 @@ model_options = with_options(
     click.option("--channel-order", type=click.Choice(["RGB", "BGR"]), help="The model's channel order."),
 )
 input_options = with_options(
-    click.option("--inputs", help=f"Images: a folder, .npz, .npy or {ZOO_DIGITS}. Models of the zoo have their own."),
+    click.option(
+        "--inputs",
+        metavar="PATH",
+        help="A folder of images, an .npz of named arrays or images, an .npy or .wav of the only input, or "
+        f"FILE.py:FUNCTION that yields dictionaries of arrays, or {ZOO_DIGITS}. Models of the zoo have their own.",
+    ),
+    click.option(
+        "--model-input",
+        "model_inputs",
+        multiple=True,
+        metavar="NAME=PATH",
+        help="An .npy or .wav of one input; repeatable.",
+    ),
+    click.option(
+        "--random",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help=f"N random samples, with --seed, or the rest of the inputs. Default without inputs: {DEFAULT_COUNT}.",
+    ),
+    click.option(
+        "--range",
+        "ranges",
+        multiple=True,
+        metavar="NAME=LOW,HIGH",
+        help="Of random values, by input or dtype; repeatable.",
+    ),
     click.option("--labels", help="With --inputs: a CSV file with the columns file and class_index."),
     click.option("--limit", type=click.IntRange(min=1), help="Use this many inputs, evenly spread."),
 )
@@ -300,15 +333,41 @@ def accepted_file(options: dict[str, Any]) -> Path | None:
     return named or (default if default.exists() else None)
 
 
-def inputs_of(model: str, options: dict[str, Any]) -> str:
-    """The inputs that the options name, or those of the zoo for its models; raises UsageError if there are none."""
-    inputs: str | None = options["inputs"] or default_inputs(model)
-    if inputs is None:
+def inputs_of(model: str, options: dict[str, Any]) -> str | dict[str, str] | None:
+    """The inputs that the options name, or those of the zoo for its models; None for random ones.
+
+    Raises UsageError for options that contradict each other or do not parse.
+    """
+    named = dict(_named("--model-input", text, "NAME=PATH") for text in options["model_inputs"])
+    if named and options["inputs"]:
+        raise UsageError("--inputs and --model-input both give inputs; name all of them with --model-input")
+    inputs: str | None = options["inputs"]
+    if not named and not inputs and not options["random"]:
         check_reference(model)
-        raise UsageError(f"--inputs is missing: name the images for {model}, or {ZOO_DIGITS} if it takes those")
-    if options["labels"] is not None and inputs in (ZOO_DIGITS, ZOO_PROMPTS):
+        inputs = default_inputs(model)
+    if options["labels"] is not None and inputs in (None, ZOO_DIGITS, ZOO_PROMPTS):
         raise UsageError(f"--labels needs --inputs with images of your own; {ZOO_DIGITS} has its labels")
-    return inputs
+    return named or inputs
+
+
+def _random_of(options: dict[str, Any]) -> RandomInputs | None:
+    ranges = {}
+    for text in options["ranges"]:
+        name, numbers = _named("--range", text, "NAME=LOW,HIGH")
+        limits = _numbers("--range", numbers) or ()
+        if len(limits) != 2:
+            raise UsageError(f"--range {text!r} does not parse; write NAME=LOW,HIGH")
+        ranges[name] = limits
+    if not ranges and not options["random"]:
+        return None
+    return RandomInputs(options["random"] or DEFAULT_COUNT, options.get("seed") or 0, ranges)
+
+
+def _named(option: str, text: str, form: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name or not value:
+        raise UsageError(f"{option} {text!r} does not parse; write {form}")
+    return name, value
 
 
 def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
@@ -319,6 +378,7 @@ def subject_arguments(options: dict[str, Any]) -> dict[str, Any]:
         **program_arguments(options),
         "recipe": options["recipe"],
         "preprocessing": preprocessing_changes(options),
+        "random": _random_of(options),
     }
 
 

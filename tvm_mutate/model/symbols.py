@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import tvm
 from tvm import relax
 
 from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.model.names import clean_names
 from tvm_mutate.model.scenario import Parameter
 
 # All dimensions of an input by its name, or the numbers of a symbol by its name.
@@ -74,6 +76,13 @@ def settled_sizes(
             f"such as --shape {first.name}={_example(first.shape)}"
         )
     return settled
+
+
+def bindings(parameters: Sequence[Parameter], shapes: Shapes) -> list[dict[str, int]]:
+    """The numbers of the symbols that ``parameters`` still have, one mapping for each combination of ``shapes``."""
+    cleaned = {**clean_names(shapes), "": ""}
+    sizes = {symbol: shapes[name] for name, symbol in cleaned.items() if symbol in _symbols(parameters)}
+    return [dict(zip(sizes, each, strict=True)) for each in itertools.product(*sizes.values())]
 
 
 def check_limits(module: tvm.IRModule, sizes: Mapping[str, tuple[int, ...]], source: str) -> None:

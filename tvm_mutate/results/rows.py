@@ -65,7 +65,11 @@ class FlowRow(Row, frozen=True, kw_only=True):
 
 
 class ModelRow(Row, frozen=True, kw_only=True):
-    """A model with its inputs; ``calls`` are the functions that are called for each input, in order."""
+    """A model with its inputs; ``calls`` are the functions that are called for each input, in order.
+
+    ``inputs_source`` says where the inputs come from; ``simplified`` says by which library the model was simplified
+    before the import, or is empty.
+    """
 
     name: Name
     reference: str
@@ -75,6 +79,8 @@ class ModelRow(Row, frozen=True, kw_only=True):
     labels: Labels | None
     shape: tuple[tuple[str, tuple[int, ...]], ...]
     calls: tuple[str, ...] = ()
+    inputs_source: str = ""
+    simplified: str = ""
 
 
 class DeviceRow(Row, frozen=True, kw_only=True, omit_defaults=True):
