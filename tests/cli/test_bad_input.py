@@ -66,7 +66,7 @@ SELECTION = ("--operators", "tir.swap-compare", "--limit", "2", "--quiet")
         (["run", ZOO, "--labels", "labels.csv"], "--labels needs --inputs"),
         (["run", ZOO, "--inputs", "nowhere"], "nowhere: there is no such file or folder"),
         (["run", "model.onnx"], "model.onnx: there is no such model"),
-        (["run", __file__], "has no function 'model'"),
+        (["run", __file__], "cannot be run: ImportError"),
         (["run", ZOO, "--model-input", "input=a.npy", "--inputs", "b"], "--inputs and --model-input both give inputs"),
         (["run", ZOO, "--model-input", "a.npy"], "--model-input 'a.npy' does not parse; write NAME=PATH"),
         (["run", ZOO, "--random", "2", "--range", "input=3"], "--range 'input=3' does not parse; write NAME=LOW,HIGH"),

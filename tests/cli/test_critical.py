@@ -47,7 +47,7 @@ def test_the_table_and_the_file_have_the_same_sites_and_the_command_resumes(
         ([*SEARCH, "--precision", "0.1"], "--precision: a search"),
         ([*SEARCH, "--resolution", "0"], "0.0 is not in the range"),
         ([*SEARCH, "--max", "0.5"], "--max 0.5 is less than the least size of tir.shift-store-index, 1"),
-        (["critical", __file__, "--operator", "tir.offset-store"], "has no function 'model'"),
+        (["critical", __file__, "--operator", "tir.offset-store"], "cannot be run: ImportError"),
         (["critical", MODEL, "--operator", "tir.offset-store", "--oracle", "nope"], "there is no oracle 'nope'"),
         (["critical", MODEL, "--operator", "tir.offset-store", "--target", "vulkan"], "nothing here runs code"),
     ],
