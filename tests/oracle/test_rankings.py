@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from tvm_mutate.oracle.outputs import as_float64
 from tvm_mutate.oracle.ranking import agreements, kendall_tau, rank_biased_overlap, ranking, top_k
@@ -87,6 +86,8 @@ def test_agreements_are_symmetric_and_in_range(pair: tuple[list[float], list[flo
     )
 )
 def test_kendall_tau_is_that_of_scipy(pair: tuple[list[int], list[int]]):
+    from scipy import stats  # here, because every process of the tests reads this file
+
     expected = stats.kendalltau(*pair).statistic
     assert np.isnan(expected) or kendall_tau(*pair) == round(expected, 12)
 

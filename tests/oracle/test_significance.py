@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from tvm_mutate.oracle import latency_difference, wilson_interval
 
@@ -45,6 +44,8 @@ def test_wilson_interval_holds_the_share_and_mirrors(counts: tuple[int, int]):
     low, high = wilson_interval(successes, total)
     assert 0 <= low <= successes / total <= high <= 1
     assert wilson_interval(total - successes, total) == pytest.approx((1 - high, 1 - low))
+    from scipy import stats  # here, because every process of the tests reads this file
+
     expected = stats.binomtest(successes, total).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
