@@ -30,7 +30,6 @@ NOT_IN_THE_ZOO = {
     "graph.wrong-axis{of=reduction}": "only images are averaged, over both of their axes; transformers differ",
     "graph.undistribute-scale{scaled=first}": NO_SUCH,
     "graph.undistribute-scale{scaled=second}": NO_SUCH,
-    "shape.slice-end": "classifiers of the zoo slice nothing; the ResNets for CIFAR-10 do",
     "graph.drop-pair{kind=cast}": "all values of the zoo are float32",
     "graph.drop-pair{kind=quantisation}": "all values of the zoo are float32",
     "graph.wrong-slope": "the zoo has no leaky relu",

@@ -22,6 +22,7 @@ PLANNING = "StaticPlanBlockMemory"
 FUSING, SCHEDULING, MEMORY = "fusing", "scheduling", "memory"
 BODY, HOST, DEVICE = "body", "host", "device"
 _PROCESSORS = ("llvm", "c")
+_NAMESPACES = ("relax.", "s_tir.", "tirx.")
 
 
 def fusing_pipeline() -> tvm.transform.Pass:
@@ -84,10 +85,11 @@ def _backend(target: Target) -> ModuleType:
 def passes_in(pipeline: tvm.transform.Pass, call: bool = True) -> list[tvm.transform.Pass]:
     """The passes of which a pipeline consists, in order. A pass that hides its passes is one pass.
 
-    A ``Sequential`` shows its passes. With ``call`` each other pass is called on an empty module: if it calls passes,
-    these are taken, although it may do more than call them.
+    A ``Sequential`` shows its passes, unless its name has a namespace of TVM: ``s_tir.HoistIfThenElse`` is one pass.
+    With ``call`` each other pass is called on an empty module: if it calls passes, these are taken, although it may do
+    more than call them.
     """
-    if isinstance(pipeline, tvm.transform.Sequential):
+    if isinstance(pipeline, tvm.transform.Sequential) and not pipeline.info.name.startswith(_NAMESPACES):
         return [each for part in pipeline.passes for each in passes_in(part, call)]
     if not call:
         return [pipeline]
