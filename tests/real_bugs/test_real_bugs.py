@@ -15,7 +15,7 @@ from tests.real_bugs.real_bug import Made, RealBug, real_bugs
 from tvm_mutate.mutant import Mutant, Slot
 from tvm_mutate.operators import builtin_catalogue
 from tvm_mutate.passes import Selection, apply_mutations, mutant_passes
-from tvm_mutate.pipeline import Flow, generate, slotted_tir_pipeline
+from tvm_mutate.pipeline import Flow, generate, relax_pass_lists, slotted_tir_pipeline
 
 CATALOGUE = builtin_catalogue()
 UNWRITTEN = 99  # what output buffers contain before a kernel runs
@@ -47,7 +47,11 @@ def values(module: tvm.IRModule, bug: RealBug, mutant: str = "") -> list[np.ndar
     """What the program computes from the inputs of the bug, with a mutant that acts after the TIR pipeline."""
     main = module["main"]
     if isinstance(main, relax.Function):
-        run = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())["main"]
+        passes = relax_pass_lists(tvm.target.Target("llvm"))["memory"]
+        planning = next(at for at, each in enumerate(passes) if each.info.name == "StaticPlanBlockMemory")
+        is_planned = "R.memory" in bug.right  # what is lowered again would be copied where it is a view
+        pipeline = tvm.transform.Sequential(list(passes[planning + 1 :])) if is_planned else "default"
+        run = relax.VirtualMachine(relax.build(module, "llvm", relax_pipeline=pipeline), tvm.cpu())["main"]
         results = run(*map(tvm.runtime.tensor, bug.inputs))
         return [each.numpy() for each in ([results] if isinstance(results, tvm.runtime.Tensor) else results)]
     buffers = list(main.params)
@@ -59,8 +63,8 @@ def values(module: tvm.IRModule, bug: RealBug, mutant: str = "") -> list[np.ndar
         names = [buffer.name for buffer in buffers]
         arrays = run_threads(main, dict(zip(names, [*bug.inputs, *outputs], strict=True)))
         return [arrays[name] for name in names[len(bug.inputs) :]]
-    passes = mutant_passes(Mutant.parse(mutant), CATALOGUE) if mutant else {}
-    with slotted_tir_pipeline(passes) as pipeline:
+    own = mutant_passes(Mutant.parse(mutant), CATALOGUE) if mutant else {}
+    with slotted_tir_pipeline(own) as pipeline:
         library = generate(module, tvm.target.Target("llvm"), Flow(mutated=pipeline))
     arguments = [tvm.runtime.tensor(each) for each in (*bug.inputs, *outputs)]
     library["main"](*arguments)
