@@ -29,5 +29,5 @@ def save(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def classifier() -> Model:
     """Ten classes, images of 8 x 8 pixels, scaled to 0..1."""
-    module = import_onnx(OnnxFile(Path("tiny.onnx"), tiny_model(), ""))
+    module = import_onnx(OnnxFile(Path("tiny.onnx"), tiny_model(), "")).module
     return model_from_module(module, "tiny", preprocessing=Preprocessing(scale=1 / 255))

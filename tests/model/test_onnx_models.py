@@ -20,9 +20,10 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from tests.model.model_files import finished, tiny_model
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Parameter, load_model
+from tvm_mutate.model import Parameter, load_model, onnx_import
 from tvm_mutate.model.names import clean_names
 from tvm_mutate.model.onnx_import import restore_clips, with_clean_names
+from tvm_mutate.model.onnx_simplify import simplified
 from tvm_mutate.model.zoo import zoo_model_path
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
@@ -428,3 +429,52 @@ def test_every_form_of_clip_keeps_its_values(tmp_path: Path, bounds: tuple[float
 def test_a_module_without_clips_is_left_as_it_is():
     module = load_model("zoo://resnet").module
     tvm.ir.assert_structural_equal(restore_clips(module), module)
+
+
+def constant_shapes() -> onnx.ModelProto:
+    """A reshape to a shape that is computed from the batch, which TVM's frontend refuses."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["batch"]),
+        helper.make_node("Mul", ["batch", "two"], ["double"]),
+        helper.make_node("Concat", ["double", "rest"], ["to"], axis=0),
+        helper.make_node("Reshape", ["x", "to"], ["y"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([value], np.int64), name)
+        for name, value in (("first", 0), ("two", 2), ("rest", -1))
+    ]
+    return finished(nodes, tensors("x", shape=("batch", 4)), tensors("y", shape=("double", 2)), constants)
+
+
+def test_a_model_that_tvm_refuses_is_simplified_first_and_the_model_says_so(save):
+    pytest.importorskip("onnxslim")
+    model = load_model(save(constant_shapes()))
+    assert model.simplified.startswith("simplified with onnxslim ")
+    data = np.arange(4, dtype=np.float32)[None]
+    assert run(model.module, data).tolist() == [[0, 1], [2, 3]]
+    assert load_model(save(tiny_model())).simplified == ""
+    assert load_model(save(tiny_model()), shape={"batch": [2]}).simplified != ""
+
+
+def test_a_simplification_that_changes_an_output_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    onnxslim = pytest.importorskip("onnxslim")
+    model = tiny_model([1, 3, 8, 8])
+
+    def wrong(each: onnx.ModelProto) -> onnx.ModelProto:
+        each.graph.node[-1].op_type = "MatMul"
+        each.graph.initializer[-1].CopyFrom(numpy_helper.from_array(np.zeros((4, 10), np.float32), "fc/weight"))
+        return each
+
+    monkeypatch.setattr(onnxslim, "slim", wrong)
+    assert simplified(model, [Parameter("input", (1, 3, 8, 8), "float32")], {}) is None
+    monkeypatch.setattr(onnxslim, "slim", lambda each: each)
+    assert simplified(model, [Parameter("input", (1, 3, 8, 8), "float32")], {}) is not None
+
+
+def test_without_onnxslim_the_refusal_names_it(save, monkeypatch):
+    monkeypatch.setattr(onnx_import, "can_simplify", lambda: False)
+    message = refused(save(constant_shapes()))
+    assert "TVM's frontend for ONNX cannot import" in message and "of opset 17" in message
+    assert message.endswith("with pip install 'tvm-mutate[onnx]' it is simplified first")

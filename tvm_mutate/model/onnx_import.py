@@ -25,6 +25,7 @@ from tvm.relax.frontend.onnx import from_onnx
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model.imported import Imported
 from tvm_mutate.model.names import clean_names
+from tvm_mutate.model.onnx_simplify import can_simplify, simplified
 from tvm_mutate.model.scenario import Parameter
 from tvm_mutate.model.symbols import Shapes, chosen_sizes, settled_sizes
 
@@ -300,37 +301,67 @@ _REFUSED = "The following operators are not supported for frontend ONNX: "
 
 def load_onnx(path: Path, shapes: Shapes) -> Imported:
     """The model in a file, with the symbols of ``shapes`` bound; raises UsageError as reading and import do."""
-    file = read_onnx(path)
-    return Imported(import_onnx(file, shapes), file.digest, is_bound=True)
+    return import_onnx(read_onnx(path), shapes)
 
 
-def import_onnx(file: OnnxFile, shapes: Shapes | None = None) -> tvm.IRModule:
+def import_onnx(file: OnnxFile, shapes: Shapes | None = None) -> Imported:
     """The model as a Relax module with weights as constants; its ``main`` takes the inputs under clean names.
 
     ``shapes`` names inputs and symbols as the file or cleaned. A symbol with several numbers stays a symbol; a symbolic
-    batch that is not named becomes 1. Raises UsageError, naming the file and the operators or the node, if TVM cannot
-    import the model, and as ``onnx_parameters``, ``chosen_sizes`` and ``settled_sizes`` do.
+    batch that is not named becomes 1. The model is simplified first if ``shapes`` binds symbols, if TVM refuses the
+    model as it is, or if TVM does not find all shapes. Raises UsageError, naming the file and the operators or the
+    node, if TVM cannot import the model, and as ``onnx_parameters``, ``chosen_sizes`` and ``settled_sizes`` do.
     """
     clean, values, nodes, symbols = with_clean_names(file.model)
     named = {values.get(name, symbols.get(name, name)): size for name, size in (shapes or {}).items()}
     parameters = onnx_parameters(file.path, clean, named)
-    sizes = chosen_sizes(parameters, named, str(file.path))
-    _bind(file.path, clean, settled_sizes(parameters, sizes, str(file.path)))
-    original = {new: old for old, new in nodes.items()}
+    sizes = settled_sizes(parameters, chosen_sizes(parameters, named, str(file.path)), str(file.path))
+    _bind(file.path, clean, sizes)
+    module: tvm.IRModule | UsageError | None = None
+    if not named:
+        module = _translated(file.path, clean, nodes)
+        if isinstance(module, tvm.IRModule) and _has_all_shapes(module):
+            return Imported(module, file.digest, is_bound=True)
+    if can_simplify() and (found := simplified(clean, parameters, sizes)) is not None:
+        simple, _, renamed, _ = with_clean_names(found[0])
+        other = _translated(file.path, simple, renamed)
+        if isinstance(other, tvm.IRModule):
+            return Imported(other, file.digest, found[1], is_bound=True)
+    module = module or _translated(file.path, clean, nodes)
+    if isinstance(module, UsageError):
+        hint = "" if can_simplify() else "; with pip install 'tvm-mutate[onnx]' it is simplified first"
+        raise UsageError(f"{module}{hint}") from None
+    return Imported(module, file.digest, is_bound=True)
+
+
+def _translated(path: Path, model: onnx.ModelProto, nodes: Names) -> tvm.IRModule | UsageError:
+    """The module that TVM's frontend makes, or the error that says why there is none."""
     try:
         # The importer prints the operator that fails, and repeats the warnings of onnx's checker.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return restore_clips(from_onnx(clean))
+            return restore_clips(from_onnx(model))
     except Exception as error:
-        raise UsageError(_reason(file.path, clean, error, original)) from None
+        return UsageError(_reason(path, model, error, {new: old for old, new in nodes.items()}))
+
+
+def _has_all_shapes(module: tvm.IRModule) -> bool:
+    found: list[Any] = []
+
+    def note(node: Any) -> None:
+        if isinstance(node, relax.Var) and isinstance(node.ty, relax.TensorType):
+            found.append(node.ty.shape)
+
+    relax.analysis.post_order_visit(module["main"], note)
+    return all(isinstance(shape, relax.ShapeExpr) for shape in found)
 
 
 def _reason(path: Path, model: onnx.ModelProto, error: Exception, original: Mapping[str, str]) -> str:
     text = str(error)
     if _REFUSED in text:
         operators = text.partition(_REFUSED)[2].splitlines()[0].split(",")
-        return f"{path}: TVM cannot import the operators {', '.join(sorted(each.strip() for each in operators))}"
+        names = ", ".join(sorted(each.strip() for each in operators))
+        return f"{path}: TVM's frontend for ONNX cannot import the operators {names} of {_opset(model)}"
     node = _failing_node(error.__traceback__)
     where = "it"
     if node is not None:
@@ -340,9 +371,14 @@ def _reason(path: Path, model: onnx.ModelProto, error: Exception, original: Mapp
     if isinstance(error, KeyError):
         what = f"{what} is not defined before it is used"
     invalid = _complaint(model)
-    return f"{path}: TVM cannot import {where}: {type(error).__name__}: {what}" + (
-        f"; onnx finds the model invalid too: {invalid}" if invalid else ""
+    return (
+        f"{path}: TVM's frontend for ONNX cannot import {where} of {_opset(model)}: {type(error).__name__}: {what}"
+        + (f"; onnx finds the model invalid too: {invalid}" if invalid else "")
     )
+
+
+def _opset(model: onnx.ModelProto) -> str:
+    return f"opset {next(each.version for each in model.opset_import if each.domain in _DOMAINS[:2])}"
 
 
 def _failing_node(traceback: TracebackType | None) -> onnx.NodeProto | None:
