@@ -79,7 +79,7 @@ def _without_sign(node: Any) -> Any | None:
 
 
 def _perturb(node: Any, parameters: Parameters) -> Any | None:
-    if isinstance(node, tirx.BufferStore):
+    if type(node) is tirx.BufferStore:
         return storing(node, _with_integer(node.value, parameters)) if parameters["of"] == "integer" else None
     return another_constant(node, _changed(float(node.value), parameters)) if parameters["of"] == "float" else None
 
@@ -103,8 +103,11 @@ def _with_integer(value: Any, parameters: Parameters) -> Any | None:
 
 
 def _drop_term(node: Any, parameters: Parameters) -> Any | None:
-    of, dtype = str(parameters["of"]), element_type(node)
-    if type(node) not in _TERMS[of] or not (dtype.is_float or (of == "extremum" and dtype.is_integer)):
+    of = str(parameters["of"])
+    if type(node) not in _TERMS[of]:
+        return None
+    dtype = element_type(node)
+    if not (dtype.is_float or (of == "extremum" and dtype.is_integer)):
         return None
     return node.b if parameters["operand"] == "left" else node.a
 
