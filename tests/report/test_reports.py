@@ -27,7 +27,7 @@ from tvm_mutate.report.junit_report import junit
 from tvm_mutate.report.markdown_report import markdown
 from tvm_mutate.report.npm import NpmFile
 from tvm_mutate.report.sarif_report import sarif
-from tvm_mutate.results import Results
+from tvm_mutate.results import NoticedRow, Results
 
 ELEMENTS_SCHEMA = NpmFile(
     "mutation-testing-report-schema",
@@ -56,7 +56,10 @@ def schema(file: NpmFile) -> Any:
 def hostile(three_devices: Results) -> Report:
     """Crashes, undefined behaviour, three devices, a fault of the compiler, and a survivor with hostile texts."""
     survivor = completed(SWAP, "llvm", [0, 1, 2, 3])
-    attacking = replace(survivor, id=f"x@{HOSTILE}#1", operator=HOSTILE, reason=HOSTILE, undefined=(HOSTILE,))
+    noticed = (NoticedRow(oracle=HOSTILE, inputs=1, number=None),)
+    attacking = replace(
+        survivor, id=f"x@{HOSTILE}#1", operator=HOSTILE, reason=HOSTILE, undefined=(HOSTILE,), noticed=noticed
+    )
     compiler = replace(survivor, id="pipeline.x@y#0", category=Category.COMPILER_PASSES)
     return report_of_campaign(replace(three_devices, mutants=(*three_devices.mutants, attacking, compiler)))
 

@@ -20,8 +20,8 @@ class Finding:
     """A mutant on a device, or in a suite. ``key`` is the id, with model and device if a report has several.
 
     ``status`` is the verdict, or ``not applied``, or the outcome of a mutant without a verdict. ``ending`` is the
-    outcome, or for a suite how the killing test ended. ``command`` shows the mutant. ``counted``: whether it is in the
-    score. ``seconds`` of building and running.
+    outcome, or for a suite how the killing test ended. ``command`` shows the mutant.
+    ``noticed`` says on how many inputs each oracle noticed the mutant. ``seconds`` of building and running.
     """
 
     key: str
@@ -35,13 +35,13 @@ class Finding:
     reason: str
     command: str
     place: Place
-    counted: bool = True
     rung: str = ""
     share: float | None = None
     difference: float | None = None
     masked_by: tuple[str, ...] = ()
     undefined: tuple[str, ...] = ()
     behaviour: str = ""
+    noticed: tuple[str, ...] = ()
     seconds: float = 0.0
     covered_by: tuple[str, ...] = ()
     killed_by: str = ""
@@ -117,13 +117,13 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
             reason=row.accepted or row.reason,
             command=show_command(row, results.models, results.devices),
             place=places.of(row),
-            counted=not row.is_compiler_fault and row.accepted is None,
             rung=str(row.rung or ""),
             share=row.dissimilarity,
             difference=row.max_abs_diff,
             masked_by=row.masked_by or (),
             undefined=row.undefined or (),
             behaviour=behaviours.get((row.model, row.id), ""),
+            noticed=tuple(f"{each.oracle}: {each.inputs} of {row.inputs} inputs" for each in row.noticed),
             seconds=row.build_seconds + (row.run_seconds or 0.0),
         )
         for row in sorted(results.mutants, key=lambda row: (row.model, row.device, row.id))
@@ -168,7 +168,6 @@ def _suite_finding(row: SuiteMutantRow, files: dict[str, SourceFile]) -> Finding
         reason=row.reason,
         command=shlex.join(["pytest", "--tvm-mutant", row.id]),
         place=place,
-        counted=not row.is_compiler_fault,
         seconds=row.seconds,
         covered_by=row.covering,
         killed_by=row.killer or "",

@@ -65,7 +65,7 @@ def page(report: Report, viewer: str, obstacle: str = "") -> str:
 
 def _values(finding: Finding) -> dict[str, Any]:
     """The fields of a finding that are not empty."""
-    values = {name: value for name, value in vars(finding).items() if name not in ("place", "counted") and value}
+    values = {name: value for name, value in vars(finding).items() if name != "place" and value}
     place = finding.place
     return {**values, "file": place.file, "line": place.first, "change": place.difference}
 
