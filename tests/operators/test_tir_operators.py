@@ -178,7 +178,7 @@ def test_a_vectorised_kernel_gets_the_fault_in_every_lane(
     assert_same_bits(run(script, mutant, ramp(), slot=slot), model(ramp()))
 
 
-@pytest.mark.parametrize(("dtype", "bits"), [("float16", 10), ("float64", 52)])
+@pytest.mark.parametrize(("dtype", "bits"), [("float16", 10), ("bfloat16", 7), ("float64", 52)])
 def test_ulps_are_those_of_the_stored_type(dtype: str, bits: int):
     x = ramp(dtype=dtype)
     epsilon = x.dtype.type(4 * 2.0**-bits)

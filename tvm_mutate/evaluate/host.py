@@ -21,7 +21,7 @@ from tvm.target import Target
 from tvm.tirx.buffer import BufferType
 
 from tvm_mutate.evaluate.memory import CONVERSION, NEAR_BYTES, PATTERNS, READ, WRITE, Function, is_filled
-from tvm_mutate.evaluate.program import KernelCall, Key, Program, ValueType, content_key, number_of
+from tvm_mutate.evaluate.program import KernelCall, Key, Program, ValueType, content_key, number_of, tensor_bytes
 from tvm_mutate.evaluate.program_run import run_calls
 from tvm_mutate.kernels import Kernel
 from tvm_mutate.samples import Sample, as_bytes
@@ -80,9 +80,7 @@ class HostValue:
         dtype = np.dtype(str(self.tensor.dtype))
         if dtype.kind != _OF_ML_DTYPES:
             return np.from_dlpack(self.tensor)
-        shape = tuple(self.tensor.shape)
-        content = self.tensor._create_view((math.prod(shape) * dtype.itemsize,), "uint8")
-        return np.from_dlpack(content).view(dtype).reshape(shape)
+        return tensor_bytes(self.tensor).view(dtype).reshape(tuple(self.tensor.shape))
 
 
 class HostMemory:

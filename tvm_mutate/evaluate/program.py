@@ -290,6 +290,12 @@ def content_key(array: np.ndarray) -> Key:
     return xxhash.xxh3_128_digest(as_bytes(array).data)
 
 
+def tensor_bytes(tensor: tvm.runtime.Tensor) -> np.ndarray:
+    """The bytes of a tensor of this process, flat and without a copy: DLPack has no bfloat16 and float8 in NumPy."""
+    size = math.prod(tensor.shape) * np.dtype(str(tensor.dtype)).itemsize
+    return np.from_dlpack(tensor._create_view((size,), "uint8"))
+
+
 class ConstantKeys:
     """Keys of constants by their bytes, each computed once: programs of one model share their weights.
 
@@ -301,10 +307,10 @@ class ConstantKeys:
 
     def of(self, tensor: Any) -> Key:
         """The key of a constant tensor."""
-        array = tensor.numpy() if not hasattr(tensor, "__dlpack__") else np.from_dlpack(tensor)
-        address = array.__array_interface__["data"][0]
+        content = tensor_bytes(tensor)
+        address = content.__array_interface__["data"][0]
         if address not in self._known:
-            key = content_key(array) + f"{array.dtype}{array.shape}".encode()
+            key = content_key(content) + f"{tensor.dtype}{tuple(tensor.shape)}".encode()
             self._known[address] = (tensor, key)  # keeping the tensor keeps its address
         return self._known[address][1]
 
