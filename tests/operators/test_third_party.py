@@ -86,7 +86,7 @@ def test_the_installed_operator_is_listed_beside_ours(tool: Tool):
 
 
 def test_its_mutants_are_applied_and_killed_in_a_campaign(tool: Tool, tmp_path: Path):
-    arguments = ("--operators", OPERATOR, "--slots", "kernel,lowered", "--limit", 1, "--workers", 1, "--quiet")
+    arguments = ("--operators", OPERATOR, "--slots", "kernel,lowered", "--limit", 4, "--workers", 1, "--quiet")
     finished = tool("run", "zoo://alexnet", *arguments, "--output", tmp_path / "out")
     assert finished.returncode == 0, finished.stderr
     rows = json.loads((tmp_path / "out" / "results.json").read_text())["mutants"]
