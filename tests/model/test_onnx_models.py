@@ -168,6 +168,11 @@ def test_shape_gives_the_symbolic_dimensions(save):
     assert load_model(path, shape={"input": [1, 3, 16, 12]}).inputs[0].shape == (1, 3, 16, 12)
 
 
+def test_dimensions_named_with_a_question_mark_are_no_symbol(save):
+    path = save(tiny_model([1, 3, "?", "?"]))
+    assert load_model(path, shape={"input": [1, 3, 16, 12]}).inputs[0].shape == (1, 3, 16, 12)
+
+
 def test_shape_knows_the_input_by_its_name_in_the_file_and_by_its_clean_one(save):
     path = save(tiny_model(["batch", 3, "height", 8], input_name="data:0"))
     for name in ("data:0", "data_0"):

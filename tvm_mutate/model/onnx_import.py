@@ -158,9 +158,10 @@ def with_clean_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Names, Na
     for graph in graphs:
         _rename(graph, values, nodes)
     dimensions = [each for value in copy.graph.input for each in value.type.tensor_type.shape.dim if each.dim_param]
-    symbols = clean_names(each.dim_param for each in dimensions)
+    named = [each for each in dimensions if each.dim_param.strip("?")]  # some exporters write ? for any unknown number
+    symbols = clean_names(each.dim_param for each in named)
     for each in dimensions:
-        each.dim_param = symbols[each.dim_param]
+        each.dim_param = symbols.get(each.dim_param, "")
     return copy, values, nodes, symbols
 
 
