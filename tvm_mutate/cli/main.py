@@ -74,6 +74,10 @@ def cli(context: click.Context) -> None:
         context.default_map = {command: values_of(command, context, found)}
 
 
+# Click takes its hints for a misspelt name from here.
+cli.commands.update({name: click.Command(name) for name in COMMANDS})
+
+
 def main() -> None:
     """Runs the command line and exits with a documented code."""
     sys.exit(run_command(cli, name="tvm-mutate"))
