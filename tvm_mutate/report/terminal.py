@@ -80,7 +80,7 @@ def render_survivors(results: Results, limit: int) -> list[RenderableType]:
     shown = f", the {limit} with the largest effect:" if len(survivors) > limit else ", the largest effect first:"
     lines: list[RenderableType] = [Text(counted + shown, style="bold")]
     for row in survivors[:limit]:
-        size = "" if row.max_abs_diff is None else f", outputs differ by up to {row.max_abs_diff:.2g}"
+        size = f", outputs differ by up to {row.max_abs_diff:.2g}" if row.max_abs_diff else ""
         where = f"{row.model} on {', '.join(devices[row.id, row.model])}"
         lines += [whole_line(f"  {row.id}"), Text(f"    {row.rung or '-'}{size}; {where}", "dim")]
     command = show_command(survivors[0], results.models, results.devices)
