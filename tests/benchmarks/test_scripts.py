@@ -13,6 +13,7 @@ from tvm_mutate.kernels import cuda_architecture
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (
+    "any_program",
     "catalogue",
     "census",
     "cuda_code",
