@@ -257,7 +257,7 @@ def models(folders: Sequence[Path], mutants: int) -> list[tuple[str, str, int]]:
     chosen = []
     for folder, file in files:
         parts = file.relative_to(folder).with_suffix("").parts
-        named = "/".join(dict.fromkeys((parts[0], *parts[-2:])))
+        named = "/".join((parts[0], *parts[1:][-2:]))
         few = min(mutants, MUTANTS_OF_LARGE) if file.stat().st_size > LARGE_BYTES else mutants
         chosen.append((named, str(file), few))
     return chosen

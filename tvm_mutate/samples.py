@@ -26,7 +26,7 @@ class Samples:
         return len(self.arrays[0]) if self.arrays else 0
 
     def __getitem__(self, position: int) -> Sample:
-        return tuple(array[position] for array in self.arrays)
+        return tuple(array[position, ...] for array in self.arrays)  # an array of a scalar, too
 
     @classmethod
     def stack(cls, samples: Iterable[Sample]) -> Samples:

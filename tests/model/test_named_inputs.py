@@ -123,6 +123,7 @@ def test_a_function_yields_samples(program, model):
     inputs = load_inputs(f"{program}:samples", model, limit=2)
     assert [each.shape for each in inputs.samples.arrays] == [(2, 1, 7), (2, 1, 7, 4), (2,)]
     assert inputs.samples.arrays[0][1].tolist() == [[1] * 7]
+    assert all(isinstance(each, np.ndarray) for each in inputs.samples[0])  # TVM takes no scalars of NumPy
     assert "sample 1 has other inputs or shapes than sample 0" in refused(f"{program}:ragged", model)
     assert "yield dictionaries" in refused(f"{program}:model", model)
 

@@ -47,6 +47,17 @@ class SameAndOtherArguments:
         return f
 
 
+@I.ir_module
+class AnOperatorWithoutLegalisation:
+    @R.function
+    def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2,), "int64"):  # noqa: N805
+        with R.dataflow():
+            shape = R.shape_of(x)
+            sizes = R.shape_to_tensor(shape)
+            R.output(sizes)
+        return sizes
+
+
 @pytest.mark.parametrize("name", ["resnet", "shufflenetv2"])
 def test_a_model_is_legalised_as_by_tvm_with_an_empty_and_with_a_warm_cache(name: str):
     module = load_model(f"zoo://{name}").module
@@ -57,7 +68,7 @@ def test_a_model_is_legalised_as_by_tvm_with_an_empty_and_with_a_warm_cache(name
         assert names(cached) == names(plain)
 
 
-@pytest.mark.parametrize("module", [ScalarsAndNumbers, SameAndOtherArguments])
+@pytest.mark.parametrize("module", [ScalarsAndNumbers, SameAndOtherArguments, AnOperatorWithoutLegalisation])
 def test_scalars_attributes_tuples_and_repeated_arguments_come_out_as_by_tvm(module: tvm.IRModule):
     plain, cache = relax.transform.LegalizeOps()(module), LoweringCache()
     for _ in range(2):

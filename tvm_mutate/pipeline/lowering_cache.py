@@ -74,8 +74,9 @@ class LoweringCache:
         added: dict[Any, GlobalVar] = {}
 
         def note(node: Any) -> None:
-            if isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op) and node.op.has_attr(_LEGALISE):
-                legalisers.setdefault(node.op.name, self._legalised_once(node.op.get_attr(_LEGALISE), added))
+            # has_attr is true for every operator: it asks whether any operator has the attribute.
+            if isinstance(node, relax.Call) and isinstance(node.op, tvm.ir.Op) and (own := node.op.get_attr(_LEGALISE)):
+                legalisers.setdefault(node.op.name, self._legalised_once(own, added))
 
         for function in module.functions.values():
             if isinstance(function, relax.Function):
