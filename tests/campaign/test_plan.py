@@ -41,7 +41,10 @@ def test_too_little_memory_is_refused_with_the_least_size():
 def test_a_quarter_of_the_machine_is_taken_by_default_and_never_refused():
     quarter = machine_memory() // 4
     assert golden_bytes(None, workers=0) == max(quarter - CAMPAIGN_BYTES, quarter // 2)
-    assert golden_bytes(None, workers=10_000) == quarter // 2
+    most = (machine_memory() - CAMPAIGN_BYTES) // WORKER_BYTES
+    assert golden_bytes(None, workers=most) == quarter // 2
+    with pytest.raises(UsageError, match=f"--workers {most + 1}: this machine has memory for {most}"):
+        golden_bytes(None, workers=most + 1)
 
 
 def test_sizes_are_rounded_up():

@@ -109,3 +109,25 @@ def test_shapes_that_break_a_constraint_are_no_straight_line(recurrence: Both):
     wrong = Samples((np.zeros((1, 1, 4), "float32"), np.zeros((1, 1, 5), "int64")))
     with pytest.raises(NotStraightLineError, match=r"a value of shape \[1, 5\] is where"):
         take_program(recurrence.stages.at(Slot.KERNEL), Workload(recurrence.workload.scenario, wrong))
+
+
+WITHOUT_KERNEL = """
+@I.ir_module
+class Module:
+    @R.function
+    def main(x: R.Tensor((1, 3), "float32"), counts: R.Tensor((1, 3), "int64")):
+        with R.dataflow():
+            scaled = R.multiply(x, R.const(2.0, "float32"))
+            doubled = R.add(counts, counts)
+            R.output(scaled, doubled)
+        return (scaled, doubled)
+"""
+
+
+def test_a_fault_that_makes_an_input_the_output_is_reached_and_infects_although_no_kernel_runs(tmp_path: Path):
+    model = model_from_module(from_source(WITHOUT_KERNEL), "without_kernel")
+    both = Both("llvm", tmp_path, model=model, samples=samples(3))
+    mutant = "graph.drop-operand{keep=first}@main#0"
+    run = both.run(mutant)
+    assert (run.kernel_runs, run.reached, run.infected) == (0, True, True)
+    assert run.outputs.has_bits_of(both.rebuilt(mutant).outputs)

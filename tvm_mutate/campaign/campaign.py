@@ -53,15 +53,19 @@ _CRASHES = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.EXCEPTION)
 
 @dataclass(frozen=True)
 class Canary:
-    """A mutant with a known verdict; another verdict makes all verdicts of the campaign untrustworthy."""
+    """A mutant with a known verdict; another verdict makes all verdicts of the campaign untrustworthy.
+
+    ``otherwise`` takes the place of the mutant in a model where the mutant has no site.
+    """
 
     name: str
     mutant: str
     verdict: Verdict
+    otherwise: str = ""
 
 
 CANARIES = (
-    Canary("no-op", "canary.reverse-loop@*#*", Verdict.SURVIVED),
+    Canary("no-op", "canary.reverse-loop@*#*", Verdict.SURVIVED, otherwise="canary.no-op@*#*"),
     Canary("sure kill", "canary.negate-output@*#*", Verdict.KILLED),
 )
 
@@ -247,18 +251,23 @@ class CampaignRun:
 
     def check_canaries(self) -> None:
         """Judges both canaries on every pair; raises UntrustedError for a verdict that is not the known one."""
-        canaries = {canary.mutant: canary for canary in CANARIES}
-        requests = [self._request(pair, mutant) for pair in self.baselines for mutant in canaries]
+        asked = [(pair, canary, canary.mutant) for pair in self.baselines for canary in CANARIES]
+        names = [(pair, canary.name) for pair, canary, _ in asked]
         rows: dict[tuple[Pair, str], CanaryRow] = {}
-        for request, answer in self._answers("canaries", requests):
-            row = _trusted(answer).row
-            if row.outcome is Outcome.DEVICE_LOST:
-                self.baselines.pop(request.pair, None)
-                self._lost[request.pair] = DeviceLostError(row.reason)
-            else:
-                rows[request.pair, request.mutant] = _canary_row(canaries[request.mutant], row)
+        while asked:
+            canaries = {(pair, mutant): canary for pair, canary, mutant in asked}
+            asked = []
+            for request, answer in self._answers("canaries", [self._request(*each) for each in canaries]):
+                pair, row, canary = request.pair, _trusted(answer).row, canaries[request.pair, request.mutant]
+                if row.outcome is Outcome.DEVICE_LOST:
+                    self.baselines.pop(pair, None)
+                    self._lost[pair] = DeviceLostError(row.reason)
+                elif canary.otherwise not in ("", row.id) and row.outcome is Outcome.COMPLETED and not row.is_applied:
+                    asked.append((pair, canary, canary.otherwise))
+                else:
+                    rows[pair, canary.name] = _canary_row(canary, row)
         self._check_some_device_is_left()
-        self.canaries = [rows[each.pair, each.mutant] for each in requests if each.pair in self.baselines]
+        self.canaries = [rows[each] for each in names if each[0] in self.baselines]
 
     def judge_mutants(self, earlier: EarlierCampaign | None) -> None:
         """Makes the row of every mutant, in the order of the plan; writes every new row into the journal."""
@@ -380,7 +389,9 @@ def _trusted(answer: Any) -> Any:
 
 
 def _canary_row(canary: Canary, row: MutantRow) -> CanaryRow:
-    if row.verdict != canary.verdict:
+    # A no-op that needs no run has a proof that it changes nothing.
+    is_proved = row.id == canary.otherwise and row.verdict is Verdict.EQUIVALENT
+    if row.verdict != canary.verdict and not is_proved:
         raise UntrustedError(
             f"the {canary.name} canary of {row.model} on {row.device} came out {row.verdict}, not "
             f"{canary.verdict} ({row.reason}); no verdict of this campaign could be believed"

@@ -321,16 +321,21 @@ class ConstantKeys:
 
 @dataclass(frozen=True)
 class GoldenKeys:
-    """The keys of the values of the unmutated program, by number, and the numbers of kernel results, by key."""
+    """The keys of the values of the unmutated program, by number, and the numbers of kernel results, by key.
+
+    ``outputs`` are the keys of the outputs, in order.
+    """
 
     keys: tuple[Key | None, ...]
     numbers: Mapping[Key, int]
+    outputs: tuple[Key | None, ...]
 
     @classmethod
     def of(cls, program: Program, keys: tuple[Key | None, ...]) -> GoldenKeys:
         """The golden keys of a program; a view has the key and the bytes of its argument."""
         written = [each for step in program.steps if isinstance(step, KernelCall) for each in step.results]
-        return cls(keys, {keys[number] or b"": number for number in written})
+        numbers = {keys[number] or b"": number for number in written}
+        return cls(keys, numbers, tuple(keys[number] for number in program.outputs))
 
 
 @dataclass(frozen=True)

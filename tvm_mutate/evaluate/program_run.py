@@ -130,7 +130,16 @@ class ProgramRun:
                 else:
                     keys[number] = self._golden.keys[golden_number]
             self._trace.note_call(step.kernel, is_fault, same)
-        return tuple(self._memory.read(value_of(number)).copy() for number in self._program.outputs)
+        outputs = []
+        for number, golden_key in zip(self._program.outputs, self._golden.outputs, strict=True):
+            outputs.append(self._memory.read(value_of(number)).copy())
+            if number not in computed and keys[number] != golden_key:
+                # No kernel computes this output wrongly: the fault makes another known value the output.
+                golden = self._golden.numbers.get(golden_key or b"")
+                known = None if golden is None else self._memory.read(row.value(golden, types[number]))
+                self._trace.reached = True
+                self._trace.infected |= known is None or known.tobytes() != outputs[-1].tobytes()
+        return tuple(outputs)
 
     def _changed(self, position: int, step: KernelCall, arguments: list[Value], thoroughly: bool) -> list[Value]:
         if position not in self._arenas:

@@ -95,9 +95,14 @@ def _with_reversed_loop(realize: SBlockRealize) -> Any:
         return None
     for index, variable in enumerate(realize.block.iter_vars):
         if _is_reversible(variable, values[index]):
-            values[index] = Sub(IntImm(values[index].ty, int(variable.dom.extent) - 1), values[index])
+            values[index] = Sub(_last_index(variable.dom.extent, values[index].ty), values[index])
             return SBlockRealize(values, realize.predicate, realize.block)
     return None
+
+
+def _last_index(extent: Any, kind: Any) -> Any:
+    known = literal(extent)
+    return Sub(extent, IntImm(kind, 1)) if known is None else IntImm(kind, int(known) - 1)
 
 
 def _divides(block: Any) -> bool:
@@ -115,7 +120,10 @@ def _is_global(block: Any) -> bool:
 
 def _is_reversible(variable: Any, value: Any) -> bool:
     is_spatial_loop = variable.iter_type == SPATIAL and isinstance(value, tirx.Var)
-    return is_spatial_loop and literal(variable.dom.min) == 0 and (literal(variable.dom.extent) or 0) > 1
+    extent = variable.dom.extent
+    known = literal(extent)
+    is_long = known > 1 if known is not None else extent.ty == value.ty  # a symbolic extent may be 1
+    return is_spatial_loop and literal(variable.dom.min) == 0 and is_long
 
 
 def _with_no_op(store: tirx.BufferStore, _parameters: Parameters) -> Any:
