@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,12 +42,26 @@ def load_function(path: Path, name: str, module: ModuleType | None = None) -> Ca
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except (Exception, SystemExit) as error:
-            raise UsageError(f"{path}: {name}() failed with {_error_line(error, path)}") from error
+        with _blamed(path, name):
+            made = function(*arguments, **options)
+        return _checked(made, path, name) if isinstance(made, Iterator) else made
 
     return call
+
+
+def _checked(made: Iterator[Any], path: Path, name: str) -> Iterator[Any]:
+    """What a generator of the user yields."""
+    with _blamed(path, name):
+        yield from made
+
+
+@contextlib.contextmanager
+def _blamed(path: Path, name: str) -> Iterator[None]:
+    """Turns an error of the user's function into a UsageError."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{path}: {name}() failed with {_error_line(error, path)}") from error
 
 
 def load_python(path: Path) -> ModuleType:

@@ -389,8 +389,10 @@ def _trusted(answer: Any) -> Any:
 
 
 def _canary_row(canary: Canary, row: MutantRow) -> CanaryRow:
-    # A no-op that needs no run has a proof that it changes nothing.
-    is_proved = row.id == canary.otherwise and row.verdict is Verdict.EQUIVALENT
+    if canary.otherwise and row.outcome is Outcome.COMPLETED and not row.is_applied:
+        raise UsageError(f"{row.model} has no kernel on {row.device}, so that there is nothing to mutate")
+    # A no-op whose code is the unmutated code has a proof that it changes nothing.
+    is_proved = canary.verdict is Verdict.SURVIVED and row.verdict is Verdict.EQUIVALENT
     if row.verdict != canary.verdict and not is_proved:
         raise UntrustedError(
             f"the {canary.name} canary of {row.model} on {row.device} came out {row.verdict}, not "

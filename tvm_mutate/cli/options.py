@@ -158,7 +158,9 @@ site_options = with_options(
         metavar="N",
         help="With --sample: mutants of N single sites each, all in one slot. Default: 1.",
     ),
-    click.option("--seed", default=0, show_default=True, help="Seed of --sample and --random."),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --sample and --random."
+    ),
     click.option(
         "--shard", metavar="K/N", help="The k-th of n parts of the mutants, for n machines: 1/n to n/n are the whole."
     ),
@@ -239,7 +241,7 @@ input_options = with_options(
     ),
     click.option(
         "--random",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 1_000_000),
         metavar="N",
         help=f"N random samples, with --seed, or the rest of the inputs. Default without inputs: {DEFAULT_COUNT}.",
     ),

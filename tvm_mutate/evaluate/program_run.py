@@ -136,9 +136,9 @@ class ProgramRun:
             if number not in computed and keys[number] != golden_key:
                 # No kernel computes this output wrongly: the fault makes another known value the output.
                 golden = self._golden.numbers.get(golden_key or b"")
-                known = None if golden is None else self._memory.read(row.value(golden, types[number]))
+                usual = None if golden is None else self._memory.read(row.value(golden, types[number]))
                 self._trace.reached = True
-                self._trace.infected |= known is None or known.tobytes() != outputs[-1].tobytes()
+                self._trace.infected |= usual is None or usual.tobytes() != outputs[-1].tobytes()
         return tuple(outputs)
 
     def _changed(self, position: int, step: KernelCall, arguments: list[Value], thoroughly: bool) -> list[Value]:

@@ -40,6 +40,9 @@ class RandomInputs:
                 raise UsageError(f"--range names {name!r}, which is no input and no dtype{suggestion(name, known)}")
             if not low <= high:
                 raise UsageError(f"--range {name}={low:g},{high:g} is empty; write the lower number first")
+            dtypes = [np.dtype(each.dtype or "float32") for each in inputs if name in (each.name, each.dtype)]
+            if any(not _holds(dtype, limit) for dtype in dtypes for limit in (low, high)):
+                raise UsageError(f"--range {name}={low:g},{high:g} does not fit into {dtypes[0].name}")
 
     def array(self, parameter: Parameter, shape: tuple[int, ...], rows: int | None) -> np.ndarray:
         """Random values ``[count, *shape]`` of an input, the same for the same seed and name.
@@ -59,3 +62,13 @@ class RandomInputs:
             low, high = limits or (0, _LARGEST_INTEGER if rows is None else rows - 1)
             values = generator.integers(int(low), int(high), size, endpoint=True)
         return values.astype(np.float32).astype(dtype) if is_floating(dtype) else values.astype(dtype)
+
+
+def _holds(dtype: np.dtype, limit: float) -> bool:
+    """Whether a dtype has numbers as large as the limit of a range."""
+    if dtype.kind == "b":
+        return True
+    if is_floating(dtype):
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(np.float64(np.float32(limit).astype(dtype))))
+    return np.iinfo(dtype).min <= limit <= np.iinfo(dtype).max

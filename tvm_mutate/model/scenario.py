@@ -149,6 +149,8 @@ class _Resolver:
             if name not in (known := dict(self._named)):
                 hint = suggestion(name, [each for each in known if each])
                 raise UsageError(f"{self._source}: the scenario returns {name!r}, but no call has this output{hint}")
+        if not self._inputs:
+            raise UsageError(f"{self._source}: takes no input from outside, so that every run is the same; add one")
         if not outputs:
             raise UsageError(f"{self._source}: the scenario has no output; name some in 'returns'")
         return ResolvedScenario(
@@ -169,6 +171,8 @@ class _Resolver:
         function = self._functions[call.function]
         parameters = [(each.name, each.ty) for each in function.params]
         names = [name for parameter in parameters for name, _ in leaves(*parameter)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UsageError(f"{self._source}: {call.function} has two parameters {twice[0]!r}; rename one of them")
         for parameter in call.feeds:
             if parameter not in names:
                 hint = suggestion(parameter, names)
@@ -198,8 +202,13 @@ class _Resolver:
         if source is not None:
             self._taken.add(source)
             return source
-        if name not in self._inputs:
-            self._inputs[name] = _parameter(name, kind, f"{self._source}: the parameter {name!r} of {call.function}")
+        parameter = _parameter(name, kind, f"{self._source}: the parameter {name!r} of {call.function}")
+        known = self._inputs.setdefault(name, parameter)
+        if known != parameter:
+            one, other = (f"{each.dtype} {list(each.shape)}" for each in (known, parameter))
+            raise UsageError(
+                f"{self._source}: two functions take an input {name!r}, as {one} and as {other}; rename one of them"
+            )
         return Source(None, list(self._inputs).index(name))
 
 
@@ -209,6 +218,8 @@ def _parameter(name: str, kind: Any, where: str) -> Parameter:
     if not isinstance(kind.shape, relax.ShapeExpr):
         raise UsageError(f"{where} has an unknown shape; give its dimensions numbers or symbols")
     shape = tuple(int(each) if isinstance(each, tvm.tirx.IntImm) else str(each) for each in kind.shape.values)
+    if 0 in shape:
+        raise UsageError(f"{where} has shape {list(shape)} and so no elements; give each dimension 1 or more")
     dtype = str(kind.dtype)
     return Parameter(name, shape, "" if dtype == "void" else dtype)
 

@@ -13,6 +13,7 @@ from tvm_mutate.errors import UsageError
 from tvm_mutate.model.preprocessing import read_document
 from tvm_mutate.model.scenario import Call, Scenario
 
+_MOST_REPEATS = 10_000
 _EXAMPLE = "a table [[calls]] with function, and if needed outputs, feeds and repeat, for each call; and returns"
 
 
@@ -27,8 +28,9 @@ def read_scenario(path: Path) -> Scenario:
         _check_keys(content)
     except msgspec.ValidationError as error:
         raise UsageError(f"--scenario {path}: {error}; write {_EXAMPLE}") from None
-    if not scenario.calls or any(call.repeat < 1 for call in scenario.calls):
-        raise UsageError(f"--scenario {path}: has no calls, or repeats one less than once; write {_EXAMPLE}")
+    if not scenario.calls or any(not 1 <= call.repeat <= _MOST_REPEATS for call in scenario.calls):
+        what = f"has no calls, or repeats one less than once or more than {_MOST_REPEATS} times"
+        raise UsageError(f"--scenario {path}: {what}; write {_EXAMPLE}")
     return scenario
 
 

@@ -46,7 +46,10 @@ class UserFunction(Oracle):
             number, bool | int | float | np.number | np.bool_
         ):
             raise UsageError(f"{self}: returned {found!r:.100}; it must return a bool, or a bool and a number")
-        return Finding(bool(is_noticed), float(number))
+        try:
+            return Finding(bool(is_noticed), float(number))
+        except OverflowError:
+            raise UsageError(f"{self}: returned a number that is too large; it must fit into a float") from None
 
     @cached_property
     def _function(self) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ DISCREPANCIES_FILE = "discrepancies.csv"
 AGREEMENTS_FILE = "agreements.csv"
 UNDEFINED_FILE = "undefined.csv"
 LATENCY_COLUMNS = tuple(field.name for field in fields(LatencyTest))
+_FORMULA = ("=", "+", "-", "@")
 MUTANT_COLUMNS = tuple(name for name in MutantRow.__struct_fields__ if name not in ("labels", "latency", "noticed"))
 DISCREPANCY_COLUMNS = (
     "model",
@@ -108,6 +109,8 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"  # a spreadsheet would run it
     if isinstance(value, tuple):
         return "; ".join(value)
     return str(value).lower() if isinstance(value, bool) else value
