@@ -13,11 +13,11 @@ from tvm.tirx import PrimFunc
 from tvm_mutate.device import parse_device
 from tvm_mutate.evaluate.program import take_program
 from tvm_mutate.kernels import Kernel, build_batch, parse_target
-from tvm_mutate.kernels.code_text import kernels_with_undefined_values
+from tvm_mutate.kernels.code_text import kernels_with_undefined_values, llvm_digests
 from tvm_mutate.model import Workload, load_inputs, load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue
-from tvm_mutate.passes import apply_mutations, selections_by_slot
+from tvm_mutate.passes import ENTRY_PREFIX, apply_mutations, selections_by_slot
 from tvm_mutate.pipeline import Stages
 
 CATALOGUE = builtin_catalogue()
@@ -78,3 +78,12 @@ def test_vectors_that_are_filled_later_and_comments_are_no_undefined_values():
     ):
         text = function.replace("%1 = ", f"%1 = {instruction}\n    #dbg_value(i32 undef, !28)")
         assert kernels_with_undefined_values(text, ["f"]) == (frozenset("f") if undefined else frozenset())
+
+
+@pytest.mark.parametrize("suffix", ["", ".w4.b0"])
+def test_the_digest_does_not_depend_on_the_addresses_that_name_the_alias_classes_of_buffers(suffix: str):
+    def digest(address: str, other: str) -> str:
+        code = f"define i32 @{ENTRY_PREFIX}k() {{\n  store float 0.0, ptr %a, !tbaa !1\n  ret i32 0\n}}\n"
+        return llvm_digests(f'{code}!1 = !{{!"{address}{suffix}", !2}}\n!2 = !{{!"{other}{suffix}"}}\n', ["k"])["k"]
+
+    assert digest("0x55a0", "0x55b0") == digest("0x7fc0", "0x7fd0") != digest("0x55a0", "0x55a0")

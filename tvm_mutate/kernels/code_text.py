@@ -16,9 +16,9 @@ _LLVM_NOISE = tuple(
     for each in (r"\n *#dbg_.*", r"\n *; .*", r", !dbg ![0-9]+", r" !dbg ![0-9]+", r"(?<=:) +; preds = .*")
 )
 _LLVM_LINE = re.compile(r'^(@[\w.$]+|@"[^"]+"|![0-9]+|attributes #[0-9]+) = .*$', re.MULTILINE)
-# TVM names the alias classes of local buffers by addresses in the compiler.
-_ADDRESS = re.compile(r'!"0x[0-9a-f]+"')
-_LLVM_NAME = re.compile(r'@[\w.$]+|@"[^"]+"|![0-9]+|#[0-9]+|!"0x[0-9a-f]+"')
+# TVM names the alias classes of buffers by addresses in the compiler: of a whole buffer, or of a part as `.w4.b0`.
+_ADDRESS = re.compile(r'!"0x[0-9a-f]+(?:"|(?=\.w))')
+_LLVM_NAME = re.compile(r'@[\w.$]+|@"[^"]+"|![0-9]+|#[0-9]+|!"0x[0-9a-f]+(?:"|(?=\.w))')
 
 # A register that no instruction wrote. (A vector that is filled element by element begins as `poison` instead.)
 _LLVM_UNDEFINED = re.compile(r"^(?! *#dbg_).*[ \[]undef\b", re.MULTILINE)
@@ -61,7 +61,12 @@ def host_text(module: tvm.runtime.Module, kind: str) -> str:
 def _without_addresses(text: str) -> str:
     """LLVM IR with ordinals instead of buffer addresses: two builds of one module differ only in these addresses."""
     ordinals: dict[str, str] = {}
-    return _ADDRESS.sub(lambda match: ordinals.setdefault(match[0], f'!"buffer{len(ordinals)}"'), text)
+
+    def ordinal(match: re.Match[str]) -> str:
+        number = ordinals.setdefault(match[0], str(len(ordinals)))
+        return f'!"buffer{number}' + ('"' if match[0].endswith('"') else "")
+
+    return _ADDRESS.sub(ordinal, text)
 
 
 def text_digest(text: str) -> str:
