@@ -43,7 +43,10 @@ def test_a_program_that_is_no_classifier_has_verdicts_numbers_and_reports_but_no
     def outcome(row: MutantRow) -> dict:
         return {name: value for name, value in msgspec.to_builtins(row).items() if name not in HOW}
 
-    assert [outcome(row) for row in fast.mutants] == [outcome(row) for row in rebuilt.mutants]
+    pairs = list(zip(fast.mutants, rebuilt.mutants, strict=True))
+    defined = [pair for pair in pairs if not pair[0].undefined]
+    assert len(defined) >= 8
+    assert [outcome(row) for row, _ in defined] == [outcome(row) for _, row in defined]
     for row in fast.mutants:
         assert (row.labels, row.changed_labels, row.dissimilarity, row.kendall_tau) == (None,) * 4
         assert row.rung != "label changed"

@@ -14,6 +14,7 @@ from tvm_mutate.evaluate.program import GoldenKeys
 from tvm_mutate.evaluate.program_run import ProgramRun, run_calls
 from tvm_mutate.kernels import write_library
 from tvm_mutate.passes import selections_by_slot
+from tvm_mutate.pipeline.flow import TVM_FLOW, Flow
 
 from .conftest import CATALOGUE, Both
 from .process_memory import ProcessKernel, ProcessMemory, ProcessRow
@@ -24,7 +25,7 @@ class InAnotherProcess:
 
     def __init__(self, both: Both, folder: Path) -> None:
         self._both, self._folder, program = both, folder, both.content.program
-        plain = self._compile(program.called(), folder, "default")
+        plain = self._compile(program.called(), folder, TVM_FLOW)
         self._builder = MutantBuilder(
             both.stages, both.workload, program, plain, {each.digest: each for each in plain.values()}, self._compile
         )
@@ -42,10 +43,10 @@ class InAnotherProcess:
     def _uploaded(self, constants: Mapping[int, object]) -> dict:
         return {number: self.memory.upload(tensor.numpy()) for number, tensor in constants.items()}
 
-    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, pipeline: str) -> dict[str, ProcessKernel]:
+    def _compile(self, functions: Mapping[str, PrimFunc], folder: Path, flow: Flow) -> dict[str, ProcessKernel]:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"kernels-{len(list(folder.iterdir()))}.so"
-        digests = write_library(functions, self._both.stages.target, path, tir_pipeline=pipeline).digests
+        digests = write_library(functions, self._both.stages.target, path, flow=flow).digests
         return {name: ProcessKernel(str(path), name, digest) for name, digest in digests.items()}
 
     def run(self, mutant: str) -> Evaluation:

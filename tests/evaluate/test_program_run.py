@@ -51,9 +51,9 @@ def test_a_known_kernel_in_place_of_another_is_reached_behind_a_view_of_the_inpu
         MutatedProgram(mutated, KERNELS, frozenset(), keys),
         golden, HostMemory(), function_of, {}, {}, frozenset(), is_rewired=True,
     )  # fmt: skip
-    data = np.arange(4, dtype="float32").reshape(2, 2)
+    data = np.arange(4, dtype="float32").reshape(1, 2, 2)
     golden_value = np.from_dlpack(tvm.runtime.tensor(2 * data.reshape(1, 4)))  # aligned
-    row = HostRow.of(data, {2: golden_value}, [2])
+    row = HostRow.of((data,), {2: golden_value}, [2])
     found = run.run(lambda _position: row, 1, None, lambda: None)
-    assert found.rows[0].tolist() == (KERNELS[kernel].factor * data).ravel().tolist()
+    assert found.outputs[0][0].tolist() == (KERNELS[kernel].factor * data).reshape(1, 4).tolist()
     assert (found.trace.reached, found.trace.infected) == (reached, reached)
