@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes  # noqa: F401  (gives NumPy the dtypes bfloat16 and float8)
 import numpy as np
@@ -43,23 +44,25 @@ class Samples:
 
     def digest(self) -> str:
         """128 bits of xxHash of all tensors: equal for equal bits."""
-        content = xxhash.xxh3_128()
+        return self._hashed(xxhash.xxh3_128())
+
+    def sha256(self) -> str:
+        """The SHA-256, in hex, of the bytes of all tensors."""
+        return self._hashed(hashlib.sha256())
+
+    def _hashed(self, content: Any) -> str:
         for array in self.arrays:
             content.update(as_bytes(array).data)
         return str(content.hexdigest())
 
-    def sha256(self) -> str:
-        """The SHA-256, in hex, of the bytes of all tensors."""
-        content = hashlib.sha256()
-        for array in self.arrays:
-            content.update(as_bytes(array).data)
-        return content.hexdigest()
+    def has_types_of(self, other: Samples) -> bool:
+        """Whether all tensors have the same dtypes and shapes."""
+        ours, theirs = ([(each.dtype, each.shape) for each in samples.arrays] for samples in (self, other))
+        return ours == theirs
 
     def has_bits_of(self, other: Samples) -> bool:
         """Whether all tensors have the same dtypes, shapes and bits."""
-        return (
-            [(each.dtype, each.shape) for each in self.arrays] == [(each.dtype, each.shape) for each in other.arrays]
-        ) and self.digest() == other.digest()
+        return self.has_types_of(other) and self.digest() == other.digest()
 
     def save(self, folder: Path) -> None:
         """Writes an ``.npy`` file for each tensor into a new folder; :meth:`load` reads them."""

@@ -1,27 +1,11 @@
 """Programs of two kernels, for bugs in calls of kernels and in the plan of memory."""
 
-_KERNELS = """
-@I.ir_module
-class Module:
-    @T.prim_func(s_tir=True)
-    def double(A: T.Buffer((4,), "float32"), B: T.Buffer((4,), "float32")):
-        for i in range(4):
-            with T.sblock("double"):
-                vi = T.axis.spatial(4, i)
-                B[vi] = A[vi] * T.float32(2)
-
-    @T.prim_func(s_tir=True)
-    def minus(A: T.Buffer((4,), "float32"), B: T.Buffer((4,), "float32"), C: T.Buffer((4,), "float32")):
-        for i in range(4):
-            with T.sblock("minus"):
-                vi = T.axis.spatial(4, i)
-                C[vi] = A[vi] - B[vi]
-"""
+from tvm_mutate.operators.kernel_calls import TWO_KERNELS
 
 
 def calls(second: str, first: str = "x") -> str:
     """A program that doubles ``first`` and subtracts the values ``second``, such as ``lv, x``."""
-    return f"""{_KERNELS}
+    return f"""{TWO_KERNELS}
     @R.function
     def main(x: R.Tensor((4,), "float32")) -> R.Tensor((4,), "float32"):
         cls = Module
@@ -39,7 +23,7 @@ def plan(storage: str, reshaped: bool) -> str:
     The first tensor is read after the second is written, as itself or through a reshape.
     """
     view = "R.reshape(a, R.shape([4]))" if reshaped else "a"
-    return f"""{_KERNELS}
+    return f"""{TWO_KERNELS}
     @R.function(pure=False)
     def main(x: R.Tensor((4,), "float32")) -> R.Tensor((4,), "float32"):
         cls = Module

@@ -262,7 +262,11 @@ class CampaignRun:
                 if row.outcome is Outcome.DEVICE_LOST:
                     self.baselines.pop(pair, None)
                     self._lost[pair] = DeviceLostError(row.reason)
-                elif canary.otherwise not in ("", row.id) and row.outcome is Outcome.COMPLETED and not row.is_applied:
+                elif canary.otherwise and row.outcome is Outcome.COMPLETED and not row.is_applied:
+                    if row.id == canary.otherwise:
+                        raise UsageError(
+                            f"{row.model} has no kernel on {row.device}, so that there is nothing to mutate"
+                        )
                     asked.append((pair, canary, canary.otherwise))
                 else:
                     rows[pair, canary.name] = _canary_row(canary, row)
@@ -389,8 +393,6 @@ def _trusted(answer: Any) -> Any:
 
 
 def _canary_row(canary: Canary, row: MutantRow) -> CanaryRow:
-    if canary.otherwise and row.outcome is Outcome.COMPLETED and not row.is_applied:
-        raise UsageError(f"{row.model} has no kernel on {row.device}, so that there is nothing to mutate")
     # A no-op whose code is the unmutated code has a proof that it changes nothing.
     is_proved = canary.verdict is Verdict.SURVIVED and row.verdict is Verdict.EQUIVALENT
     if row.verdict != canary.verdict and not is_proved:

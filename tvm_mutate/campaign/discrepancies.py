@@ -16,7 +16,7 @@ from tvm_mutate.campaign.plan import Subject
 from tvm_mutate.campaign.worker import UndefinedRequest
 from tvm_mutate.device import Device
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.oracle import Behaviour, Verdict, absolute_differences, compare, device_disagreement
+from tvm_mutate.oracle import Behaviour, Verdict, compare, device_disagreement, largest_differences
 from tvm_mutate.results import AgreementRow, DiscrepancyRow, MutantRow, UndefinedRow
 from tvm_mutate.samples import Samples
 
@@ -51,37 +51,23 @@ def find_agreements(builds: UnmutatedBuilds, devices: Sequence[str]) -> list[Agr
 
 
 def _agreement(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
-    if first.outputs is None or second.outputs is None:
-        return _agreement_of_labels(model, devices, first, second)
-    found = compare(first.outputs, second.outputs)
-    return AgreementRow(
-        model=model,
-        devices=devices,
-        inputs=len(first.outputs),
-        differing_labels=found.changed_labels,
-        differing_inputs=found.changed_inputs,
-        floor=floor_between(first, second),
-        bitwise_equal=found.bitwise_equal,
-        max_abs_diff=found.max_abs_diff,
-        max_rel_diff=found.max_rel_diff,
-    )
-
-
-def _agreement_of_labels(model: str, devices: tuple[str, str], first: Unmutated, second: Unmutated) -> AgreementRow:
     labels = [each.labels for each in (first, second) if each.labels is not None]
     differing = None
     if len(labels) == 2:
         differing = tuple(np.flatnonzero(np.asarray(labels[0]) != np.asarray(labels[1])).tolist())
+    inputs = len(labels[0]) if labels else 0
+    sizes: dict[str, Any] = dict.fromkeys(("bitwise_equal", "max_abs_diff", "max_rel_diff"))
+    if first.outputs is not None and second.outputs is not None:
+        inputs, found = len(first.outputs), compare(first.outputs, second.outputs)
+        sizes = {name: getattr(found, name) for name in sizes}
     return AgreementRow(
         model=model,
         devices=devices,
-        inputs=len(labels[0]) if labels else 0,
+        inputs=inputs,
         differing_labels=None if differing is None else len(differing),
         differing_inputs=differing,
-        floor=None,
-        bitwise_equal=None,
-        max_abs_diff=None,
-        max_rel_diff=None,
+        floor=floor_between(first, second),
+        **sizes,
     )
 
 
@@ -92,7 +78,7 @@ def floor_between(first: Unmutated, second: Unmutated) -> float | None:
     """
     if first.outputs is None or second.outputs is None:
         return None
-    difference = _largest_by_sample(first.outputs, second.outputs)
+    difference = largest_differences(first.outputs, second.outputs)
     return float(difference.max(initial=0.0)) + first.noise_floor + second.noise_floor
 
 
@@ -140,7 +126,7 @@ def _discrepancy(
     outputs = [each for row in rows if (each := outputs_of(row)) is not None]
     if len(outputs) == 2 and floor is not None:
         shared = min(map(len, outputs))
-        largest = _largest_by_sample(*(each.first(shared) for each in outputs))
+        largest = largest_differences(*(each.first(shared) for each in outputs))
         finite = largest[np.isfinite(largest)]
         figures["max_abs_diff"] = float(finite.max()) if finite.size else None
         figures["beyond_floor"] = int(np.sum(largest > floor))
@@ -155,20 +141,6 @@ def _discrepancy(
         behaviour=None,
         **figures,
     )
-
-
-def _largest_by_sample(first: Samples, second: Samples) -> np.ndarray:
-    """The largest absolute difference of the outputs of each sample, ``[samples]``.
-
-    Infinite if only one of two numbers is NaN or infinite, and if shapes differ.
-    """
-    largest = np.zeros(len(first))
-    for one, other in zip(first.arrays, second.arrays, strict=True):
-        if one.shape != other.shape:
-            return np.full(len(first), np.inf)
-        difference = absolute_differences(one, other).reshape(len(first), -1)
-        largest = np.maximum(largest, difference.max(axis=1, initial=0.0))
-    return largest
 
 
 def undefined_requests(

@@ -38,7 +38,7 @@ from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import Model, Workload
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Oracle, absolute_differences, as_float64, classifier_scores, compare
+from tvm_mutate.oracle import Oracle, as_float64, classifier_scores, compare, largest_differences
 from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 from tvm_mutate.results import AccessRow, EvaluationPath, MutantRow, UndefinedRow
 from tvm_mutate.samples import Samples
@@ -255,13 +255,13 @@ class Worker:
         path = Path(request.folder) / f"golden-{request.subject.name}-{request.device.name}"
         first.save(path)
         compared = compare(first, first, request.subject.labels)
-        noise = _largest_difference(first, run.repeated)
+        noise = float(largest_differences(first, run.repeated).max())
         same_code = True  # kernels that were built again one by one gave the same bits
         prepared, reason = self._prepared(request, first)
         if prepared is None:
             again = _golden(evaluator.evaluate(None, request.seconds), request)
             assert again.outputs is not None
-            noise = max(noise, _largest_difference(first, again.outputs))
+            noise = max(noise, float(largest_differences(first, again.outputs).max()))
             same_code = again.digest == run.digest
         return Baseline(
             request.pair,
@@ -396,11 +396,6 @@ def _stop_rule(request: MutantRequest, oracle: Oracle) -> StopRule | None:
     if not request.until and request.precision is None:
         return None
     return StopRule(request.baseline.golden_outputs, oracle, request.until == "killed", request.precision)
-
-
-def _largest_difference(first: Samples, second: Samples) -> float:
-    pairs = zip(first.arrays, second.arrays, strict=True)
-    return max(float(absolute_differences(*pair).max(initial=0.0)) for pair in pairs)
 
 
 def main(descriptor: int) -> None:

@@ -22,7 +22,7 @@ from tvm.sym import Analyzer
 from tvm.tirx import IntImm, PrimFunc
 
 from tvm_mutate.model import Workload
-from tvm_mutate.model.scenario import flat
+from tvm_mutate.model.scenario import Source, flat
 from tvm_mutate.samples import as_bytes
 
 Key = bytes
@@ -133,19 +133,16 @@ class _Reader:
     def read(self, workload: Workload) -> Program:
         program = self.program
         results: list[tuple[int, ...]] = []
+
+        def number(source: Source) -> int:
+            return program.inputs[source.index] if source.call is None else results[source.call][source.index]
+
         for array in workload.samples.arrays:
             program.types.append(ValueType(tuple(array.shape[1:]), array.dtype.name))
         program.inputs = tuple(range(len(program.types)))
         for call in workload.scenario.calls:
-            given = [
-                program.inputs[each.index] if each.call is None else results[each.call][each.index]
-                for each in flat(call.arguments)
-            ]
-            results.append(self._call(self._module[call.function], given))
-        program.outputs = tuple(
-            program.inputs[each.index] if each.call is None else results[each.call][each.index]
-            for each in workload.scenario.outputs
-        )
+            results.append(self._call(self._module[call.function], list(map(number, flat(call.arguments)))))
+        program.outputs = tuple(map(number, workload.scenario.outputs))
         return program
 
     def _call(self, function: relax.Function, given: Sequence[int]) -> tuple[int, ...]:

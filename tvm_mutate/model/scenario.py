@@ -28,16 +28,6 @@ class Parameter:
     shape: tuple[int | str, ...]
     dtype: str
 
-    @property
-    def is_static(self) -> bool:
-        """Whether all dimensions are numbers."""
-        return all(isinstance(dimension, int) for dimension in self.shape)
-
-    @property
-    def static_shape(self) -> tuple[int, ...]:
-        """The shape of a parameter that is static."""
-        return tuple(int(dimension) for dimension in self.shape)
-
 
 @dataclass(frozen=True)
 class Call:

@@ -75,12 +75,8 @@ def _parameters_of(function: relax.Function) -> list[Any]:
     return list(function.params)
 
 
-def _example(before: str, after: str, sites: str = "*", **parameters: Any) -> Example:
-    """Calls of two kernels: ``before`` and ``after`` are the argument of the first and the arguments of the second."""
-
-    def script(calls: str) -> str:
-        first, second = calls.split(" / ")
-        return f"""
+# Two kernels, for programs whose calls are mutated.
+TWO_KERNELS = """
 @I.ir_module
 class Module:
     @T.prim_func(s_tir=True)
@@ -96,7 +92,15 @@ class Module:
             with T.sblock("minus"):
                 vi = T.axis.spatial(4, i)
                 C[vi] = A[vi] - B[vi]
+"""
 
+
+def _example(before: str, after: str, sites: str = "*", **parameters: Any) -> Example:
+    """Calls of two kernels: ``before`` and ``after`` are the argument of the first and the arguments of the second."""
+
+    def script(calls: str) -> str:
+        first, second = calls.split(" / ")
+        return f"""{TWO_KERNELS}
     @R.function
     def main(x: R.Tensor((4,), "float32"), y: R.Tensor((4,), "float32")) -> R.Tensor((4,), "float32"):
         cls = Module

@@ -19,6 +19,7 @@ from tvm_mutate.oracle.outputs import (
     changed_labels,
     classifier_scores,
     device_disagreement,
+    largest_differences,
     top_labels,
 )
 from tvm_mutate.oracle.significance import LatencyTest, latency_difference, wilson_interval

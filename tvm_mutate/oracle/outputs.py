@@ -69,6 +69,20 @@ def absolute_differences(first: ArrayLike, second: ArrayLike) -> np.ndarray:
         return np.nan_to_num(np.where(same, 0.0, np.abs(a - b)), nan=np.inf, posinf=np.inf)
 
 
+def largest_differences(first: Samples, second: Samples) -> np.ndarray:
+    """The largest absolute difference of the outputs of each sample: float64 ``[samples]``.
+
+    Infinite if only one of two numbers is NaN or infinite, and if shapes differ.
+    """
+    largest = np.zeros(len(first))
+    for one, other in zip(first.arrays, second.arrays, strict=True):
+        if one.shape != other.shape:
+            return np.full(len(first), np.inf)
+        difference = absolute_differences(one, other).reshape(len(first), -1)
+        largest = np.maximum(largest, difference.max(axis=1, initial=0.0))
+    return largest
+
+
 def top_labels(outputs: ArrayLike) -> np.ndarray:
     """The top-1 label of every input: int64 ``[inputs]`` for outputs ``[inputs, classes]``.
 

@@ -49,8 +49,7 @@ class Finding:
     @property
     def effect(self) -> tuple[int, float, float]:
         """The size of a fault's effect, to sort by: rung, share of changed labels, largest difference of an output."""
-        rung = list(map(str, Rung)).index(self.rung) if self.rung in [*map(str, Rung)] else -1
-        return rung, self.share or 0.0, self.difference or 0.0
+        return _effect(self.rung, self.share, self.difference)
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,13 @@ class Report:
 
 def by_effect(row: MutantRow) -> tuple[object, ...]:
     """The key that sorts rows by the effect of the fault: rung, share of changed labels, difference of outputs."""
-    rung = -1 if row.rung is None else list(Rung).index(row.rung)
-    return -rung, -(row.dissimilarity or 0.0), -(row.max_abs_diff or 0.0), row.id, row.model, row.device
+    sizes = _effect(row.rung, row.dissimilarity, row.max_abs_diff)
+    return (*(-size for size in sizes), row.id, row.model, row.device)
+
+
+def _effect(rung: str | None, share: float | None, difference: float | None) -> tuple[int, float, float]:
+    rank = list(Rung).index(Rung(rung)) if rung else -1
+    return rank, share or 0.0, difference or 0.0
 
 
 def show_command(row: MutantRow, models: Iterable[ModelRow], devices: Iterable[DeviceRow]) -> str:
