@@ -293,12 +293,16 @@ def checked(specification: Specification) -> Specification:
         raise UsageError(
             "--operators names no operator; write globs separated by commas, such as 'graph.*,tir.*', or default"
         )
-    catalogue.select(specification.operators)
+    chosen = catalogue.select(specification.operators)
     known = [str(slot) for slot in Slot]
     for slot in specification.slots:
         if slot not in known:
             raise UsageError(f"--slots {slot!r} is not a slot; there are {', '.join(known)}")
     specification.check()
+    slots = {*map(Slot, specification.slots)}
+    if slots and not specification.mutants and slots.isdisjoint(slot for each in chosen for slot in each.slots):
+        names = ", ".join(name for name, each in catalogue.items() if not slots.isdisjoint(each.slots))
+        raise UsageError(f"--slots {','.join(specification.slots)}: no chosen operator acts there; choose of {names}")
     mutants = tuple(dict.fromkeys(str(catalogue.parse(text)) for text in specification.mutants))
     return replace(specification, mutants=mutants)
 

@@ -42,6 +42,10 @@ class OperatorError(UsageError):
     """The rule of an operator raised an error, by itself or in TVM; the message names the operator."""
 
 
+class OracleError(UsageError):
+    """An oracle of the user failed on the outputs of a sample; the message names the oracle."""
+
+
 class NotAppliedWarning(UserWarning):
     """A pass of a mutant changed nothing in a run."""
 

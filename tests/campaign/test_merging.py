@@ -55,10 +55,12 @@ def test_parts_that_do_not_belong_together_are_refused():
     other_model = [replace(row, model_digest="other") for row in first.models]
     other_target = [replace(row, target="c") for row in first.devices]
     killed = completed(CAST, "llvm", [9, 9, 9, 9])
+    other_oracle = [replace(row, oracles=("bitwise",)) for row in first.baselines]
     versions = {**first.environment.versions, "apache-tvm": "0.28"}
     for part, message in (
         (replace(first, models=tuple(other_model)), "model resnet"),
         (replace(first, devices=tuple(other_target)), "device llvm"),
+        (replace(first, baselines=tuple(other_oracle)), "verdicts on resnet are by top-1 and by bitwise"),
         (replace(first, mutants=(killed,)), "mutant tir.cast"),
         (replace(first, environment=replace(first.environment, versions=versions)), "apache-tvm 0.27.0 and of 0.28"),
     ):

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import as_completed, wait
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -184,8 +185,8 @@ while True:
         request = reader.read(connection.recv_bytes())
     except EOFError:
         break
-    if request.mutant == "die" and not pathlib.Path(request.oracles[0]).exists():
-        pathlib.Path(request.oracles[0]).touch()
+    if request.mutant == "die" and not pathlib.Path(request.baseline.oracles[0]).exists():
+        pathlib.Path(request.baseline.oracles[0]).touch()
         os._exit(7)
     baseline = request.baseline
     connection.send(("answer", (os.getpid(), request.mutant, baseline.pair.subject, sum(baseline.labels))))
@@ -201,7 +202,8 @@ def made(name: str, inputs: int = 3) -> tuple[Subject, Baseline]:
 
 def request_of(pair: tuple[Subject, Baseline], mutant: str, *oracles: str) -> MutantRequest:
     subject, baseline = pair
-    return MutantRequest(subject, LLVM, mutant, baseline, oracles, 20.0)
+    baseline = replace(baseline, oracles=oracles) if oracles else baseline
+    return MutantRequest(subject, LLVM, mutant, baseline, 20.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["send", "send", "keep back", "die"])), max_size=30))

@@ -34,6 +34,7 @@ SELECTION = ("--operators", "tir.swap-compare", "--limit", "2", "--quiet")
         (["list", ZOO, "--sites", "sample:x"], "--sites 'sample:x' is not known"),
         (["list", ZOO, "--sites", "sample:0"], "--sites 'sample:0' is not known"),
         (["list", ZOO, "--slots", "nope"], "--slots 'nope' is not a slot"),
+        (["list", ZOO, "--slots", "memory"], "no chosen operator acts there; choose of memory.share-storage"),
         (["list", ZOO, "--seed", "x"], "'x' is not a valid integer"),
         (["list", ZOO, "--target", "cudda"], "did you mean 'cuda'?"),
         (["list", ZOO, "--target", "llvm -mcpu=native"], "options in the old style"),

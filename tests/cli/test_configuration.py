@@ -65,6 +65,8 @@ def test_the_nearest_file_holds_and_a_project_without_a_table_is_passed_over(too
         ("[runn]\nseed = 1", ("no command 'runn'", "did you mean 'run'?")),
         ("[run]\nsede = 1", ("run has no option 'sede'",)),
         ("quiet = 'yes'", ("quiet is 'yes'; write true or false",)),
+        ("limit = 2026-01-01", ("limit is datetime.date", "write text, a number")),
+        ("mutant = [['tir.cast@*#*']]", ("mutant is [[", "write text, a number")),
         ("seed = ", ("is not valid TOML",)),
     ],
 )

@@ -156,6 +156,7 @@ def test_a_symbol_with_several_numbers_stays_a_symbol_of_the_module(save):
         ({"lenght": [7]}, "did you mean 'length'?"),
         ({"ids": [1, 7], "bias": [1, 8, 4]}, "gives 'length' of"),
         ({"bias": [1, 7, 5]}, "declares ['batch', 'length', 4]"),
+        ({"length": [7, 7]}, "--shape length is [7, 7]; give each number once"),
         ({"length": [0]}, "positive numbers, such as --shape length=16"),
     ],
 )

@@ -147,6 +147,13 @@ def test_a_parameter_of_unknown_shape_is_refused():
         model_from_module(builder.get(), "mine")
 
 
+def test_a_function_name_that_ids_of_mutants_cannot_hold_is_refused():
+    module = module_of(("x", [1, 4], "float32"))
+    module["main+more"] = module["main"].with_attr("global_symbol", "main+more")
+    with pytest.raises(UsageError, match="the ids of mutants cannot hold the function name 'main\\+more'; rename it"):
+        model_from_module(module, "mine")
+
+
 def test_a_module_without_main_is_refused():
     module = module_of(("x", [1, 4], "float32"))
     renamed = tvm.IRModule({"forward": module["main"].with_attr("global_symbol", "forward")})

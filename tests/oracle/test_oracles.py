@@ -19,6 +19,7 @@ from tvm_mutate.oracle import (
     examine_all,
     is_noticed,
     parse_oracle,
+    user_function,
     usual_oracle,
 )
 from tvm_mutate.samples import Sample, Samples, as_samples
@@ -289,6 +290,11 @@ def fails(golden, mutant):
 
 def always(golden, mutant):
     return True
+
+
+def endless(golden, mutant):
+    while True:
+        pass
 """
 
 
@@ -309,10 +315,12 @@ def test_a_function_of_the_user_is_an_oracle(tmp_path):
         ("nonsense", "nonsense: returned 'yes'; it must return a bool, or a bool and a number"),
         ("fails", "fails() failed with IndexError at line 13: tuple index out of range"),
         ("always", "always: notices the unmutated outputs against themselves (of sample 0)"),
+        ("endless", ": it took more than 0.2 s"),
         ("alway", "has no function 'alway'; did you mean"),
     ],
 )
-def test_a_function_that_is_no_oracle_is_a_usage_error(tmp_path, name: str, message: str):
+def test_a_function_that_is_no_oracle_is_a_usage_error(tmp_path, monkeypatch, name: str, message: str):
+    monkeypatch.setattr(user_function, "_MOST_SECONDS", 0.2)
     file = tmp_path / "mine.py"
     file.write_text(MINE)
     with pytest.raises(UsageError) as error:

@@ -137,7 +137,7 @@ def make(devices: tuple[str, ...], mutants: list[MutantRow], absent: list[Absent
         "baselines": [
             {**pair, "digest": "ef", "labels": golden[pair["device"]], "accuracy": 1.0, "build_seconds": 1.5,
              "run_seconds": 0.75, "noise_floor": 0.0, "same_code": True,
-             "golden": None, "golden_reason": ""}
+             "golden": None, "golden_reason": "", "oracles": ["top-1"]}
             for pair in pairs
         ],
         "canaries": [

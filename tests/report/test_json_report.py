@@ -90,8 +90,8 @@ def test_the_schema_fits_the_rows_that_campaigns_make(three_devices, tmp_path):
     run = Evaluation(applied=(), digest="cd", build_seconds=1.0, outputs=negated, run_seconds=(0.1, 0.1))
     ended = Ending(EndingKind.FINISHED, RUNNING, 2.0, run)
     rows = [
-        lost_row(mutant, baseline, EndingKind.DIED, "gone", oracles, catalogue),
-        lost_row(mutant, baseline, EndingKind.LOST, "gone", oracles, catalogue),
+        lost_row(mutant, baseline, EndingKind.DIED, "gone", catalogue),
+        lost_row(mutant, baseline, EndingKind.LOST, "gone", catalogue),
         mutant_row(mutant, baseline, ended, np.array([0, 1]), oracles, catalogue),
     ]
     assert find_fault(plain(msgspec.structs.replace(three_devices, mutants=tuple(rows), discrepancies=()))) is None

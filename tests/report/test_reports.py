@@ -18,8 +18,9 @@ from msgspec.structs import replace
 from tests.report.results_by_hand import NEGATE, SWAP, completed, make, results_of_a_suite
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
+from tvm_mutate.model.zoo import GREEDY
 from tvm_mutate.mutant import Category
-from tvm_mutate.report import compare, report_of_campaign, report_of_suite, write_reports
+from tvm_mutate.report import Places, compare, report_of_campaign, report_of_suite, write_reports
 from tvm_mutate.report.elements_report import elements
 from tvm_mutate.report.findings import Report
 from tvm_mutate.report.html_report import page
@@ -29,6 +30,7 @@ from tvm_mutate.report.npm import NpmFile
 from tvm_mutate.report.sarif_report import sarif
 from tvm_mutate.results import NoticedRow, Results
 
+ADD = "graph.insert-transpose{before=matmul}@decode#0"
 ELEMENTS_SCHEMA = NpmFile(
     "mutation-testing-report-schema",
     "3.8.4",
@@ -194,3 +196,14 @@ def test_a_package_with_another_digest_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(UsageError, match=r"npm gives another package 1\.0\.0"):
         NpmFile("package", "1.0.0", "known", "x").read()
+
+
+def test_the_places_of_a_program_with_several_calls_are_those_of_its_scenario():
+    results = make(("llvm",), [completed(ADD, "llvm", [0, 1, 2, 3], model="decoder")], [])
+    digest = load_model("zoo://decoder").digest
+    models = [
+        replace(row, reference="zoo://decoder", shape=(), model_digest=digest, scenario=GREEDY)
+        for row in results.models
+    ]
+    place = Places(replace(results, models=tuple(models))).of(results.mutants[0])
+    assert place.file == "decoder/graph/decode" and "+" in place.difference

@@ -137,6 +137,13 @@ def test_several_oracles_have_a_table_with_what_only_one_of_them_notices(three_d
     assert "Noticed by each oracle" not in rendered(render_score(three_devices, CATEGORIES))
 
 
+def test_the_oracle_of_the_verdicts_is_named_for_its_models():
+    first = make(("llvm", "c"), [], [])
+    other = replace(first.baselines[0], model="encoder", oracles=("cosine",))
+    text = rendered(render_score(replace(first, baselines=(*first.baselines, other)), CATEGORIES))
+    assert text.splitlines()[:3] == ["Verdicts by top-1: resnet", "", "Verdicts by cosine: encoder"]
+
+
 def test_the_oracles_of_a_model_are_not_asked_about_another():
     rows = [
         completed(

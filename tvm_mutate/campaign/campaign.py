@@ -30,7 +30,7 @@ from tvm_mutate.campaign.worker import BaselineRequest, MutantAnswer, MutantRequ
 from tvm_mutate.device import Device, DeviceLostError, EndingKind, held_folder
 from tvm_mutate.errors import CampaignInterruptedError, UntrustedError, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Outcome, Verdict, check_oracles
+from tvm_mutate.oracle import Outcome, Verdict
 from tvm_mutate.results import (
     AbsentRow,
     AgreementRow,
@@ -94,9 +94,7 @@ class Study:
         catalogue = load_catalogue()
         kind = EndingKind.LOST if isinstance(error, DeviceLostError) else EndingKind.DIED
         mutant = catalogue.parse(request.mutant)
-        return lost_row(
-            mutant, request.baseline, kind, str(error), request.baseline.oracles(request.oracles), catalogue
-        )
+        return lost_row(mutant, request.baseline, kind, str(error), catalogue)
 
 
 @dataclass
@@ -245,8 +243,7 @@ class CampaignRun:
             if isinstance(answers[pair], DeviceLostError):
                 self._lost[pair] = answers[pair]
             else:
-                baseline = self.baselines[pair] = _trusted(answers[pair])
-                check_oracles(baseline.oracles(specification.oracles), baseline.golden_outputs)
+                self.baselines[pair] = _trusted(answers[pair]).judged_by(specification.oracles)
         self._check_some_device_is_left()
 
     def check_canaries(self) -> None:
@@ -357,8 +354,7 @@ class CampaignRun:
             run_seconds = (0.0,) * subject.input_count
             baseline = Baseline(pair, "", "", None, None, 0.0, run_seconds, 0.0, same_code=False)
         seconds = max(self._campaign.least_seconds, TIMES_UNMUTATED * baseline.seconds)
-        oracles = self._campaign.specification.oracles
-        return MutantRequest(subject, device, mutant, baseline, oracles, seconds, **options)
+        return MutantRequest(subject, device, mutant, baseline, seconds, **options)
 
     def _check_some_device_is_left(self) -> None:
         if self._lost and not self.baselines:

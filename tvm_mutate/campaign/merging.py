@@ -10,7 +10,7 @@ import msgspec
 from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies, with_behaviours
 from tvm_mutate.campaign.mutant_rows import mark_duplicates
 from tvm_mutate.errors import UsageError
-from tvm_mutate.results import Results
+from tvm_mutate.results import Results, check_same_oracles
 
 _Row = TypeVar("_Row")
 _DECIDES_VERDICTS = ("tvm-mutate", "apache-tvm")
@@ -20,8 +20,9 @@ def merge(parts: Sequence[Results]) -> Results:
     """The results of all parts, each row once.
 
     Devices that no part compared are compared by their labels; the scores stay in the journals of the parts. Raises
-    UsageError for parts of different versions, models, inputs or devices, and for a mutant with two verdicts.
+    UsageError for parts of different versions, oracles, models, inputs or devices, and for a mutant with two verdicts.
     """
+    check_same_oracles(parts)
     first = parts[0]
     for part in parts[1:]:
         for name in _DECIDES_VERDICTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from tvm_mutate.oracle import (
     Oracle,
     Outcome,
     Verdict,
+    check_oracles,
     compare,
     judge,
     largest_differences,
@@ -44,7 +45,7 @@ class Baseline:
     ``outputs`` is the folder of the golden outputs; ``labels`` are None if the model is no classifier. ``noise_floor``
     is the largest absolute difference between two runs: 0.0 if the device repeats itself bitwise. ``same_code`` says
     whether the second build had the same code or, kernel by kernel, gave the same bits. ``golden`` is the input of
-    evaluation by content; if it is None, ``golden_reason`` says why.
+    evaluation by content; if it is None, ``golden_reason`` says why. ``oracles`` are texts; the first gives verdicts.
     """
 
     pair: Pair
@@ -58,17 +59,22 @@ class Baseline:
     same_code: bool
     golden: Prepared | PreparedSession | None = None
     golden_reason: str = ""
+    oracles: tuple[str, ...] = ("bitwise",)
 
     @property
     def golden_outputs(self) -> Samples:
         """The outputs of the unmutated build, mapped into memory."""
         return Samples.load(self.outputs)
 
-    def oracles(self, wanted: Sequence[str]) -> list[Oracle]:
-        """The oracles of a campaign; without any the kind of the golden outputs decides."""
-        if not wanted and self.outputs:
-            return [usual_oracle(self.golden_outputs)]
-        return [parse_oracle(text) for text in wanted or ["bitwise"]]  # without golden outputs nothing is judged
+    def judged_by(self, wanted: Sequence[str]) -> Baseline:
+        """The baseline with the oracles of a campaign; without any the kind of the golden outputs decides.
+
+        Raises UsageError for an oracle that cannot judge the golden outputs.
+        """
+        golden = self.golden_outputs
+        oracles = [parse_oracle(text) for text in wanted] or [usual_oracle(golden)]
+        check_oracles(oracles, golden)
+        return replace(self, oracles=tuple(map(str, oracles)))
 
     @property
     def seconds(self) -> float:
@@ -89,6 +95,7 @@ class Baseline:
             same_code=self.same_code,
             golden=None if self.golden is None else self.golden.stored,
             golden_reason=self.golden_reason,
+            oracles=self.oracles,
         )
 
 
@@ -153,11 +160,10 @@ def mutant_row(
     )
 
 
-def lost_row(
-    mutant: Mutant, baseline: Baseline, kind: EndingKind, reason: str, oracles: Sequence[Oracle], catalogue: Catalogue
-) -> MutantRow:
+def lost_row(mutant: Mutant, baseline: Baseline, kind: EndingKind, reason: str, catalogue: Catalogue) -> MutantRow:
     """The row of a mutant that was not evaluated, because the worker died or the device was lost."""
     ending = Ending(kind, RUNNING, 0.0, reason=reason)
+    oracles = [parse_oracle(text) for text in baseline.oracles]
     return mutant_row(mutant, baseline, ending, None, oracles, catalogue)
 
 

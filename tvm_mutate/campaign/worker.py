@@ -19,7 +19,14 @@ from tvm_mutate.campaign.plan import Pair, Specification, Subject
 from tvm_mutate.campaign.pool import RequestReader
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, DeviceLostError, Ending, EndingKind, RemoteTasks, demand_for, die_with_parent
-from tvm_mutate.errors import TRACEBACK_VARIABLE, CampaignInterruptedError, MutateError, UntrustedError
+from tvm_mutate.errors import (
+    TRACEBACK_VARIABLE,
+    CampaignInterruptedError,
+    MutateError,
+    OracleError,
+    UntrustedError,
+    UsageError,
+)
 from tvm_mutate.evaluate import (
     ContentEvaluator,
     Evaluation,
@@ -38,7 +45,7 @@ from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import Model, Workload
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.oracle import Oracle, as_float64, classifier_scores, compare, largest_differences
+from tvm_mutate.oracle import Oracle, as_float64, classifier_scores, compare, largest_differences, parse_oracle
 from tvm_mutate.pipeline import Fused, LoweringCache, Stages
 from tvm_mutate.results import AccessRow, EvaluationPath, MutantRow, UndefinedRow
 from tvm_mutate.samples import Samples
@@ -124,11 +131,10 @@ class MutantRequest(_OneMutantRequest):
     """Asks for the row of one mutant.
 
     ``until`` and ``precision`` say when the run over the inputs may stop early, as in the specification. With
-    ``outputs`` the answer has the mutant's outputs, too. ``oracles`` are as in the specification.
+    ``outputs`` the answer has the mutant's outputs, too.
     """
 
     baseline: Baseline
-    oracles: tuple[str, ...]
     seconds: float
     until: str = ""
     precision: float | None = None
@@ -282,10 +288,13 @@ class Worker:
         mutant = self.catalogue.parse(request.mutant)
         labels = request.subject.labels
         right = None if labels is None else np.asarray(labels)
-        key = (request.oracles, request.pair)
-        oracles = self._oracles.get(key, lambda: request.baseline.oracles(request.oracles))
-        ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracles[0]))
-        row = mutant_row(mutant, request.baseline, ending, right, oracles, self.catalogue, path, reason)
+        texts = request.baseline.oracles
+        oracles = self._oracles.get(texts, lambda: [parse_oracle(text) for text in texts])
+        try:
+            ending, path, reason = self._evaluate(mutant, request, _stop_rule(request, oracles[0]))
+            row = mutant_row(mutant, request.baseline, ending, right, oracles, self.catalogue, path, reason)
+        except OracleError as error:
+            raise UsageError(f"{error}, for the mutant {mutant}") from None
         return MutantAnswer(
             row, ending.value.outputs if request.outputs and isinstance(ending.value, Evaluation) else None
         )

@@ -76,9 +76,12 @@ def _value(option: click.Parameter, value: Any, where: str) -> dict[str, Any]:
     assert isinstance(option, click.Option) and option.name is not None
     if option.is_flag and not isinstance(value, bool):
         raise UsageError(f"{where} is {value!r}; write true or false")
+    single = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str | int | float) for each in single):
+        raise UsageError(f"{where} is {value!r}; write text, a number, true, false, or a list of these")
     if option.multiple:
-        return {option.name: value if isinstance(value, list) else [value]}
-    return {option.name: ",".join(map(str, value)) if isinstance(value, list) else value}
+        return {option.name: single}
+    return {option.name: ",".join(map(str, single)) if isinstance(value, list) else value}
 
 
 @click.command("config")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from tvm_mutate.model.real_models import REAL_MODELS, find_real_model, real_mode
 from tvm_mutate.model.scenario import Parameter, ResolvedScenario, Scenario, leaves, resolve
 from tvm_mutate.model.symbols import Shapes, check_limits, chosen_sizes, with_numbers
 from tvm_mutate.python_file import function_reference
+
+_WORDS_OF_IDS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,13 @@ def model_from_module(
     """The model of a Relax module made in Python; without a ``scenario`` its function ``main`` is called once.
 
     Without ``preprocessing`` the recipe is guessed from the shape if one input is an image. Raises UsageError,
-    naming ``source``, for a module without the functions of the scenario, and for inputs that are no tensors.
+    naming ``source``, for a module without the functions of the scenario, for inputs that are no tensors, and for a
+    function with a name that ids of mutants cannot hold.
     """
+    for variable in module.functions:
+        if not _WORDS_OF_IDS.fullmatch(variable.name_hint):
+            name = variable.name_hint
+            raise UsageError(f"{source}: the ids of mutants cannot hold the function name {name!r}; rename it")
     resolved = resolve(module, scenario or Scenario(), source)
     return Model(
         name=name,

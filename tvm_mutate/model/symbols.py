@@ -34,6 +34,8 @@ def chosen_sizes(parameters: Sequence[Parameter], shapes: Shapes, source: str) -
         example = f"--shape {name}={_example(declared[name]) if name in declared else _LENGTH}"
         if not numbers or any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in numbers):
             raise UsageError(f"--shape {name} is {list(numbers)}; give positive numbers, such as {example}")
+        if name not in declared and len(set(numbers)) < len(numbers):
+            raise UsageError(f"--shape {name} is {list(numbers)}; give each number once")
         given = [(name, tuple(numbers))]
         if name in declared:
             shape = declared[name]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tvm_mutate.oracle import Verdict
 from tvm_mutate.report.tables import percent, score_line
-from tvm_mutate.results import MutantRow, Results, Score
+from tvm_mutate.results import MutantRow, Results, Score, check_same_oracles
 
 _Rows = tuple[MutantRow, ...]
 
@@ -31,7 +31,11 @@ class Comparison:
 
 
 def compare(old: Results, new: Results) -> Comparison:
-    """The comparison of two campaigns, mutant by mutant of each model and device."""
+    """The comparison of two campaigns, mutant by mutant of each model and device.
+
+    Raises UsageError for verdicts by different oracles.
+    """
+    check_same_oracles((old, new))
     before, after = (
         {(row.id, row.model, row.device): row for row in sorted(each.mutants, key=_key)} for each in (old, new)
     )

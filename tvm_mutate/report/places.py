@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tvm_mutate.errors import MutateError
 from tvm_mutate.kernels import parse_target
-from tvm_mutate.model import Call, Scenario, load_model
+from tvm_mutate.model import load_model
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
@@ -97,8 +97,8 @@ class Places:
         key = row.name, through
         if key not in self._models:
             try:
-                calls = Scenario(tuple(map(Call, row.calls))) if row.calls else None
-                model, flow = load_model(row.reference, shape=dict(row.shape), scenario=calls), _flow(through)
+                model = load_model(row.reference, shape=dict(row.shape), scenario=row.scenario)
+                flow = _flow(through)
             except MutateError as error:
                 self._models[key] = str(error)
             else:

@@ -14,7 +14,7 @@ from tvm_mutate.report.findings import by_effect, show_command
 from tvm_mutate.report.oracles import OracleTally, by_oracle
 from tvm_mutate.report.summary import Summary, Tally, summarize
 from tvm_mutate.report.tables import interval_text, percent, report_table, score_line, texts, whole_line
-from tvm_mutate.results import AgreementRow, CanaryRow, DiscrepancyRow, Results
+from tvm_mutate.results import AgreementRow, BaselineRow, CanaryRow, DiscrepancyRow, Results
 
 _WORST_SHOWN = 10
 _COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
@@ -58,12 +58,14 @@ def render_summary(
 
 
 def render_score(results: Results, operator_categories: Mapping[str, str]) -> list[RenderableType]:
-    """The verdicts, how many survivors are accepted, and the score in the last line."""
+    """The oracles, the verdicts, how many survivors are accepted, and the score in the last line."""
     summary = summarize(results, operator_categories)
     accepted = summary.total.accepted + summary.compiler_total.accepted
     apart = [Text(f"Accepted survivors, in no score: {accepted}")] if accepted else []
     oracles = _oracle_tables(by_oracle(results.mutants))
-    return _spaced([*_verdict_tables(summary), *oracles, *apart, score_line(summary.total.score)])
+    return _spaced(
+        [*_judges(results.baselines), *_verdict_tables(summary), *oracles, *apart, score_line(summary.total.score)]
+    )
 
 
 def render_survivors(results: Results, limit: int) -> list[RenderableType]:
@@ -85,6 +87,15 @@ def render_survivors(results: Results, limit: int) -> list[RenderableType]:
         lines += [whole_line(f"  {row.id}"), Text(f"    {row.rung or '-'}{size}; {where}", "dim")]
     command = show_command(survivors[0], results.models, results.devices)
     return [*lines, whole_line(f"To see the first: {command}")]
+
+
+def _judges(rows: Iterable[BaselineRow]) -> list[RenderableType]:
+    """Which oracle gives the verdicts on which models."""
+    models: defaultdict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.oracles and row.model not in models[row.oracles[0]]:
+            models[row.oracles[0]].append(row.model)
+    return [whole_line(f"Verdicts by {oracle}: {', '.join(names)}") for oracle, names in models.items()]
 
 
 def _spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:

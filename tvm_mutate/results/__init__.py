@@ -31,6 +31,7 @@ from tvm_mutate.results.rows import (
     NoticedRow,
     Results,
     UndefinedRow,
+    check_same_oracles,
 )
 from tvm_mutate.results.score import Score, score_of
 from tvm_mutate.results.suite_rows import (

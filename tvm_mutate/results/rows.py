@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.model import Scenario
 from tvm_mutate.mutant import Category, Slot
 from tvm_mutate.oracle import Behaviour, LatencyTest, Outcome, Rung, Verdict
 from tvm_mutate.results.score import Score, score_of
@@ -67,8 +68,8 @@ class FlowRow(Row, frozen=True, kw_only=True):
 class ModelRow(Row, frozen=True, kw_only=True):
     """A model with its inputs; ``calls`` are the functions that are called for each input, in order.
 
-    ``inputs_source`` says where the inputs come from; ``simplified`` says by which library the model was simplified
-    before the import, or is empty.
+    ``scenario`` is the one that the user gave in place of the model's own. ``inputs_source`` says where the inputs come
+    from; ``simplified`` says by which library the model was simplified before the import, or is empty.
     """
 
     name: Name
@@ -79,6 +80,7 @@ class ModelRow(Row, frozen=True, kw_only=True):
     labels: Labels | None
     shape: tuple[tuple[str, tuple[int, ...]], ...]
     calls: tuple[str, ...] = ()
+    scenario: Scenario | None = None
     inputs_source: str = ""
     simplified: str = ""
 
@@ -102,7 +104,8 @@ class BaselineRow(Row, frozen=True, kw_only=True):
 
     ``noise_floor`` is the largest absolute difference between two runs. ``same_code`` says whether a second build had
     the same code or, kernel by kernel, gave the same bits. ``golden`` is the number of inputs whose values are kept at
-    every step for evaluation by content, and None without it; ``golden_reason`` then says why.
+    every step for evaluation by content, and None without it; ``golden_reason`` then says why. The first of
+    ``oracles`` gives the verdicts.
     """
 
     model: Name
@@ -116,6 +119,7 @@ class BaselineRow(Row, frozen=True, kw_only=True):
     same_code: bool
     golden: Count | None
     golden_reason: str
+    oracles: tuple[Name, ...] = ()
 
 
 class CanaryRow(Row, frozen=True, kw_only=True):
@@ -338,6 +342,14 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         counts = Counter((row.model, row.device, str(row.verdict or row.outcome)) for row in self.mutants)
         rows = [(*key, str(number)) for key, number in sorted(counts.items())]
         return f"<p>{line}{100 * low:.1f} to {100 * high:.1f} %)</p>" + _html_table(rows)
+
+
+def check_same_oracles(parts: Iterable[Results]) -> None:
+    """Raises UsageError for a model that has its verdicts from different oracles."""
+    known: dict[str, str] = {}
+    for row in (row for each in parts for row in each.baselines if row.oracles):
+        if (first := known.setdefault(row.model, row.oracles[0])) != row.oracles[0]:
+            raise UsageError(f"the verdicts on {row.model} are by {first} and by {row.oracles[0]}; take one --oracle")
 
 
 def _html_table(rows: Iterable[Iterable[str]]) -> str:
