@@ -30,7 +30,7 @@ from tvm_mutate.report.npm import NpmFile
 from tvm_mutate.report.sarif_report import sarif
 from tvm_mutate.results import NoticedRow, Results
 
-ADD = "graph.insert-transpose{before=matmul}@decode#0"
+LINEAR = "graph.drop-layer{kind=linear}@decode#0"
 ELEMENTS_SCHEMA = NpmFile(
     "mutation-testing-report-schema",
     "3.8.4",
@@ -199,7 +199,8 @@ def test_a_package_with_another_digest_is_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_the_places_of_a_program_with_several_calls_are_those_of_its_scenario():
-    results = make(("llvm",), [completed(ADD, "llvm", [0, 1, 2, 3], model="decoder")], [])
+    row = replace(completed(SWAP, "llvm", [0, 1, 2, 3], model="decoder"), id=LINEAR)
+    results = make(("llvm",), [row], [])
     digest = load_model("zoo://decoder").digest
     models = [
         replace(row, reference="zoo://decoder", shape=(), model_digest=digest, scenario=GREEDY)
