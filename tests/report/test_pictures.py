@@ -12,7 +12,7 @@ from PIL import Image
 from tests.report.results_by_hand import CAST, DROP, NEGATE, SWAP, completed, ended, make
 from tvm_mutate.errors import UsageError
 from tvm_mutate.report.pictures import Picture, draw_pictures, write_pictures
-from tvm_mutate.results import Results, score_of
+from tvm_mutate.results import NoticedRow, Results, score_of
 
 
 def picture(results: Results, name: str) -> Picture:
@@ -47,6 +47,17 @@ def test_where_faults_stop_has_every_mutant_once_and_hatches_empty_cells(three_d
     axis = found.figure.axes[0]
     assert axis.patch.get_hatch()
     assert axis.images[0].get_array().mask.any()
+
+
+def test_the_sensitivity_of_functions_is_in_the_order_of_their_numbers():
+    rows = [
+        completed(f"{SWAP.partition('@')[0]}@conv{layer}#{site}", "llvm", [0, 1, 2, 3],
+                  noticed=[NoticedRow(oracle="top-1", inputs=inputs, number=None)])
+        for layer, site, inputs in (("10", 0, 4), ("2", 0, 1), ("2", 1, 3))
+    ]  # fmt: skip
+    found = picture(make(("llvm",), rows, []), "sensitivity")
+    assert found.rows == (("kernel/conv2", 2, 50.0), ("kernel/conv10", 1, 100.0))
+    assert [bar.get_width() for bar in found.figure.axes[0].patches] == [50.0, 100.0]
 
 
 def test_devices_are_a_matrix_with_value_and_number_and_no_empty_panel(three_devices: Results):

@@ -5,6 +5,7 @@ Colours and hatches can be told apart by everybody, and in grey.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.oracle import Rung
+from tvm_mutate.oracle import Outcome, Rung
 from tvm_mutate.report.csv_report import write_table
 from tvm_mutate.report.discrepancies import ALL, BEHAVIOURS, cross_devices
 from tvm_mutate.results import MutantRow, Results, Score, write_whole
@@ -72,7 +73,7 @@ def write_pictures(results: Results, folder: Path) -> list[Path]:
 def draw_pictures(results: Results) -> list[Picture]:
     """The pictures that have data, of mutants that were applied; faults of the compiler itself are left out."""
     rows = [row for row in results.mutants if row.is_applied and not row.is_compiler_fault]
-    drawn = (_survivors(rows), _rungs(rows), _where_faults_stop(rows), _devices(results))
+    drawn = (_survivors(rows), _rungs(rows), _where_faults_stop(rows), _sensitivity(rows), _devices(results))
     return [picture for picture in drawn if picture is not None]
 
 
@@ -160,6 +161,44 @@ def _where_faults_stop(rows: Sequence[MutantRow]) -> Picture | None:
         ("function", *map(str, rungs)),
         tuple((name, *(counts[name][rung] for rung in rungs)) for name in sorted(counts)),
     )
+
+
+def _sensitivity(rows: Sequence[MutantRow]) -> Picture | None:
+    """How many inputs notice a fault, by the function that has the fault."""
+    shares: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.outcome is Outcome.COMPLETED and row.noticed:
+            shares[_function(row)].append(100 * row.noticed[0].inputs / row.inputs)
+    if not shares:
+        return None
+    busiest = sorted(shares, key=lambda name: (-len(shares[name]), name))[:_MOST_FUNCTIONS]
+    names = sorted(busiest, key=_by_number)
+    figure, axis = _figure(0.9 + 0.2 * len(names))
+    for place, name in enumerate(names):
+        own = shares[name]
+        axis.barh(place, np.mean(own), height=0.7, color=_ORANGE, zorder=1)
+        axis.scatter(own, [place] * len(own), s=9, color=_BLUE, alpha=0.6, linewidths=0, zorder=2)
+        axis.annotate(f"n = {len(own)}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.set_xlim(-2, 102)
+    axis.set_xlabel("inputs on which the oracle notices the mutant (%)")
+    axis.grid(axis="x", color="0.9", zorder=0)
+    more = f" The {_MOST_FUNCTIONS} functions with most mutants of {len(shares)}." if len(shares) > len(names) else ""
+    return Picture(
+        "sensitivity",
+        "Sensitivity of the network: the share of inputs on which the oracle of the verdicts notices a mutant, for "
+        "each completed mutant (dots) and in the mean (bars), by the function with the fault, in the order of TVM's "
+        f"numbers, which follow the network; n is the number of mutants.{more}",
+        figure,
+        ("function", "mutants", "mean_noticed_percent"),
+        tuple((name, len(shares[name]), float(np.mean(shares[name]))) for name in sorted(shares, key=_by_number)),
+    )
+
+
+def _by_number(name: str) -> tuple[tuple[str, int], ...]:
+    """A key that sorts the numbers in a name by value."""
+    return tuple((text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name))
 
 
 def _devices(results: Results) -> Picture | None:
