@@ -7,6 +7,7 @@ Load a model, list its mutants, apply one, and judge some of them in a campaign:
     model = tvm_mutate.load_model("zoo://alexnet")
     mutants = tvm_mutate.list_mutants(model, tvm_mutate.Specification(operators=("graph.replace-*",)))
     mutated = tvm_mutate.apply(model.module, mutants[0])
+    print(tvm_mutate.difference(model, mutants[0]))
     chosen = tvm_mutate.Specification(mutants=mutants[:2])
     results = tvm_mutate.run_campaign("zoo://alexnet", specification=chosen, limit=10, output="first")
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tvm_mutate.activation import Activation, MutantInstrument, activate
     from tvm_mutate.api import (
         apply,
+        difference,
         list_mutants,
         list_operators,
         lower,
@@ -44,15 +46,28 @@ if TYPE_CHECKING:
     )
     from tvm_mutate.native import native_library
     from tvm_mutate.pipeline import Flow
+    from tvm_mutate.report.changes import Difference
     from tvm_mutate.results import MutantRow, Results, results_schema, suite_schema
 
 # In the order of the layers, so that a package of operators can import ``Operator`` while the catalogue is loaded.
-_MODULES = ("errors", "mutant", "native", "model", "results", "pipeline", "activation", "campaign", "api")
+_MODULES = (
+    "errors",
+    "mutant",
+    "native",
+    "model",
+    "results",
+    "pipeline",
+    "activation",
+    "campaign",
+    "api",
+    "report.changes",
+)
 
 __all__ = [
     "Activation",
     "Call",
     "Category",
+    "Difference",
     "Example",
     "Flow",
     "FunctionRule",
@@ -77,6 +92,7 @@ __all__ = [
     "UsageError",
     "activate",
     "apply",
+    "difference",
     "list_mutants",
     "list_operators",
     "load_model",

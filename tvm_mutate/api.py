@@ -46,6 +46,7 @@ from tvm_mutate.pipeline import (
     slotted_relax_pipeline,
     slotted_tir_pipeline,
 )
+from tvm_mutate.report.changes import Changes, Difference
 from tvm_mutate.results import Results, read_accepted, read_json, with_accepted, write_json
 
 # A device that does not answer at first is more likely misspelt than away for a moment.
@@ -112,6 +113,28 @@ def apply(model: Model | tvm.IRModule, mutant: str) -> tvm.IRModule:
         if reason := _why_not_applied(selection.mutation, report, names):
             raise NotAppliedError(reason)
     return mutated
+
+
+def difference(
+    model: Model | tvm.IRModule,
+    mutant: str,
+    *,
+    target: str = "llvm",
+    flow: Flow = TVM_FLOW,
+    context: int = 3,
+    code: bool = False,
+) -> Difference:
+    """What a mutant changes, as ``tvm-mutate show`` prints it: a unified difference of TVMScript.
+
+    With ``code`` the difference of the code that is generated for ``target`` follows; this needs no device. ``context``
+    is the number of unchanged lines around a change. Raises UsageError for an unknown mutant or site, and if code
+    cannot be generated.
+    """
+    catalogue = load_catalogue()
+    parsed = catalogue.parse(mutant)
+    stages = _stages(model, target, flow)
+    survey(stages, Specification(mutants=(str(parsed),)), catalogue)  # refuses a site that does not exist
+    return Changes(stages).difference(selections_by_slot(parsed.mutations, catalogue), context, code=code)
 
 
 def mutant_passes(

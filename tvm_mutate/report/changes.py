@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,12 +15,34 @@ import xxhash
 from tvm import relax
 from tvm.ir import GenericConst
 
+from tvm_mutate.device import EndingKind, run_isolated
+from tvm_mutate.errors import UsageError
+from tvm_mutate.kernels import generated_text, host_text
 from tvm_mutate.mutant import Slot
 from tvm_mutate.passes import apply_mutations, apply_to_code, unified_difference
-from tvm_mutate.pipeline import GeneratedCode, Selections, Stages, pass_names, with_faults
+from tvm_mutate.pipeline import GeneratedCode, Selections, Stages, generate, kernels_of, pass_names, with_faults
 
 _CONSTANT = re.compile(r'metadata\["ir\.GenericConst"\]\[(\d+)\]')
 _SHOWN_ELEMENTS = 4
+_CODE_SECONDS = 600.0
+# LLVM's comments depend on whether the IR was read from a file.
+_COMMENT = re.compile(r"^;.*\n| +; preds = .*$", re.MULTILINE)
+_COLOURS = {"+": "#e6ffec", "-": "#ffebe9", "@": "#ddf4ff"}
+
+
+class Difference(str):
+    """The text of a unified difference; a notebook shows it with coloured lines."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        lines = (
+            f'<span style="color:#1f2328;background:{_COLOURS[line[0]]}">{html.escape(line)}</span>'
+            if line[:1] in _COLOURS
+            else html.escape(line)
+            for line in self.splitlines()
+        )
+        return "<pre>" + "\n".join(lines) + "</pre>"
 
 
 @dataclass(frozen=True)
@@ -52,6 +75,50 @@ class Changes:
                 yield from self._in_passes(selections)
             else:
                 yield from self._in_module(selections, slot)
+
+    def difference(self, selections: Selections, context: int, *, code: bool) -> Difference:
+        """The changes of a mutant as one text; with ``code`` also those of the generated code.
+
+        Raises UsageError if code is wanted and the code generator refuses or dies.
+        """
+        lines = [line for change in self.of(selections) for line in change.differences(context)]
+        texts = ["\n".join(lines) or "the TVMScript is the same"]
+        if code:
+            texts.append(self._code_difference(selections, context))
+        return Difference("\n".join(filter(None, texts)))
+
+    def _code_difference(self, selections: Selections, context: int) -> str:
+        """The unified difference of the code for the target; for a GPU the code of the host follows.
+
+        A mutant of generated code has no difference here, since ``of`` gives the same one, unless the change is lost in
+        the machine code. Code is generated in a child process.
+        """
+        kind = self.stages.target.kind.name
+        texts = []
+        chosen: Selections
+        for name, chosen in (("unmutated", {}), ("mutated", selections)):
+            ending = run_isolated(lambda _stage, chosen=chosen: self._code(chosen), _CODE_SECONDS)  # type: ignore[misc]
+            if ending.kind != EndingKind.FINISHED:
+                raise UsageError(f"code for {kind} cannot be generated for the {name} model: {ending.reason}")
+            texts.append(ending.value)
+        (before, host), (after, mutated_host) = texts
+        differences = [
+            unified_difference(before, after, kind, context),
+            unified_difference(host, mutated_host, f"{kind}/host", context),
+        ]
+        difference = "\n".join(filter(None, differences))
+        if set(selections) == {Slot.TEXT}:
+            return "" if difference else "the machine code that LLVM makes of it is the same"
+        return difference or f"the code generated for {kind} is the same"
+
+    def _code(self, selections: Selections) -> tuple[str, str]:
+        """The code, and for a GPU that of the host, which alone has the numbers of blocks and threads."""
+        stages, kind = self.stages, self.stages.target.kind.name
+        lowered = stages.runnable(stages.mutated(selections, []), selections)
+        with stages.mutated_flow(selections) as flow:
+            module = generate(kernels_of(lowered), stages.target, flow)
+        code = generated_text(module, kind)
+        return _COMMENT.sub("", code) if kind == "llvm" else code, host_text(module, kind)
 
     def script(self, slot: Slot, name: str) -> str:
         """The TVMScript of an unmutated function."""
