@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console, RenderableType
 
-from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError
+from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError, UsageError
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
@@ -65,6 +65,22 @@ def _without_compiler_log() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             sys.stderr = shown
+
+
+@contextlib.contextmanager
+def terminal_stderr() -> Iterator[None]:
+    """Lets ``sys.__stderr__``, to which Textual draws, reach the user while the block lasts.
+
+    Raises UsageError if stdin or stderr is no terminal.
+    """
+    kept, shown = sys.__stderr__, sys.stderr
+    if not (sys.stdin.isatty() and shown.isatty()):
+        raise UsageError("browse needs a terminal; `tvm-mutate report FOLDER --format html` writes a page instead")
+    sys.__stderr__ = shown  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        sys.__stderr__ = kept  # type: ignore[misc]
 
 
 def _refuse(message: str, code: ExitCode) -> int:

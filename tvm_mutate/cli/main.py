@@ -27,6 +27,7 @@ COMMANDS = MappingProxyType(
         "show": ("show", "show", "Show what a mutant changes in IR and code"),
         "run": ("campaign", "run", "Run a campaign: judge the mutants of a model"),
         "report": ("results", "report", "Write reports for browsers, CI and pull requests"),
+        "browse": ("results", "browse", "Filter, look at and accept mutants in the terminal"),
         "diff": ("results", "diff", "Compare the results of two campaigns"),
         "merge": ("results", "merge_results", "Make one result of shards or of several devices"),
         "accept": ("results", "accept_mutants", "Accept survivors, which later campaigns report apart"),

@@ -1,4 +1,4 @@
-"""``tvm-mutate report``, ``diff``, ``merge`` and ``accept``: work with the results of campaigns."""
+"""``tvm-mutate report``, ``browse``, ``diff``, ``merge`` and ``accept``: work with the results of campaigns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tvm_mutate.campaign import Reporter, make_reporter, merge
-from tvm_mutate.cli.console import print_results, print_written, progress_console
+from tvm_mutate.cli.console import print_results, print_written, progress_console, terminal_stderr
 from tvm_mutate.cli.options import quiet_option, words
 from tvm_mutate.errors import UsageError
 from tvm_mutate.operators import load_catalogue
@@ -38,6 +38,9 @@ from tvm_mutate.studies.paper import paper_comparison, paper_table
 _SURVIVORS_SHOWN = 10
 
 _folder = click.Path(path_type=Path)
+_file_option = click.option(
+    "--file", type=_folder, default=ACCEPTED_FILE, show_default=True, help="The list; keep it with the code."
+)
 
 
 def campaign_report(results: Results, reporter: Reporter, base: Path | None = None) -> Report:
@@ -90,6 +93,25 @@ def report(folder: Path, formats: str, base: Path | None, output: Path | None, q
     print_written(write_reports(content, chosen, output or folder))
 
 
+@click.command("browse")
+@click.argument("folder", type=_folder)
+@_file_option
+def browse(folder: Path, file: Path) -> None:
+    """Browse the mutants of the results in FOLDER in the terminal: filter, sort, see differences, accept survivors.
+
+    Keys: / filters by text, v by verdict; 1 to 5 sort; Enter opens the difference of a mutant; a accepts it; q ends.
+    """
+    results = read_json(folder)
+    try:
+        from tvm_mutate.cli.browse import Browser
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "textual":
+            raise
+        raise UsageError("browse needs Textual: pip install 'tvm-mutate[browse]'") from None
+    with terminal_stderr():
+        Browser(results, file).run()
+
+
 @click.command("diff")
 @click.argument("old", type=_folder)
 @click.argument("new", type=_folder)
@@ -115,7 +137,7 @@ def merge_results(shards: tuple[Path, ...], output: Path) -> None:
 @click.argument("mutants", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", required=True, help="Why this survivor is right or not worth a check.")
 @click.option("--results", "folder", type=_folder, default="tvm_mutate.out", show_default=True, help="Results with ID.")
-@click.option("--file", type=_folder, default=ACCEPTED_FILE, show_default=True, help="The list; keep it with the code.")
+@_file_option
 def accept_mutants(mutants: tuple[str, ...], reason: str, folder: Path, file: Path) -> None:
     """Accept the survivors with these IDs: later campaigns report them apart, and their score leaves them out.
 

@@ -116,7 +116,7 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
             device=row.device,
             operator=row.operator,
             category=str(row.category),
-            status=_status(row),
+            status=status_of(row),
             ending=str(row.outcome),
             reason=row.accepted or row.reason,
             command=show_command(row, results.models, results.devices),
@@ -136,7 +136,8 @@ def report_of_campaign(results: Results, change: Comparison | None = None, place
     return Report(title, results, tuple(findings), places.files, results.score, change=change)
 
 
-def _status(row: MutantRow) -> str:
+def status_of(row: MutantRow) -> str:
+    """The verdict; for a mutant without one ``accepted``, ``not applied``, or the outcome."""
     if row.accepted is not None:
         return ACCEPTED
     if row.verdict is not None:
