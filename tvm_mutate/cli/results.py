@@ -66,7 +66,7 @@ def publish(results: Results, folder: Path, reports: Sequence[Path] = (), bench:
     paper: list[RenderableType] = [paper_table(paper_comparison(results)), Text()] if bench else []
     survivors = render_survivors(results, _SURVIVORS_SHOWN)
     tables: list[RenderableType] = [*render_summary(results, categories, bench), Text(), *paper, *survivors]
-    print_results(tables, [*written, *reports])
+    print_results(tables, list(dict.fromkeys([*written, *reports])))
     print_results([Text(), *render_score(results, categories)])
 
 

@@ -5,11 +5,11 @@ Colours and hatches can be told apart by everybody, and in grey.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import digits
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,8 +197,8 @@ def _sensitivity(rows: Sequence[MutantRow]) -> Picture | None:
 
 
 def _by_number(name: str) -> tuple[tuple[str, int], ...]:
-    """A key that sorts the numbers in a name by value."""
-    return tuple((text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name))
+    """A key that sorts the numbers at the ends of words by value; a word without a number comes first."""
+    return tuple((word.rstrip(digits), int(word[len(word.rstrip(digits)) :] or 0)) for word in name.split("_"))
 
 
 def _devices(results: Results) -> Picture | None:

@@ -18,17 +18,20 @@ from tvm_mutate.results import AgreementRow, BaselineRow, CanaryRow, Discrepancy
 
 _WORST_SHOWN = 10
 _COMPILER = "Verdicts on faults of the compiler itself, in no mutation score"
-_LEGEND = (
-    "dissim. %: inputs with another label than golden, mean over completed mutants; degraded: any label changed; "
-    "crashed: crash, timeout or exception; no build: compile error; n/a: no site in the model; "
-    "other: no coverage, no verdict, or accepted."
-)
-
-_CROSS_LEGEND = (
-    "raw: largest share of inputs with another label on the second device; defined, undefined, unknown: mutants that "
-    "differ where the unmutated builds agree, by whether they access memory outside their buffers; scores: mutants "
-    "with a score that differs by more than the unmutated builds'."
-)
+# What the columns are, where the heading does not say it.
+_MEANINGS = {
+    "dissim. %": "inputs with another label than golden, mean over completed mutants",
+    "degraded": "any label changed",
+    "crashed": "crash, timeout or exception",
+    "no build": "compile error",
+    "n/a": "no site in the model",
+    "raw %": "largest share of inputs with another label on the second device",
+    "defined": "mutants that differ where the unmutated builds agree, and access only their own memory",
+    "undef.": "such mutants that access other memory",
+    "unkn.": "such mutants of which neither is known",
+    "scores": "mutants with a score that differs by more than the unmutated builds'",
+}
+_OTHER = "other: no coverage, no verdict, or accepted"
 _FIGURES = ("mutants", "dissim. %", "degraded", "crashed", "no build", "equiv.", "n/a")
 _VERDICTS = ("mutants", "killed", "survived", "equiv.", "other", "score %", "95 % interval")
 _NOTICED = ("mutants", "noticed", "share %", "95 % interval", "by no other")
@@ -48,13 +51,8 @@ def render_summary(
     canaries: RenderableType = _canary_table(results.canaries)
     if not whole and all(row.ok for row in results.canaries):
         canaries = Text(f"Canaries: {len(results.canaries)} of {len(results.canaries)} as they should be")
-    parts = [
-        canaries,
-        *_category_tables(summary, whole),
-        Text(_LEGEND, style="dim"),
-        *_discrepancies(results, summary, whole),
-    ]
-    return _spaced(parts)
+    tables = _category_tables(summary, whole)
+    return _spaced([canaries, *tables, *_legend(tables), *_discrepancies(results, summary, whole)])
 
 
 def render_score(results: Results, operator_categories: Mapping[str, str]) -> list[RenderableType]:
@@ -124,7 +122,7 @@ def _oracle_tables(tallies: Sequence[OracleTally]) -> list[RenderableType]:
     return [table]
 
 
-def _category_tables(summary: Summary, whole: bool) -> list[RenderableType]:
+def _category_tables(summary: Summary, whole: bool) -> list[Table]:
     by_model: dict[str, dict[tuple[str, str], Tally]] = {}
     for (model, category, device), tally in summary.groups.items():
         by_model.setdefault(model, {})[category, device] = tally
@@ -143,6 +141,13 @@ def _category_tables(summary: Summary, whole: bool) -> list[RenderableType]:
     ]
 
 
+def _legend(tables: Iterable[Table]) -> list[RenderableType]:
+    """What the columns of the tables are, if any needs it."""
+    headings = dict.fromkeys(str(column.header) for table in tables for column in table.columns)
+    meanings = [f"{name}: {_MEANINGS[name]}" for name in headings if name in _MEANINGS]
+    return [Text(f"{'; '.join(meanings)}.", style="dim")] if meanings else []
+
+
 def _discrepancies(results: Results, summary: Summary, whole: bool) -> list[RenderableType]:
     """The tables of discrepancies between devices; empty for a campaign on one device."""
     if len(results.devices) < 2:
@@ -153,9 +158,9 @@ def _discrepancies(results: Results, summary: Summary, whole: bool) -> list[Rend
     none = Text("No mutant was labelled more differently by two devices than the unmutated model.")
     cross = cross_devices(results)
     differing = [each for each in cross if whole or each.category == ALL or each.largest or each.scores]
-    tables: list[RenderableType] = [_cross_table(differing), Text(_CROSS_LEGEND, "dim")] if differing else []
+    tables = [_cross_table(differing)] if differing else []
     agreement = _agreement_table(results.agreements, [row.name for row in results.devices])
-    return [agreement, *tables, *(_worst_discrepancies(worst) if worst else [none]), ended]
+    return [agreement, *tables, *_legend(tables), *(_worst_discrepancies(worst) if worst else [none]), ended]
 
 
 def _canary_table(rows: Iterable[CanaryRow]) -> Table:
@@ -191,6 +196,8 @@ def _by_category(title: str, names: Sequence[str], lines: Sequence[tuple[str, st
 def _verdict_table(title: str, tallies: Mapping[tuple[str, ...], Tally], total: Tally) -> Table:
     """The verdicts and the mutation score of each device and of all devices."""
     table = report_table(title, ("device",), _VERDICTS)
+    if _others(total):
+        table.caption, table.caption_justify = Text(_OTHER, style="dim"), "left"
     for (device,), tally in tallies.items():
         table.add_row(Text(device), *texts(*_verdicts(tally)))
     if len(tallies) > 1:
@@ -223,9 +230,12 @@ def _figures(tally: Tally) -> list[str]:
 
 def _verdicts(tally: Tally) -> list[str]:
     score = tally.score
-    other = tally.no_coverage + tally.without_verdict + tally.accepted
-    counts = (tally.mutants, tally.killed, tally.survived, tally.equivalent, other)
+    counts = (tally.mutants, tally.killed, tally.survived, tally.equivalent, _others(tally))
     return [*map(str, counts), percent(score.value), interval_text(score)]
+
+
+def _others(tally: Tally) -> int:
+    return tally.no_coverage + tally.without_verdict + tally.accepted
 
 
 def _agreement_table(rows: Iterable[AgreementRow], devices: Sequence[str]) -> Table:
