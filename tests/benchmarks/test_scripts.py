@@ -26,6 +26,7 @@ SCRIPTS = (
     "memory",
     "native",
     "pipeline_faults",
+    "redundancy",
     "resumption",
     "self_mutation",
     "suite_score",
