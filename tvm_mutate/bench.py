@@ -21,7 +21,7 @@ from tvm_mutate.cli.options import (
     OUTPUT_HELP,
     campaign_arguments,
     campaign_options,
-    quiet_option,
+    progress_options,
     site_options,
     specification_of,
     words,
@@ -59,7 +59,7 @@ _QUICK_INPUTS = 10
 @click.option("--output", help=f"{OUTPUT_HELP} Default: tvm_mutate.bench, or tvm_mutate.bench.quick.")
 @campaign_options
 @click.option("--quick", is_flag=True, help="One model, four operators, two targets: under a minute.")
-@quiet_option
+@progress_options
 def bench(quick: bool, **options: Any) -> None:
     """Repeat MutateNN's experiment: seven image models and a language model, its mutations, several targets.
 

@@ -17,6 +17,6 @@ from tvm_mutate.campaign.plan import (
     prepare_subject,
     prepare_subjects,
 )
-from tvm_mutate.campaign.progress import Reporter, make_reporter
+from tvm_mutate.campaign.progress import PROGRESS, Reporter, make_reporter
 from tvm_mutate.campaign.survey import Survey, take_shard, variants
 from tvm_mutate.campaign.worker import MutantRequest, Worker

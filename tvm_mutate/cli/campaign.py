@@ -28,7 +28,7 @@ from tvm_mutate.cli.options import (
     oracle_option,
     program_arguments,
     program_options,
-    quiet_option,
+    progress_options,
     report_option,
     selection_options,
     specification_of,
@@ -90,7 +90,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
 @accepted_option
 @report_option
 @fail_under_option
-@quiet_option
+@progress_options
 def run(model: str, **options: Any) -> int:
     """Run a campaign: judge the mutants of MODEL on devices and inputs.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from tvm_mutate.campaign import LEAST_SECONDS, check_sites, golden_bytes, make_reporter
-from tvm_mutate.cli.console import exit_code_of, print_results, progress_console
-from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, quiet_option, words
+from tvm_mutate.campaign import LEAST_SECONDS, Reporter, check_sites, golden_bytes
+from tvm_mutate.cli.console import exit_code_of, print_results
+from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, progress_options, words
 from tvm_mutate.device import held_folder
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report.command import render_command, write_command
@@ -31,7 +31,7 @@ _OUTPUT = "Folder for the journal and command.json; the same command resumes the
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Runs at a time. Default: 0, one a core.")
 @click.option("--output", type=click.Path(path_type=Path), help=_OUTPUT)
 @fail_under_option
-@quiet_option
+@progress_options
 def test_command(
     command: tuple[str, ...],
     mutants: str,
@@ -41,7 +41,7 @@ def test_command(
     workers: int,
     output: Path | None,
     fail_under: float | None,
-    quiet: bool,
+    reporter: Reporter,
 ) -> int:
     """Judge mutants by the exit code of COMMAND: of all kernels that COMMAND builds.
 
@@ -52,7 +52,6 @@ def test_command(
     golden_bytes(None, workers)  # refuses more workers than the machine has memory for
     catalogue = load_catalogue()
     catalogue.select(operators)
-    reporter = make_reporter(quiet, progress_console())
     with held_folder("test") if output is None else nullcontext(output) as folder:
         journal = SuiteJournal(folder)
         try:

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from tvm.target import Target, codegen
 
-from tvm_mutate.campaign import CANARIES, Campaign, Specification, Subject, make_reporter, prepare_subject
-from tvm_mutate.cli.console import output_console, progress_console
-from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, quiet_option
+from tvm_mutate.campaign import CANARIES, Campaign, Reporter, Specification, Subject, prepare_subject
+from tvm_mutate.cli.console import output_console
+from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, progress_options
 from tvm_mutate.device import Device, EndingKind, held_folder, parse_device, parse_devices, run_isolated, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.kernels import generated_text, missing_compiler, parse_target
@@ -52,8 +52,10 @@ _NEVER_GENERATED = re.compile(
 @click.option("--target", "targets", multiple=True, help="Examine this target only; repeatable.")
 @click.option("--device", "devices", multiple=True, help=DEVICE_HELP)
 @devices_file_option
-@quiet_option
-def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tuple[Path, ...], quiet: bool) -> int:
+@progress_options
+def doctor(
+    targets: tuple[str, ...], devices: tuple[str, ...], device_files: tuple[Path, ...], reporter: Reporter
+) -> int:
     """Say what works here: versions, the native library, and which targets build, run and pass their canaries.
 
     For each target the code of a small model is generated. If a device runs the code, it judges a mutant that must
@@ -73,14 +75,14 @@ def doctor(targets: tuple[str, ...], devices: tuple[str, ...], device_files: tup
     with held_folder("doctor") as folder:
         subject = prepare_subject(_MODEL, "zoo://digits", folder, limit=_INPUTS)
         for number, device in enumerate(examined):
-            row = (_shown_device(device), *_examine(device, subject, folder / str(number), quiet))
+            row = (_shown_device(device), *_examine(device, subject, folder / str(number), reporter))
             healthy = healthy and not row[-1].startswith(_FAILED)
             table.add_row(*map(escape, row))
     console.print(table)
     return int(ExitCode.OK if healthy else ExitCode.UNTRUSTED)
 
 
-def _examine(device: Device, subject: Subject, folder: Path, quiet: bool) -> tuple[str, str, str]:
+def _examine(device: Device, subject: Subject, folder: Path, reporter: Reporter) -> tuple[str, str, str]:
     """The cells of a device: whether code is generated, whether it runs, and the verdicts of the canaries."""
     ending = run_isolated(lambda _stage: _code_size(device.target, subject.reference), _CODE_SECONDS)
     if ending.kind != EndingKind.FINISHED:
@@ -96,7 +98,7 @@ def _examine(device: Device, subject: Subject, folder: Path, quiet: bool) -> tup
             specification,
             folder,
             workers=1,
-            reporter=make_reporter(quiet, progress_console()),
+            reporter=reporter,
         )
         canaries = campaign.run().canaries
     except UntrustedError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from tvm_mutate.api import checked
 from tvm_mutate.campaign import (
     LEAST_SECONDS,
     NAMED,
+    PROGRESS,
     Specification,
     check_sites,
     golden_bytes,
@@ -65,7 +67,6 @@ devices_file_option = click.option(
     metavar="FILE",
     help="A TOML file with a table a device; repeatable.",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
 
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -77,6 +78,23 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
         return command
 
     return decorate
+
+
+def progress_options(command: Command) -> Command:
+    """A decorator that adds the options of progress, and gives the command a ``reporter`` in place of them."""
+
+    @click.option(
+        "--progress",
+        type=click.Choice([*PROGRESS]),
+        help="Progress on stderr. Default: rich (live lines) on a terminal, else plain.",
+    )
+    @click.option("--quiet", is_flag=True, help="The same as --progress none.")
+    @functools.wraps(command)
+    def with_reporter(*arguments: Any, progress: str | None, quiet: bool, **options: Any) -> Any:
+        reporter = make_reporter(progress or ("none" if quiet else None), progress_console())
+        return command(*arguments, reporter=reporter, **options)
+
+    return with_reporter
 
 
 flow_options = with_options(
@@ -324,7 +342,7 @@ def campaign_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "memory": memory,
         "iterate": options["iterate"],
         "name_undefined": options["name_undefined"],
-        "reporter": make_reporter(options["quiet"], progress_console()),
+        "reporter": options["reporter"],
     }
 
 

@@ -9,9 +9,9 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from tvm_mutate.campaign import Reporter, make_reporter, merge
-from tvm_mutate.cli.console import print_results, print_written, progress_console, terminal_stderr
-from tvm_mutate.cli.options import quiet_option, words
+from tvm_mutate.campaign import Reporter, merge
+from tvm_mutate.cli.console import print_results, print_written, terminal_stderr
+from tvm_mutate.cli.options import progress_options, words
 from tvm_mutate.errors import UsageError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report import (
@@ -75,8 +75,8 @@ def publish(results: Results, folder: Path, reports: Sequence[Path] = (), bench:
 @click.option("--format", "formats", required=True, metavar="FORMATS", help=f"Several: {', '.join(FORMATS)}.")
 @click.option("--base", type=_folder, help="Results of an earlier campaign, whose difference the Markdown shows.")
 @click.option("--output", type=_folder, help="Folder for the reports. Default: FOLDER.")
-@quiet_option
-def report(folder: Path, formats: str, base: Path | None, output: Path | None, quiet: bool) -> None:
+@progress_options
+def report(folder: Path, formats: str, base: Path | None, output: Path | None, reporter: Reporter) -> None:
     """Write reports on the results in FOLDER, for browsers, CI and pull requests.
 
     FOLDER holds the results.json of a campaign, or the suite.json of a test suite.
@@ -89,7 +89,7 @@ def report(folder: Path, formats: str, base: Path | None, output: Path | None, q
             raise UsageError("--base is for campaigns; leave it out for a test suite")
         content = report_of_suite(read_suite_json(folder))
     else:
-        content = campaign_report(read_json(folder), make_reporter(quiet, progress_console()), base)
+        content = campaign_report(read_json(folder), reporter, base)
     print_written(write_reports(content, chosen, output or folder))
 
 

@@ -24,7 +24,7 @@ from tvm_mutate.cli.options import (
     inputs_of,
     model_options,
     oracle_option,
-    quiet_option,
+    progress_options,
     site_options,
     specification_of,
     subject_arguments,
@@ -73,7 +73,7 @@ _INPUTS = 3
 @click.option("--output", default="tvm_mutate.critical", show_default=True, help=OUTPUT_HELP)
 @campaign_options
 @timeout_option
-@quiet_option
+@progress_options
 def critical(model: str, **options: Any) -> int:
     """Find the critical magnitude at each site of MODEL: the smallest noticed fault of an operator.
 
