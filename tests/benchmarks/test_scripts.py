@@ -16,6 +16,7 @@ SCRIPTS = (
     "any_program",
     "catalogue",
     "census",
+    "coupling",
     "cuda_code",
     "enumeration",
     "exactness",

@@ -11,7 +11,8 @@ _HEAD = """# Real bugs
 Made by `python -m tests.real_bugs`. Each row is a wrong-code bug that a compiler really had. The mutant makes the bug
 again in a small program (`tests/real_bugs/bugs`): a test compares the mutated program with the wrong one, and runs both
 on an input for which their values differ. *Exactly*: the same change in the same kind of place. *Nearly*: the same kind
-of change; the last column says what differs.
+of change; the last column says what differs. Which oracles and random inputs notice each bug, and whether tests that
+kill mutants find it, is measured: [benchmarks/README.md](../benchmarks/README.md#real-bugs-and-mutants-couplingpy).
 """
 
 
