@@ -130,7 +130,7 @@ class Changes:
         before = self.stages.at(slot)
         after, _ = apply_mutations(before, selections[slot])
         for name in sorted(variable.name_hint for variable in after.functions):
-            if not tvm_ffi.structural_equal(before[name], after[name]):
+            if not (before[name].same_as(after[name]) or tvm_ffi.structural_equal(before[name], after[name])):
                 constants = tuple(_constant_differences(before[name], after[name]))
                 yield Change(f"{slot}/{name}", self.script(slot, name), script_with_constants(after[name]), constants)
 
@@ -157,20 +157,24 @@ def script_with_constants(function: tvm.ir.BaseFunc) -> str:
     if not _CONSTANT.search(script):
         return script
     constants = _constants(function)
-    return _CONSTANT.sub(lambda match: _constant_name(constants[int(match[1])]), script)
+    return _CONSTANT.sub(lambda match: _constant_name(_values(constants[int(match[1])])), script)
 
 
-def _constants(function: tvm.ir.BaseFunc) -> list[np.ndarray]:
+def _constants(function: tvm.ir.BaseFunc) -> list[GenericConst]:
     """The distinct constants in the order of their first use, in which TVM's printer numbers them."""
-    found: list[Any] = []
+    found: dict[GenericConst, None] = {}
 
     def note(node: Any) -> None:
-        if isinstance(node, GenericConst) and not any(node.same_as(other) for other in found):
-            found.append(node)
+        if isinstance(node, GenericConst):
+            found[node] = None
 
     if isinstance(function, relax.Function):
         relax.analysis.post_order_visit(function, note)
-    return [np.ascontiguousarray(node.value.numpy()) for node in found]
+    return list(found)
+
+
+def _values(constant: GenericConst) -> np.ndarray:
+    return np.ascontiguousarray(constant.value.numpy())
 
 
 def _constant_name(values: np.ndarray) -> str:
@@ -181,18 +185,21 @@ def _constant_name(values: np.ndarray) -> str:
 def _constant_differences(before: tvm.ir.BaseFunc, after: tvm.ir.BaseFunc) -> list[str]:
     """One line for each changed constant; none if constants were added or removed."""
     old, new = _constants(before), _constants(after)
-    if [values.shape for values in old] != [values.shape for values in new]:
+    if [node.value.shape for node in old] != [node.value.shape for node in new]:
         return []
-    pairs = [(first, second) for first, second in zip(old, new, strict=True) if first.tobytes() != second.tobytes()]
-    return [_elements(first, second) for first, second in pairs]
+    pairs = [
+        (_values(first), _values(second)) for first, second in zip(old, new, strict=True) if not first.same_as(second)
+    ]
+    return [_elements(first, second) for first, second in pairs if first.tobytes() != second.tobytes()]
 
 
 def _elements(before: np.ndarray, after: np.ndarray) -> str:
     unequal = before.view(f"u{before.itemsize}") != after.view(f"u{after.itemsize}") if before.ndim else before != after
     places = np.argwhere(unequal)
-    shown = [f"{[int(axis) for axis in place]}: {before[tuple(place)]} -> {after[tuple(place)]}" for place in places]
-    more = ", …" if len(shown) > _SHOWN_ELEMENTS else ""
-    elements = f"{len(places)} of {before.size} elements differ"
-    return (
-        f"{_constant_name(before)} -> {_constant_name(after)}: {elements}, {', '.join(shown[:_SHOWN_ELEMENTS])}{more}"
+    shown = ", ".join(
+        f"{[int(axis) for axis in place]}: {before[tuple(place)]} -> {after[tuple(place)]}"
+        for place in places[:_SHOWN_ELEMENTS]
     )
+    more = ", …" if len(places) > _SHOWN_ELEMENTS else ""
+    elements = f"{len(places)} of {before.size} elements differ"
+    return f"{_constant_name(before)} -> {_constant_name(after)}: {elements}, {shown}{more}"

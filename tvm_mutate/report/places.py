@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tvm_mutate.errors import MutateError
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
-from tvm_mutate.mutant import Slot
+from tvm_mutate.mutant import Catalogue, Slot
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import selections_by_slot
 from tvm_mutate.pipeline import TVM_FLOW, Flow, Fused, Stages
@@ -52,6 +52,7 @@ class Places:
     results: Results
     step: Callable[[], None] = lambda: None
     files: dict[str, SourceFile] = field(default_factory=dict)
+    _catalogue: Catalogue = field(default_factory=load_catalogue)
     _models: dict[tuple[str, FlowRow | None], Fused | str] = field(default_factory=dict)
     _changes: dict[tuple[str, str], Changes | str] = field(default_factory=dict)
 
@@ -76,9 +77,8 @@ class Places:
         changes = self._changes_of(row)
         if isinstance(changes, str):
             return changes
-        catalogue = load_catalogue()
         try:
-            selections = selections_by_slot(catalogue.parse(row.id).mutations, catalogue)
+            selections = selections_by_slot(self._catalogue.parse(row.id).mutations, self._catalogue)
             return list(changes.of(selections)) or "the mutant changes no text"
         except MutateError as error:
             return str(error)
