@@ -13,9 +13,8 @@ import tvm
 
 from tests.entry_points import environment_with_entry_points
 from tvm_mutate.device import read_devices
-from tvm_mutate.mutant import Catalogue, Operator
+from tvm_mutate.mutant import ENTRY_POINT_GROUP, Catalogue, Operator
 from tvm_mutate.native import native_library
-from tvm_mutate.operators import ENTRY_POINT_GROUP
 from tvm_mutate.passes import Selection, apply_mutations
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,21 +6,38 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from tvm_mutate.cli.main import COMMANDS
 from tvm_mutate.mutant import Slot
 from tvm_mutate.operators import builtin_catalogue, load_catalogue
 
 from .conftest import Tool, assert_refused
 
 
-def test_the_table_has_every_operator_with_its_full_parameters(tool: Tool):
+def test_the_text_has_every_operator_with_its_full_parameters_in_80_columns(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
     ended = tool("operators")
     assert (ended.code, ended.err) == (0, "")
-    joined = re.sub(r"[│\s]+", "", ended.out)
+    lines = ended.out.splitlines()
+    assert max(map(len, lines)) <= 80 and all(line == line.rstrip() for line in lines)
     for operator in load_catalogue().values():
-        assert operator.name in ended.out
-    assert f"{len(load_catalogue())} operators" in ended.out
+        assert any(line.startswith(f"  {operator.name}  (") for line in lines), operator.name
+        for parameter in operator.parameters:
+            assert f"{parameter.name}={'|'.join(parameter.choices)}" in re.sub(r"\s+", "", ended.out)
+    assert lines[-1] == f"{len(load_catalogue())} operators"
     assert "…" not in ended.out
-    assert "type=float16|int32" in joined
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_no_help_is_cut_at_80_columns(tool: Tool, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = tool(*filter(None, [name]), "--help").out.splitlines()
+    assert lines[0].startswith("Usage: tvm-mutate")
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines[1:] if line.endswith(("…", "..."))]
 
 
 def test_the_json_has_every_operator_with_the_parts_of_an_id(tool: Tool):

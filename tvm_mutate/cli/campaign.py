@@ -24,6 +24,7 @@ from tvm_mutate.cli.options import (
     flow_of,
     input_options,
     inputs_of,
+    model_argument,
     model_options,
     oracle_option,
     program_arguments,
@@ -47,7 +48,7 @@ from tvm_mutate.report import check_formats, write_reports
 
 
 @click.command("list")
-@click.argument("model")
+@model_argument
 @selection_options
 @click.option("--target", default="llvm", show_default=True, help="The target for whose slots sites are listed.")
 @program_options
@@ -78,7 +79,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
 
 
 @click.command("run")
-@click.argument("model")
+@model_argument
 @input_options
 @selection_options
 @device_options("llvm")

@@ -10,7 +10,7 @@ import click
 
 from tvm_mutate.campaign import LEAST_SECONDS, Reporter, check_sites, golden_bytes
 from tvm_mutate.cli.console import exit_code_of, print_results
-from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, progress_options, words
+from tvm_mutate.cli.options import OPERATORS_HELP, Number, fail_under_option, operator_names, progress_options, words
 from tvm_mutate.device import held_folder
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report.command import render_command, write_command
@@ -24,7 +24,7 @@ _OUTPUT = "Folder for the journal and command.json; the same command resumes the
 
 @click.command("test", context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--mutants", default="default", show_default=True, help=OPERATORS_HELP)
+@click.option("--mutants", shell_complete=operator_names, default="default", show_default=True, help=OPERATORS_HELP)
 @click.option("--sites", default="first", show_default=True, help=_SITES)
 @click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N.")
 @click.option("--timeout", type=Number(min=0, min_open=True), default=LEAST_SECONDS, show_default=True, help=_LIMIT)

@@ -51,6 +51,13 @@ class Commands(click.Group):
         """The subcommand with this name, or None."""
         if cmd_name not in COMMANDS:
             return None
+        if ctx.resilient_parsing:  # a shell asks for completions
+            from tvm_mutate.cli.completion import CompletableCommand
+
+            return CompletableCommand(cmd_name, COMMANDS[cmd_name][2], COMMANDS, self._load)
+        return self._load(cmd_name)
+
+    def _load(self, cmd_name: str) -> click.Command:
         module, name, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"tvm_mutate.cli.{module}"), name)
         return command
@@ -75,10 +82,13 @@ def cli(context: click.Context) -> None:
         context.default_map = {command: values_of(command, context, found)}
 
 
+_COMPLETE = "_TVM_MUTATE_COMPLETE"
 # Click takes its hints for a misspelt name from here.
 cli.commands.update({name: click.Command(name) for name in COMMANDS})
 
 
 def main() -> None:
     """Runs the command line and exits with a documented code."""
+    if _COMPLETE in os.environ:  # a shell asks for its script, or for completions
+        import_module("tvm_mutate.cli.completion")
     sys.exit(run_command(cli, name="tvm-mutate"))

@@ -1,4 +1,4 @@
-"""``tvm-mutate operators``: the catalogue, as a table, JSON or Markdown (``docs/operators.md``)."""
+"""``tvm-mutate operators``: the catalogue, as text, JSON or Markdown (``docs/operators.md``)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
 from tvm_mutate.api import list_operators
-from tvm_mutate.cli.console import output_console
+from tvm_mutate.cli.console import print_results
+from tvm_mutate.cli.options import operator_names
 from tvm_mutate.mutant import Category, Example, Operator, Parameter
+from tvm_mutate.report.tables import whole_line
 
 _HEAD = """# Operators
 
@@ -22,9 +26,9 @@ those that a campaign takes only when they are named.
 
 
 @click.command("operators")
-@click.argument("globs", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table, with every variant.")
-@click.option("--markdown", is_flag=True, help="Markdown instead of a table, with examples and the faults meant.")
+@click.argument("globs", nargs=-1, shell_complete=operator_names)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text, with every variant.")
+@click.option("--markdown", is_flag=True, help="Markdown instead of text, with examples and the faults meant.")
 def operators(globs: tuple[str, ...], as_json: bool, markdown: bool) -> None:
     """List the operators, or those whose names match any of GLOBS; `default` and `paper` are sets of them.
 
@@ -36,24 +40,28 @@ def operators(globs: tuple[str, ...], as_json: bool, markdown: bool) -> None:
     elif markdown:
         click.echo(operators_markdown(chosen), nl=False)
     else:
-        _print_table(chosen)
+        _print_text(chosen)
 
 
-def _print_table(chosen: Sequence[Operator]) -> None:
-    table = Table(title=f"{len(chosen)} operators")
-    width = max(len(operator.name) for operator in chosen)  # a name is not folded: users copy it
-    table.add_column("operator", overflow="fold", min_width=width)
-    for column in ("slots", "category", "what it does"):
-        table.add_column(column, overflow="fold")
-    for operator in chosen:
-        parameters = [f"  {each.name}={'|'.join(each.choices) or each.kind.__name__}" for each in operator.parameters]
-        table.add_row(
-            "\n".join([operator.name, *parameters]),
-            "\n".join(map(str, operator.slots)),
-            str(operator.category),
-            operator.description + "".join(f" ({remark})" for remark in _remarks(operator)),
-        )
-    output_console().print(table)
+def _print_text(chosen: Sequence[Operator]) -> None:
+    lines: list[RenderableType] = []
+    for category in Category:
+        of_category = [operator for operator in chosen if operator.category is category]
+        if of_category:
+            lines.append(Text(f"{category}\n", "bold"))
+        for operator in of_category:
+            # The line is not folded: users copy the name.
+            lines.append(whole_line(f"  {operator.name}  ({', '.join(map(str, operator.slots))})"))
+            lines.append(_below(operator.description + "".join(f" ({remark})" for remark in _remarks(operator))))
+            for each in operator.parameters:
+                lines.append(_below(f"{each.name}={'|'.join(each.choices) or each.kind.__name__}"))
+        if of_category:
+            lines.append(Text())
+    print_results([*lines, Text(f"{len(chosen)} operators")])
+
+
+def _below(text: str) -> RenderableType:
+    return Padding(Text(text, "dim", overflow="fold"), (0, 0, 0, 6))
 
 
 def operator_mapping(operator: Operator) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from tvm_mutate.api import checked
 from tvm_mutate.campaign import (
@@ -29,6 +31,7 @@ from tvm_mutate.device import Device, parse_devices, through
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import (
     DEFAULT_COUNT,
+    REAL_MODELS,
     ZOO_DIGITS,
     ZOO_PROMPTS,
     RandomInputs,
@@ -36,7 +39,9 @@ from tvm_mutate.model import (
     default_inputs,
     scenario_of,
 )
-from tvm_mutate.mutant import Slot
+from tvm_mutate.model.zoo import DECODER, ZOO_NAMES
+from tvm_mutate.mutant import OPERATOR_SETS, Slot
+from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import ORACLES
 from tvm_mutate.pipeline import Flow
 from tvm_mutate.report import FORMATS
@@ -56,6 +61,22 @@ class Number(click.FloatRange):
         return number
 
 
+def operator_names(*_: Any) -> list[str]:
+    """What shells complete where operators are named."""
+    return [*load_catalogue(), *OPERATOR_SETS]
+
+
+def one_of(names: Iterable[str]) -> Callable[..., list[str]]:
+    """Lets shells complete one of these names."""
+    return lambda *_: [*map(str, names)]
+
+
+def _model_names(*_: Any) -> list[CompletionItem[str]]:
+    names = (f"zoo://{name}" for name in (*ZOO_NAMES, DECODER)), (f"real://{name}" for name in REAL_MODELS)
+    return [CompletionItem("", "file"), *map(CompletionItem, chain(*names))]
+
+
+model_argument = click.argument("model", shell_complete=_model_names)
 OPERATORS_HELP = "Globs of names, separated by commas; `default`, `paper` (MutateNN's) and `pipeline` are sets."
 OUTPUT_HELP = "Folder for results, empty or missing at first; the same command resumes what it holds."
 DEVICE_HELP = "NAME=TARGET, or NAME=rpc://TRACKER:PORT/KEY?target=TARGET; repeatable."
@@ -141,6 +162,7 @@ timeout_option = click.option(
 oracle_option = click.option(
     "--oracle",
     "oracles",
+    shell_complete=one_of(ORACLES),
     multiple=True,
     help=f"What counts as noticed: {', '.join(ORACLES)}; with parameters: tolerance{{rtol=1e-3,atol=1e-5}}; or your "
     "own function: FILE.py:FUNCTION. Repeatable: the first gives the verdicts. Default: top-1 for classifiers, "
@@ -153,7 +175,12 @@ accepted_option = click.option(
     help=f"Survivors that are accepted, reported apart. Default: {ACCEPTED_FILE}, if it is there.",
 )
 report_option = click.option(
-    "--report", "formats", default="", metavar="FORMATS", help=f"Reports beside the tables: {', '.join(FORMATS)}."
+    "--report",
+    "formats",
+    shell_complete=one_of(FORMATS),
+    default="",
+    metavar="FORMATS",
+    help=f"Reports beside the tables: {', '.join(FORMATS)}.",
 )
 fail_under_option = click.option(
     "--fail-under",
@@ -184,16 +211,22 @@ site_options = with_options(
     ),
     click.option(
         "--slots",
+        shell_complete=one_of(Slot),
         default="",
         help=f"{', '.join(map(str, Slot))}, separated by commas. Default: each operator's first.",
     ),
     click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
 )
 exclude_option = click.option(
-    "--exclude", metavar="GLOBS", help="Operators to leave out; the same as globs after ! in --operators."
+    "--exclude",
+    shell_complete=operator_names,
+    metavar="GLOBS",
+    help="Operators to leave out; the same as globs after ! in --operators.",
 )
 selection_options = with_options(
-    click.option("--operators", default="default", show_default=True, help=OPERATORS_HELP),
+    click.option(
+        "--operators", shell_complete=operator_names, default="default", show_default=True, help=OPERATORS_HELP
+    ),
     exclude_option,
     click.option("--mutant", "mutants", multiple=True, help="A mutant id, instead of operators; repeatable."),
     site_options,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tvm_mutate.campaign import Reporter, merge
 from tvm_mutate.cli.console import print_results, print_written, terminal_stderr
-from tvm_mutate.cli.options import progress_options, words
+from tvm_mutate.cli.options import one_of, progress_options, words
 from tvm_mutate.errors import UsageError
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.report import (
@@ -72,7 +72,14 @@ def publish(results: Results, folder: Path, reports: Sequence[Path] = (), bench:
 
 @click.command("report")
 @click.argument("folder", type=_folder)
-@click.option("--format", "formats", required=True, metavar="FORMATS", help=f"Several: {', '.join(FORMATS)}.")
+@click.option(
+    "--format",
+    "formats",
+    shell_complete=one_of(FORMATS),
+    required=True,
+    metavar="FORMATS",
+    help=f"Several: {', '.join(FORMATS)}.",
+)
 @click.option("--base", type=_folder, help="Results of an earlier campaign, whose difference the Markdown shows.")
 @click.option("--output", type=_folder, help="Folder for the reports. Default: FOLDER.")
 @progress_options

@@ -8,13 +8,13 @@ import click
 
 from tvm_mutate.api import difference
 from tvm_mutate.cli.console import output_console
-from tvm_mutate.cli.options import flow_of, program_arguments, program_options
+from tvm_mutate.cli.options import flow_of, model_argument, program_arguments, program_options
 from tvm_mutate.model import load_model
 
 
 @click.command("show")
 @click.argument("mutant")
-@click.argument("model")
+@model_argument
 @click.option("--target", help="Lower for this target (default: llvm), and show also how its generated code differs.")
 @program_options
 @click.option(

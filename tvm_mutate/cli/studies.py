@@ -22,7 +22,9 @@ from tvm_mutate.cli.options import (
     devices_of,
     input_options,
     inputs_of,
+    model_argument,
     model_options,
+    operator_names,
     oracle_option,
     progress_options,
     site_options,
@@ -54,8 +56,13 @@ _INPUTS = 3
 
 
 @click.command("critical")
-@click.argument("model")
-@click.option("--operator", required=True, help="The operator; one of its parameters must be a size.")
+@model_argument
+@click.option(
+    "--operator",
+    shell_complete=operator_names,
+    required=True,
+    help="The operator; one of its parameters must be a size.",
+)
 @click.option("--parameter", help="The parameter that is the size. Default: the first one.")
 @click.option("--max", "most", type=Number(min=0, min_open=True), help="The largest size. Default: the operator's.")
 @click.option(
@@ -132,7 +139,7 @@ def _specification_of(options: dict[str, Any]) -> CriticalSpecification:
 
 @click.command("part")
 @click.argument("mutant")
-@click.argument("model")
+@model_argument
 @input_options
 @device_options("llvm", "c")
 @model_options

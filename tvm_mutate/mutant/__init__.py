@@ -1,6 +1,6 @@
 """Operators, mutations, mutants and their ids."""
 
-from tvm_mutate.mutant.catalogue import Catalogue
+from tvm_mutate.mutant.catalogue import ENTRY_POINT_GROUP, OPERATOR_SETS, Catalogue
 from tvm_mutate.mutant.identifier import Mutant, Mutation, Sites
 from tvm_mutate.mutant.operator import (
     ON_GRAPHS,

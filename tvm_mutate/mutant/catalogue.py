@@ -9,7 +9,9 @@ from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.mutant.identifier import Mutant, Mutation
 from tvm_mutate.mutant.operator import Category, Operator, Slot, TextRule
 
-_SETS: dict[str, Callable[[Operator], bool]] = {
+# The group of entry points with which installed packages register operators.
+ENTRY_POINT_GROUP = "tvm_mutate.operators"
+OPERATOR_SETS: dict[str, Callable[[Operator], bool]] = {
     "default": lambda operator: operator.by_default and operator.category is not Category.CANARY,
     "paper": lambda operator: operator.paper,
     "pipeline": lambda operator: Slot.PIPELINE in operator.slots,
@@ -65,15 +67,15 @@ class Catalogue(Mapping[str, Operator]):
             glob = word.removeprefix("!")
             names = self._named(glob)
             if not names:
-                raise UsageError(f"no operator matches {glob!r}{suggestion(glob, [*self, *_SETS])}")
+                raise UsageError(f"no operator matches {glob!r}{suggestion(glob, [*self, *OPERATOR_SETS])}")
             chosen = chosen - {*names} if word != glob else chosen | {*names}
         if words and not chosen:
             raise UsageError(f"{','.join(words)!r} excludes every operator; leave one of the exclusions out")
         return [self._operators[name] for name in self if name in chosen]
 
     def _named(self, word: str) -> list[str]:
-        if word in _SETS:
-            return [name for name, operator in self._operators.items() if _SETS[word](operator)]
+        if word in OPERATOR_SETS:
+            return [name for name, operator in self._operators.items() if OPERATOR_SETS[word](operator)]
         return [name for name in self if fnmatch.fnmatchcase(name, word)]
 
     def parse(self, text: str) -> Mutant:

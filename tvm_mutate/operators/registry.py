@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.mutant import Catalogue, Operator
+from tvm_mutate.mutant import ENTRY_POINT_GROUP, Catalogue, Operator
 from tvm_mutate.operators import (
     arithmetic,
     buffers,
@@ -30,7 +30,6 @@ from tvm_mutate.operators import (
     weights,
 )
 
-ENTRY_POINT_GROUP = "tvm_mutate.operators"
 _FAMILIES = (
     layers,
     layer_attributes,
