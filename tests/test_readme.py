@@ -23,7 +23,7 @@ OTHERS = ("operators", "findings", "architecture")
 PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in OTHERS)]
 README = "".join(path.read_text() for path in PAGES)
 ASSIGNMENT = re.compile(r"^(TVM_MUTATE)='([^']*)' ")
-PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable]}
+PROGRAMS = {"tvm-mutate": [sys.executable, "-m", "tvm_mutate"], "python": [sys.executable], "git": ["git"]}
 
 
 def blocks(language: str) -> list[str]:

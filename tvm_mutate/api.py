@@ -18,6 +18,7 @@ from tvm_mutate.campaign import (
     Pair,
     Reporter,
     Specification,
+    find_since,
     prepare_subjects,
     take_shard,
 )
@@ -225,6 +226,8 @@ def run_campaign(
     workers: int = 0,
     memory: int | None = None,
     iterate: str | Path | None = None,
+    since: str | Path | None = None,
+    since_git: str | None = None,
     name_undefined: str = "discrepant",
     accepted: str | Path | None = None,
     reporter: Reporter | None = None,
@@ -249,6 +252,8 @@ def run_campaign(
     * ``workers``: the number of processes (0: one a core);
     * ``memory``: the bytes of all of them (None: a quarter of the machine's);
     * ``iterate``: the output of an earlier campaign whose verdicts are carried over where nothing has changed;
+    * ``since``: an earlier ``results.json`` or its folder: only mutants in functions that are not in it are judged;
+    * ``since_git``: a revision: only mutants in functions that differ from those of the model and pipelines then;
     * ``name_undefined``: which mutants are examined for undefined behaviour: ``discrepant``, ``all`` or ``none``;
     * ``accepted``: the file of accepted survivors, which are marked in the results;
     * ``reporter``: shows the progress.
@@ -265,6 +270,7 @@ def run_campaign(
     parsed = through(Flow.read(relax_pipeline, tir_pipeline, config), parsed)
     check_devices(parsed)
     with held_folder("inputs") as folder:
+        earlier = find_since(since, since_git, str(model), parsed, Path(folder))
         subjects = prepare_subjects(
             str(model),
             inputs or (None if random else default_inputs(str(model))),
@@ -292,6 +298,7 @@ def run_campaign(
             reporter=reporter,
             memory=memory,
             iterate=None if iterate is None else Path(iterate),
+            since=earlier,
             name_undefined=name_undefined,
         ).run()
     results, over = with_accepted(results, entries)

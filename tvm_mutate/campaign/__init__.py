@@ -18,5 +18,6 @@ from tvm_mutate.campaign.plan import (
     prepare_subjects,
 )
 from tvm_mutate.campaign.progress import PROGRESS, Reporter, make_reporter
+from tvm_mutate.campaign.since import Since, find_since
 from tvm_mutate.campaign.survey import Survey, take_shard, variants
 from tvm_mutate.campaign.worker import MutantRequest, Worker

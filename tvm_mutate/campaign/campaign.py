@@ -24,6 +24,7 @@ from tvm_mutate.campaign.mutant_rows import Baseline, lost_row, mark_duplicates
 from tvm_mutate.campaign.plan import Pair, Plan, Specification, Subject, golden_bytes
 from tvm_mutate.campaign.pool import Engine, EngineFactory, WorkerDeathError, WorkerPool
 from tvm_mutate.campaign.progress import Reporter
+from tvm_mutate.campaign.since import Since
 from tvm_mutate.campaign.survey import Survey, take_shard
 from tvm_mutate.campaign.work_order import Job
 from tvm_mutate.campaign.worker import BaselineRequest, MutantAnswer, MutantRequest, Request, SurveyRequest
@@ -103,7 +104,8 @@ class Campaign:
 
     ``workers`` is the number of processes (0: one per core). The time limit of a mutant is five times the unmutated
     time, but at least ``least_seconds``. ``memory`` bounds the bytes of the campaign (None: a quarter of the machine).
-    ``iterate`` is the output folder of an earlier campaign: verdicts on unchanged functions are reused.
+    ``iterate`` is the output folder of an earlier campaign: verdicts on unchanged functions are reused. ``since`` is an
+    earlier state of the models: mutants in unchanged functions are left out.
     ``name_undefined`` chooses the mutants that are examined for accesses outside their buffers: ``discrepant``, ``all``
     or ``none``. ``engine`` replaces the worker processes of this machine. ``study`` asks something else than the
     verdict about each mutant.
@@ -118,6 +120,7 @@ class Campaign:
     reporter: Reporter = field(default_factory=Reporter)
     memory: int | None = None
     iterate: Path | None = None
+    since: Since | None = None
     engine: EngineFactory | None = None
     name_undefined: str = "discrepant"
     study: Study = field(default_factory=Study)
@@ -163,6 +166,8 @@ class Campaign:
             with held_folder("golden") as folder, self._start_engine(workers) as engine:
                 run = CampaignRun(self, engine, journal)
                 run.find_mutants()
+                if self.since and not any(survey.mutants for survey in run.surveys.values()):
+                    return run
                 run.build_baselines(str(folder), golden_size)
                 run.check_canaries()
                 run.judge_mutants(earlier)
@@ -220,13 +225,16 @@ class CampaignRun:
         """Finds the mutants of every pair and writes them into the journal."""
         study = self._campaign.study
         specification = study.survey_specification(self._campaign.specification)
-        requests = [SurveyRequest(*names, specification) for names in self._pairs.values()]
+        since = self._campaign.since
+        requests = [SurveyRequest(*names, specification, since) for names in self._pairs.values()]
         answers = {request.pair: answer for request, answer in self._answers("finding sites", requests)}
         surveys = {pair: study.choose(_trusted(answers[pair])) for pair in self._pairs}
         self.surveys = take_shard(surveys, self._campaign.specification.shard)
         for pair, survey in self.surveys.items():
             for failure in survey.failures:
                 self._campaign.reporter.note(f"{pair.subject} on {pair.device}: left out: {failure}")
+            if survey.since:
+                self._campaign.reporter.note(f"{pair.subject} on {pair.device}: {survey.since}")
             self._journal.add_planned(pair.subject, pair.device, survey.mutants)
 
     def build_baselines(self, folder: str, golden_size: int) -> None:

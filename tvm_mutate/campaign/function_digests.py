@@ -15,15 +15,21 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.tirx import PrimFunc
 
+from tvm_mutate.activation import kernel_digest
 from tvm_mutate.mutant import Catalogue, Mutant, Mutation, Slot, TirRule
 from tvm_mutate.passes import Selection
-from tvm_mutate.pipeline import Stages
+from tvm_mutate.pipeline import Stages, comes_from_kernel
 
+_ORDER = list(Slot)
 _METADATA = re.compile(r"![0-9]+|(?<=\s)#[0-9]+")
 
 
 class FunctionDigests:
-    """The digests of the unmutated functions of one lowered model; each is computed once."""
+    """The digests of the unmutated functions of one lowered model; each is computed once.
+
+    If builds go through pipelines or options of the user, which may change, the digest of a function also covers what
+    these make of it: the Relax function and the lowered kernel of its name.
+    """
 
     def __init__(self, stages: Stages, catalogue: Catalogue) -> None:
         self._stages, self._catalogue = stages, catalogue
@@ -50,8 +56,24 @@ class FunctionDigests:
         return self._parts[key]
 
     def _described(self, slot: Slot, names: Iterable[str]) -> bytes:
-        lines = "".join(f"{slot} {name} {self._digest(slot, name)}\n" for name in sorted(names))
-        return f"{lines}+".encode()
+        lines = (f"{slot} {name} {self._digest(slot, name)} {self._made_of(slot, name)}\n" for name in sorted(names))
+        return f"{''.join(lines)}+".encode()
+
+    def _made_of(self, slot: Slot, name: str) -> str:
+        flow = self._stages.flow
+        if slot is Slot.TEXT:
+            return ""
+        later = [
+            after
+            for after, can_change in ((Slot.KERNEL, flow.relax_pipeline), (Slot.LOWERED, flow.tir_pipeline))
+            if (can_change or flow.config) and (slot is Slot.PIPELINE or _ORDER.index(slot) < _ORDER.index(after))
+        ]
+        return " ".join(
+            self._digest(after, each)
+            for after in later
+            for each in self._stages.function_names(after)
+            if comes_from_kernel(each, name)
+        )
 
     def _function_names(self, slot: Slot, on_tir: bool) -> list[str]:
         if slot is Slot.TEXT:
@@ -77,13 +99,13 @@ def code_digest(parts: Sequence[str]) -> str:
 
 
 def function_digest(function: tvm.ir.BaseFunc) -> str:
-    """SHA-256 of a function: of the JSON of a PrimFunc, else of the text and the bytes of the constants.
+    """SHA-256 of a function: of a PrimFunc as :func:`kernel_digest`, else of the text and the bytes of the constants.
 
     TVM's structural hash differs between processes for functions that refer to others. JSON of weights would be several
     times as large as the weights.
     """
     if isinstance(function, PrimFunc):
-        return hashlib.sha256(tvm.ir.save_json(function).encode()).hexdigest()
+        return kernel_digest(function)
     content = hashlib.sha256(function.script(show_meta=False).encode())
 
     def add(node: Any) -> None:

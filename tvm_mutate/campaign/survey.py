@@ -20,12 +20,14 @@ _NO_SITE = "no site: "
 class Survey:
     """The ids of the mutants of one model on one device, and for each variant without a mutant the reason.
 
-    ``places`` maps each mutant to the digest of the unmutated functions that the mutant changes.
+    ``places`` maps each mutant to the digest of the unmutated functions that the mutant changes. ``since`` says which
+    mutants were left out, if mutants in unchanged functions were.
     """
 
     mutants: tuple[str, ...]
     absent: dict[str, str]
     places: dict[str, str] = field(default_factory=dict)
+    since: str = ""
 
     @property
     def failures(self) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 from tvm_mutate.campaign.mutant_rows import Baseline, mutant_row
 from tvm_mutate.campaign.plan import Pair, Specification, Subject
 from tvm_mutate.campaign.pool import RequestReader
+from tvm_mutate.campaign.since import Since
 from tvm_mutate.campaign.survey import Survey, survey
 from tvm_mutate.device import Device, DeviceLostError, Ending, EndingKind, RemoteTasks, demand_for, die_with_parent
 from tvm_mutate.errors import (
@@ -82,13 +83,15 @@ class Request:
 
 @dataclass(frozen=True)
 class SurveyRequest(Request):
-    """Asks which mutants a subject has on a device."""
+    """Asks which mutants a subject has on a device; with ``since`` only those in functions that differ."""
 
     specification: Specification
+    since: Since | None = None
 
     def answer(self, worker: Worker) -> Survey:
         """The survey of the lowered model."""
-        return survey(worker.stages(self.subject, self.device), self.specification, worker.catalogue)
+        found = survey(worker.stages(self.subject, self.device), self.specification, worker.catalogue)
+        return self.since.changed(found, self.subject, self.device, worker.catalogue) if self.since else found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tvm_mutate.api import run_campaign
-from tvm_mutate.campaign import Pair, take_shard
+from tvm_mutate.campaign import Pair, Subject, find_since, take_shard
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import exit_code_of
 from tvm_mutate.cli.options import (
@@ -32,12 +32,14 @@ from tvm_mutate.cli.options import (
     progress_options,
     report_option,
     selection_options,
+    since_options,
     specification_of,
     subject_arguments,
     timeout_option,
     words,
 )
 from tvm_mutate.cli.results import campaign_report, publish
+from tvm_mutate.device import held_folder, parse_devices, through
 from tvm_mutate.errors import ExitCode
 from tvm_mutate.kernels import parse_target
 from tvm_mutate.model import load_model
@@ -50,6 +52,7 @@ from tvm_mutate.report import check_formats, write_reports
 @click.command("list")
 @model_argument
 @selection_options
+@since_options
 @click.option("--target", default="llvm", show_default=True, help="The target for whose slots sites are listed.")
 @program_options
 @click.option("--json", "as_json", is_flag=True, help="JSON, with the variants without a site and the reason.")
@@ -59,19 +62,26 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
     MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
     """
     specification = specification_of(options)
-    parsed, flow = parse_target(target), flow_of(options)
-    loaded = load_model(model, **program_arguments(options))
-    pair = Pair(loaded.name, target)
-    whole = {pair: survey(Stages(loaded.module, parsed, flow), specification, load_catalogue())}
-    found = take_shard(whole, specification.shard)[pair]
+    parsed, arguments, catalogue = parse_target(target), program_arguments(options), load_catalogue()
+    (device,) = through(flow_of(options), parse_devices([target]))
+    with held_folder("since") as folder:
+        since = find_since(options["since"], options["since_git"], model, [device], folder)
+        loaded = load_model(model, **arguments)
+        pair = Pair(loaded.name, target)
+        whole = survey(Stages(loaded.module, parsed, device.flow), specification, catalogue)
+        if since:
+            shape = tuple((arguments["shape"] or {}).items())
+            subject = Subject(loaded.name, model, loaded.digest, "", "", 1, shape=shape, scenario=arguments["scenario"])
+            whole = since.changed(whole, subject, device, catalogue)
+    found = take_shard({pair: whole}, specification.shard)[pair]
     if as_json:
         content = {"model": loaded.name, "target": target, "mutants": found.mutants, "absent": found.absent}
         click.echo(json.dumps(content, indent=2))
         return
     for mutant in found.mutants:
         click.echo(mutant)
-    for failure in found.failures:
-        click.echo(f"left out: {failure}", err=True)
+    for line in [*(f"left out: {failure}" for failure in found.failures), *filter(None, [found.since])]:
+        click.echo(line, err=True)
     if found.absent:
         click.echo(
             f"{len(found.mutants)} mutants; {len(found.absent)} variants have no site (--json lists them)", err=True
@@ -82,6 +92,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
 @model_argument
 @input_options
 @selection_options
+@since_options
 @device_options("llvm")
 @model_options
 @oracle_option
@@ -104,12 +115,17 @@ def run(model: str, **options: Any) -> int:
         devices=devices_of(options, "llvm"),
         specification=specification_of(options),
         **arguments,
+        since=options["since"],
+        since_git=options["since_git"],
         inputs=inputs_of(model, options),
         **subject_arguments(options),
         output=options["output"],
         timeout=options["timeout"],
         accepted=accepted_file(options),
     )
+    if not results.mutants and (options["since"] or options["since_git"]):
+        click.echo("no mutant is in a function that differs: nothing was run")
+        return int(ExitCode.OK)
     output = Path(options["output"])
     report = campaign_report(results, arguments["reporter"]) if formats else None
     publish(results, output, write_reports(report, formats, output) if report else ())

@@ -217,6 +217,18 @@ site_options = with_options(
     ),
     click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
 )
+since_options = with_options(
+    click.option(
+        "--since",
+        metavar="RESULTS",
+        help="Earlier results.json or its folder: only mutants in functions that differ from those there.",
+    ),
+    click.option(
+        "--since-git",
+        metavar="REV",
+        help="Revision of git: only mutants in functions that the model and pipelines then did not have.",
+    ),
+)
 exclude_option = click.option(
     "--exclude",
     shell_complete=operator_names,
