@@ -22,6 +22,14 @@ class ExitCode(enum.IntEnum):
     INTERNAL = 70
 
 
+def below_threshold(score: float | None, least: float | None, option: str) -> str | None:
+    """Why a score (0 to 1, or None) is below the least percentage of an option; None if it is not below."""
+    if least is None or (score is not None and 100 * score >= least):
+        return None
+    reason = "no mutant was killed or survived, so there is no score" if score is None else f"score {100 * score:.1f} %"
+    return f"{reason}: below {option} {least:g} %"
+
+
 class MutateError(Exception):
     """An error that the user sees as one sentence, without a traceback."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -90,11 +91,23 @@ def test_the_report_names_tests_that_notice_nothing_and_the_reasons_of_survivors
     assert run_pytest.row("test_notices_nothing")["notices"] is False
     assert run_pytest.row("test_good[3]")["notices"] is True
     assert run_pytest.row("test_good[0]")["notices"] is False  # twice 0 is the value that the memory held before
-    assert "Tests that run kernels and notice nothing" in output
+    assert "Tests that check no value: they run kernels and pass with every store removed" in output
     reasons = {row["reason"] for row in run_pytest.report()["mutants"] if row["verdict"] == "survived"}
-    assert reasons >= {"values changed, within the tolerance", "ran, values unchanged"}
-    assert "Mutation score" in output
+    assert reasons >= {"ran, no test checks values", "ran, values unchanged"}
     assert "# What the test-suite notices" in (run_pytest.folder / ".tvm_mutate" / "suite.md").read_text()
+
+
+def test_the_last_line_is_the_score(ran):
+    _, output = ran
+    assert output.count("Mutation score") == 1
+    assert re.fullmatch(r"Mutation score \d+\.\d % \(\d+ of \d+ killed; 95 % interval .*\)", output.splitlines()[-1])
+
+
+def test_a_flaky_test_is_listed_apart(ran):
+    _, output = ran
+    assert "Left out: flaky tests, which end differently without a fault (1)" in output
+    assert "::test_is_flaky  passed, assertion, passed in 3 runs without a mutant" in output
+    assert "with a mutant that changes nothing" not in output
 
 
 def test_a_second_run_reuses_all_trials(ran):
@@ -116,6 +129,20 @@ def test_a_mutant_requested_by_its_id_runs_again_and_its_diff_is_printed(ran):
     assert f"{row['name']}): killed" in " ".join(finished.stdout.split())
 
 
+def test_a_score_that_is_too_low_or_missing_makes_the_exit_status_2(ran):
+    run_pytest, _ = ran
+    again = ("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-output=gate")
+    finished = run_pytest(*again, "-k", "test_good or nothing", "--tvm-fail-under=100")
+    lines = finished.stdout.splitlines()
+    assert finished.returncode == 2
+    assert any(re.fullmatch(r"score \d+\.\d %: below --tvm-fail-under 100 %", line) for line in lines)
+    assert lines[-1].startswith("Mutation score")
+    assert run_pytest(*again, "-k", "test_good or nothing", "--tvm-fail-under=0.1").returncode == 0
+    nothing = run_pytest(*again, "-k", "skipped", "--tvm-fail-under=0")
+    assert nothing.returncode == 2
+    assert "no mutant was killed or survived, so there is no score: below --tvm-fail-under 0 %" in nothing.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -125,6 +152,10 @@ def test_a_mutant_requested_by_its_id_runs_again_and_its_diff_is_printed(ran):
         (["--tvm-mutate=run", "--tvm-mutants=tir.scale-stor"], "did you mean 'tir.scale-store'?"),
         (["--tvm-mutate=run", "--tvm-mutants=graph.*"], "acts on kernels"),
         (["--tvm-mutant=tir.scale-store"], "does not parse"),
+        (["--tvm-mutate=run", "--tvm-fail-under=101"], "--tvm-fail-under 101 is no percentage; write 0 to 100"),
+        (["--tvm-mutate=canary", "--tvm-fail-under=50"], "add --tvm-mutate=run"),
+        (["--tvm-fail-under=50"], "add --tvm-mutate=run"),
+        (["--tvm-mutate=run", "--tvm-repeats=-1"], "is no number of runs"),
     ],
     ids=lambda each: each[-1] if isinstance(each, list) else None,
 )

@@ -61,7 +61,6 @@ def test_the_terminal_shows_scores_survivors_and_tests_that_notice_nothing(resul
         "tir.x 2/2 1/2 1/1",
         "pipeline.z@*#0 killed by a.py::one (crash)",
         "Operators without a site in the suite: tir.none",
-        "Mutation score 66.7 % (2 of 3 killed;",
         "5 runs of tests, 2 more from the cache; 1 mutant left out; judging 2.5 s",
     ):
         assert part in lines
@@ -75,6 +74,20 @@ def test_the_files_hold_the_results_and_every_survivor(results: SuiteResults, tm
     assert "### `tir.y@0123456789abcdef#0`" in text
     assert "```diff\n-before\n+after\n```" in text
     assert "`b.py::two`" in text.partition("pass with every store removed (1)")[2]
+
+
+def test_a_flaky_test_is_listed_apart_from_tests_that_fail_or_check_no_value(results: SuiteResults, tmp_path: Path):
+    *others, silent, failing = results.tests
+    flaky = (replace(row, flaky="passed, crash in 2 runs", reliable=False) for row in (silent, failing))
+    found = replace(results, tests=(*others, *flaky))
+    markdown = write_suite(found, tmp_path)[1].read_text()
+    assert "(in no score) (2)\n\n* `b.py::three`: passed, crash in 2 runs\n* `b.py::four`" in markdown
+    console = Console(file=io.StringIO(), width=110, highlight=False)
+    with console.capture() as capture:
+        console.print(*render_suite(found))
+    for text in (markdown, capture.get()):
+        assert "fail without a fault" not in text
+        assert text.count("four") == 1
 
 
 def test_results_that_the_schema_does_not_allow_are_not_written(results: SuiteResults, tmp_path: Path):

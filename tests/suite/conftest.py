@@ -18,7 +18,7 @@ FAULT = "tir.replace-float-arithmetic"
 
 
 def run_suite(folder: Path, tests: Sequence[SuiteTest], **settings: Any) -> SuiteResults:
-    chosen = {"mode": SuiteMode.RUN, "operators": (FAULT,), "timeout": 2.0, **settings}
+    chosen = {"mode": SuiteMode.RUN, "operators": (FAULT,), "timeout": 2.0, "repeats": 0, **settings}
     journal = SuiteJournal(folder)
     try:
         return SuiteRun(SuiteSettings(**chosen), load_catalogue(), journal, lambda _line: None).run(tests)
@@ -34,6 +34,7 @@ ALL_TESTS = (
     small_suite.exits_on_fault,
     small_suite.compares_two_builds,
     small_suite.runs_and_notices_nothing,
+    small_suite.allows_much,
     small_suite.builds_and_runs_nothing,
     small_suite.always_fails,
     small_suite.adds_nothing,

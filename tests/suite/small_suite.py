@@ -76,6 +76,11 @@ def runs_and_notices_nothing() -> None:
     call(build(10), 10)
 
 
+def allows_much() -> None:
+    """Values that are not far from the right ones pass; the values that the memory held before do not."""
+    np.testing.assert_allclose(call(build(15, 0.1), 15), _given(15) + 0.1, atol=0.5)
+
+
 def builds_and_runs_nothing() -> None:
     build(11)
 

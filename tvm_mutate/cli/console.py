@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console, RenderableType
 
-from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError, UsageError
+from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError, UsageError, below_threshold
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
@@ -140,8 +140,8 @@ def print_written(paths: Sequence[Path]) -> None:
 
 def exit_code_of(score: float | None, fail_under: float | None) -> ExitCode:
     """The exit code for a score (0 to 1, or None) and the least percentage; stderr gets the reason for a failure."""
-    if fail_under is None or (score is not None and 100 * score >= fail_under):
+    reason = below_threshold(score, fail_under, "--fail-under")
+    if reason is None:
         return ExitCode.OK
-    reason = "no mutant was killed or survived, so there is no score" if score is None else f"score {100 * score:.1f} %"
-    click.echo(f"{reason}: below --fail-under {fail_under:g} %", err=True)
+    click.echo(reason, err=True)
     return ExitCode.BELOW_THRESHOLD

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tvm_mutate.results import SuiteSettings
+    from tvm_mutate.results import Score, SuiteSettings
 
 _SETTINGS: pytest.StashKey[SuiteSettings] = pytest.StashKey()
+_SCORE: pytest.StashKey[Score] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +44,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--tvm-budget", metavar="TIME", help="Time for judging mutants, such as 600s, 10m or 2h.")
     group.addoption(
+        "--tvm-repeats",
+        type=int,
+        default=2,
+        metavar="N",
+        help="Further unmutated runs of each test: a test that ends differently is flaky and judges no mutant. "
+        "Default: 2.",
+    )
+    group.addoption(
         "--tvm-timeout",
         type=float,
         default=10.0,
@@ -57,6 +66,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="A mutant by its id from a report: its tests run again, and its diff is printed. Repeatable.",
     )
     group.addoption(
+        "--tvm-fail-under",
+        type=float,
+        metavar="PERCENT",
+        help="Least mutation score, 0 to 100: below it, or without a score, pytest exits with code 2.",
+    )
+    group.addoption(
         "--tvm-output",
         default=".tvm_mutate",
         metavar="FOLDER",
@@ -69,6 +84,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Checks the plugin's options before the tests are collected; raises pytest.UsageError."""
     # A mutant by its id implies the mode.
     mode = config.getoption("--tvm-mutate") or ("run" if config.getoption("--tvm-mutant") else None)
+    least = config.getoption("--tvm-fail-under")
+    if least is not None and not 0 <= least <= 100:
+        raise pytest.UsageError(f"--tvm-fail-under {least:g} is no percentage; write 0 to 100")
+    if least is not None and mode != "run":
+        raise pytest.UsageError("--tvm-fail-under needs a score: add --tvm-mutate=run, or leave it out")
     if mode is None:
         return
     if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
@@ -97,5 +117,38 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         raise session.Interrupted("tests could not be collected; --continue-on-collection-errors goes on without them")
     from tvm_mutate.plugin.loop import run_suite
 
-    run_suite(session, settings)
+    score = run_suite(session, settings)
+    if score is not None:
+        session.config.stash[_SCORE] = score
     return True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Makes the exit status the code for a score that is too low, unless the session failed otherwise."""
+    score = session.config.stash.get(_SCORE, None)
+    if score is None or session.exitstatus:
+        return
+    from tvm_mutate.errors import ExitCode, below_threshold
+
+    reason = below_threshold(score.value, session.config.getoption("--tvm-fail-under"), "--tvm-fail-under")
+    if reason is not None:
+        session.exitstatus = ExitCode.BELOW_THRESHOLD
+        _write_line(session.config, reason)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Prints the score as the last line of the session, after pytest's own summary."""
+    score = config.stash.get(_SCORE, None)
+    if score is None:
+        return
+    from tvm_mutate.report import score_line
+
+    _write_line(config, score_line(score).plain)
+
+
+def _write_line(config: pytest.Config, line: str) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.ensure_newline()
+        terminal.write_line(line)

@@ -16,7 +16,7 @@ from _pytest.runner import runtestprotocol
 
 from tvm_mutate.errors import MutateError, UsageError
 from tvm_mutate.operators import load_catalogue
-from tvm_mutate.results import SuiteMode, SuiteResults, SuiteSettings, TestOutcome
+from tvm_mutate.results import Score, SuiteMode, SuiteResults, SuiteSettings, TestOutcome
 from tvm_mutate.suite import SuiteJournal, SuiteRun, SuiteTest
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
@@ -31,6 +31,9 @@ def settings_of(config: pytest.Config, mode: str) -> SuiteSettings:
     timeout = config.getoption("--tvm-timeout")
     if not 0 < timeout < float("inf"):
         raise UsageError(f"--tvm-timeout {timeout} is no limit; write seconds, more than 0")
+    repeats = config.getoption("--tvm-repeats")
+    if repeats < 0:
+        raise UsageError(f"--tvm-repeats {repeats} is no number of runs; write 0 or more")
     operators = tuple(word.strip() for word in config.getoption("--tvm-mutants").split(",") if word.strip())
     if not operators:
         raise UsageError(
@@ -47,12 +50,16 @@ def settings_of(config: pytest.Config, mode: str) -> SuiteSettings:
         builds=config.getoption("--tvm-builds"),
         budget=_time(config.getoption("--tvm-budget")),
         timeout=timeout,
+        repeats=repeats,
         mutants=tuple(dict.fromkeys(config.getoption("--tvm-mutant"))),
     )
 
 
-def run_suite(session: pytest.Session, settings: SuiteSettings) -> None:
-    """Runs mutation testing on the collected tests, prints and writes the report; raises pytest.UsageError."""
+def run_suite(session: pytest.Session, settings: SuiteSettings) -> Score | None:
+    """Runs mutation testing on the collected tests, prints and writes the report; raises pytest.UsageError.
+
+    Returns the score, which the report leaves to the caller; None in a mode without mutants.
+    """
     folder = Path(session.config.getoption("--tvm-output"))
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     verbose = session.config.option.verbose
@@ -79,6 +86,7 @@ def run_suite(session: pytest.Session, settings: SuiteSettings) -> None:
         terminal.ensure_newline()
         for line in lines:
             terminal.write_line(line)
+    return results.score if settings.mode is SuiteMode.RUN else None
 
 
 def _time(text: str | None) -> float | None:

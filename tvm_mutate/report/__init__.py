@@ -8,4 +8,5 @@ from tvm_mutate.report.formats import FORMATS, check_formats, write_reports
 from tvm_mutate.report.places import Places
 from tvm_mutate.report.suite import render_suite, write_suite
 from tvm_mutate.report.summary import Summary, Tally, summarize, tally
+from tvm_mutate.report.tables import score_line
 from tvm_mutate.report.terminal import render_score, render_summary, render_survivors

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tvm_mutate.oracle import Behaviour, Outcome, Rung
 from tvm_mutate.report.comparison import Comparison
 from tvm_mutate.report.places import SOURCE_MISSING, Place, Places, SourceFile, text_file
-from tvm_mutate.results import DeviceRow, ModelRow, MutantRow, Results, Score, SuiteMutantRow, SuiteResults, score_of
+from tvm_mutate.results import DeviceRow, ModelRow, MutantRow, Results, Score, SuiteMutantRow, SuiteResults
 
 NOT_APPLIED = "not applied"
 ACCEPTED = "accepted"
@@ -152,8 +152,7 @@ def report_of_suite(results: SuiteResults) -> Report:
     tests: dict[str, tuple[str, ...]] = {}
     for row in results.tests:
         tests[row.file] = (*tests.get(row.file, ()), row.test)
-    score = score_of(row.verdict for row in results.mutants if not row.is_compiler_fault)
-    return Report("test suite", results, tuple(findings), files, score, tests)
+    return Report("test suite", results, tuple(findings), files, results.score, tests)
 
 
 def _suite_finding(row: SuiteMutantRow, files: dict[str, SourceFile]) -> Finding:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tvm_mutate.report.tables import percent, report_table, score_line, texts
+from tvm_mutate.report.tables import percent, report_table, texts
 from tvm_mutate.results import (
     Score,
     SuiteMode,
@@ -57,7 +58,7 @@ def suite_scores(results: SuiteResults) -> SuiteScores:
     tried = [(row, trial) for row in kernels for trial in row.trials if trial.applied]
     killed = [(row, trial.test, trial.kind.kills) for row, trial in tried]
     return SuiteScores(
-        overall=score_of(row.verdict for row in kernels),
+        overall=results.score,
         compiler=score_of(row.verdict for row in results.mutants if row.is_compiler_fault),
         by_file=_scores((files[test], row.id, kills) for row, test, kills in killed),
         by_test=_scores((test, row.id, kills) for row, test, kills in killed),
@@ -72,8 +73,8 @@ def suite_scores(results: SuiteResults) -> SuiteScores:
 
 
 def silent_tests(results: SuiteResults) -> list[SuiteTestRow]:
-    """The tests that pass with every store of their kernels removed."""
-    return [row for row in results.tests if row.vanished is TestOutcome.PASSED]
+    """The tests that pass with every store of their kernels removed; flaky tests are left out."""
+    return [row for row in results.tests if row.vanished is TestOutcome.PASSED and not row.flaky]
 
 
 def idle_tests(results: SuiteResults) -> list[SuiteTestRow]:
@@ -89,7 +90,7 @@ def write_suite(results: SuiteResults, folder: str | Path) -> tuple[Path, Path]:
 
 
 def render_suite(results: SuiteResults) -> list[RenderableType]:
-    """The report of a suite for ``rich.print``, made for 100 columns."""
+    """The report of a suite for ``rich.print``, made for 100 columns; without the line of the score."""
     parts: list[RenderableType] = [_recorded(results), *_left_out(results)]
     parts += _listed("Tests that build kernels and run none of them", _built(idle_tests(results)))
     if results.settings.mode is not SuiteMode.RECORD:
@@ -139,9 +140,14 @@ def _recorded(results: SuiteResults) -> RenderableType:
 
 def _left_out(results: SuiteResults) -> Iterator[RenderableType]:
     """The tests that judge no mutant, and why."""
-    failed = [(row.test, f"{row.outcome}: {row.reason}") for row in results.tests if row.outcome.kills]
-    failed += [(row.test, f"fails with a no-op, too: {row.no_op}") for row in results.tests if row.reliable is False]
+    steady = [row for row in results.tests if not row.flaky]
+    failed = [(row.test, f"{row.outcome}: {row.reason}") for row in steady if row.outcome.kills]
+    failed += [
+        (row.test, f"fails with a mutant that changes nothing: {row.no_op}") for row in steady if row.reliable is False
+    ]
     yield from _listed("Left out: tests that fail without a fault", failed)
+    flaky = [(row.test, row.flaky) for row in results.tests if row.flaky]
+    yield from _listed("Left out: flaky tests, which end differently without a fault", flaky)
     if skipped := _with_outcome(results, TestOutcome.SKIPPED):
         yield Text(f"{_counted(skipped, 'test')} skipped.")
     unknown = [(row.test, row.obstacle) for row in results.tests if row.obstacle]
@@ -153,12 +159,12 @@ def _built(rows: Iterable[SuiteTestRow]) -> list[tuple[str, str]]:
 
 
 def _canaries(results: SuiteResults) -> Iterator[RenderableType]:
-    checked = [row for row in results.tests if row.vanished is not None]
+    checked = [row for row in results.tests if row.vanished is not None and not row.flaky]
     silent = silent_tests(results)
     noticing = len(checked) - len(silent)
     yield Text(f"Of {_counted(checked, 'test')} with stores to remove, {noticing} notice that they are gone.")
     rows = [(row.test, f"{_number(row.kernels_executed or 0, 'kernel')} run") for row in _running(silent)]
-    yield from _listed("Tests that run kernels and notice nothing: they pass with every store removed", rows)
+    yield from _listed("Tests that check no value: they run kernels and pass with every store removed", rows)
 
 
 def _judged(results: SuiteResults) -> Iterator[RenderableType]:
@@ -173,7 +179,7 @@ def _judged(results: SuiteResults) -> Iterator[RenderableType]:
     if results.operators_without_site:
         yield Text(f"Operators without a site in the suite: {', '.join(results.operators_without_site)}")
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(scores.kinds.items()))
-    yield Text.assemble(score_line(scores.overall), f"\nKilled by {kinds or 'nothing'}")
+    yield Text(f"Killed by {kinds or 'nothing'}")
 
 
 def _file_table(scores: SuiteScores) -> Table:
@@ -267,9 +273,13 @@ def _number(count: int, what: str) -> str:
 def _markdown(results: SuiteResults) -> Iterator[str]:
     scores = suite_scores(results)
     yield from ("# What the test-suite notices", "", f"Mutation score: {_score_text(scores.overall)}", "")
-    yield from _test_list("Tests that run kernels and pass with every store removed", _running(silent_tests(results)))
+    silent = _running(silent_tests(results))
+    yield from _test_list("Tests that check no value: they run kernels and pass with every store removed", silent)
     yield from _test_list("Tests that build kernels and run none of them", idle_tests(results))
-    yield from _test_list("Tests that fail without a fault", [row for row in results.tests if row.outcome.kills])
+    failed = [row for row in results.tests if row.outcome.kills and not row.flaky]
+    yield from _test_list("Tests that fail without a fault", failed)
+    flaky = [replace(row, reason=row.flaky) for row in results.tests if row.flaky]
+    yield from _test_list("Flaky tests, which end differently without a fault (in no score)", flaky)
     yield from _score_list("By file", "file", scores.by_file)
     yield from _score_list("By operator", "operator", scores.by_operator)
     yield from _matrix(scores)

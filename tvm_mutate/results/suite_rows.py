@@ -41,8 +41,12 @@ class SuiteVerdict(TextEnum):
 
 
 class SurvivalReason(TextEnum):
-    """Why a mutant survived a test-suite; the reasons that say most about the tests come first."""
+    """Why a mutant survived a test-suite; the reasons that say most about the tests come first.
 
+    ``NO_VALUE_CHECKED``: all tests that run the kernel also pass with every store of every kernel removed.
+    """
+
+    NO_VALUE_CHECKED = "ran, no test checks values"
     WITHIN_TOLERANCE = "values changed, within the tolerance"
     CANCELS_OUT = "same fault in both builds"
     UNCHANGED_VALUES = "ran, values unchanged"
@@ -63,7 +67,8 @@ class SuiteTestRow(Row, frozen=True, kw_only=True):
 
     ``kernels_executed`` is None if the test fails when its kernels are instrumented; ``obstacle`` then says how.
     ``vanished`` is the outcome with every store removed, and None if the test was not run so or stores nothing;
-    ``no_op`` is the outcome with a mutant that changes nothing.
+    ``no_op`` is the outcome with a mutant that changes nothing. ``flaky`` names the different outcomes of a test that
+    ends differently in equal runs without a fault; such a test judges no mutant.
     """
 
     test: str
@@ -81,6 +86,7 @@ class SuiteTestRow(Row, frozen=True, kw_only=True):
     no_op: TestOutcome | None = None
     notices: bool | None
     reliable: bool | None = None
+    flaky: str = ""
 
 
 class SuiteKernelRow(Row, frozen=True, kw_only=True):
@@ -135,7 +141,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``operators`` are globs or names of sets; ``sites`` is ``all``, ``first``, ``each`` or ``sample:N``. ``builds`` says
     whether a mutant is in all builds of a test at once, or in each build in turn. ``budget`` limits the seconds for
     judging mutants; ``timeout`` is the least limit in seconds of one run of a test. ``mutants`` are ids that replace
-    ``operators`` and ``sites``.
+    ``operators`` and ``sites``. ``repeats`` is the number of further unmutated runs that show whether a test is flaky.
     """
 
     mode: SuiteMode
@@ -146,6 +152,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     budget: float | None = None
     timeout: float = 10.0
     mutants: tuple[str, ...] = ()
+    repeats: Count = 2
 
 
 class SuiteEffort(Row, frozen=True, kw_only=True):
@@ -171,6 +178,11 @@ class SuiteResults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mutants: tuple[SuiteMutantRow, ...]
     operators_without_site: tuple[str, ...]
     schema_version: Literal[1] = 1
+
+    @property
+    def score(self) -> Score:
+        """The mutation score; faults of the compiler itself are not in it."""
+        return score_of(row.verdict for row in self.mutants if not row.is_compiler_fault)
 
 
 class CommandOutcome(TextEnum):

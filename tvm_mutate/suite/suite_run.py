@@ -18,7 +18,6 @@ from tvm_mutate.results import (
     SuiteSettings,
     SuiteTestRow,
     SuiteVerdict,
-    TestOutcome,
     environment,
 )
 from tvm_mutate.suite.journal import SuiteJournal
@@ -39,7 +38,7 @@ class SuiteRun:
         self, settings: SuiteSettings, catalogue: Catalogue, journal: SuiteJournal, tell: Callable[[str], None]
     ) -> None:
         self._settings, self._catalogue, self._journal, self._tell = settings, catalogue, journal, tell
-        self._trials = Trials(journal, catalogue, settings.timeout, again=bool(settings.mutants))
+        self._trials = Trials(journal, catalogue, settings.timeout, settings.repeats, again=bool(settings.mutants))
         self._requested = [catalogue.parse(text) for text in settings.mutants]
         names = sorted({each.operator for mutant in self._requested for each in mutant.mutations})
         self._operators = tuple(names) or settings.operators
@@ -53,11 +52,10 @@ class SuiteRun:
         rows = {each.test.name: _test_row(each) for each in recordings}
         recorded = time.monotonic()
         if self._settings.mode is not SuiteMode.RECORD:
-            passing = [each for each in recordings if each.run.outcome is TestOutcome.PASSED]
-            for number, recording in enumerate(passing, 1):
+            for number, recording in enumerate(recordings, 1):
                 name = recording.test.name
                 rows[name] = self._trials.with_canaries(rows[name], recording)
-                self._tell(f"canaries {number}/{len(passing)}  {name}")
+                self._tell(f"canaries {number}/{len(recordings)}  {name}")
         checked = time.monotonic()
         planned = self._planned() if self._settings.mode is SuiteMode.RUN else []
         judge = Judge(self._trials, self._catalogue, recordings, rows, self._settings.builds == "each")

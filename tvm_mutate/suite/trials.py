@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -16,7 +17,7 @@ from tvm_mutate.results import SuiteTestRow, TestOutcome
 from tvm_mutate.suite.journal import SuiteJournal, TrialKey
 from tvm_mutate.suite.kernel_calls import KernelCalls, ValueChange, compare_values
 from tvm_mutate.suite.recording import BuildRecorder, Recording
-from tvm_mutate.suite.testing import run_test
+from tvm_mutate.suite.testing import TestRun, run_test
 
 # The two canaries: a statement that does nothing before each store; and no store in any kernel, locals included.
 (NO_OP,) = Mutant.parse("canary.no-op@*#*").mutations
@@ -42,10 +43,14 @@ class Trials:
     """Runs tests with mutants in forked children, or takes the outcome from the journal.
 
     With ``again`` tests run with mutants that the journal knows, too; canaries are still taken from the journal.
+    ``repeats`` is the number of further unmutated runs of a test.
     """
 
-    def __init__(self, journal: SuiteJournal, catalogue: Catalogue, timeout: float, again: bool = False) -> None:
+    def __init__(
+        self, journal: SuiteJournal, catalogue: Catalogue, timeout: float, repeats: int, again: bool = False
+    ) -> None:
         self._journal, self._catalogue, self._timeout, self._again = journal, catalogue, timeout, again
+        self._repeats = repeats
 
     def is_known(self, recording: Recording, mutation: Mutation) -> bool:
         """Whether the journal has the trial of the test with the mutation in all builds of the kernel."""
@@ -61,17 +66,45 @@ class Trials:
         return self._trial(recording, mutation, "values", lambda: self._compared(recording, mutation)).values
 
     def with_canaries(self, row: SuiteTestRow, recording: Recording) -> SuiteTestRow:
-        """The row of a passing test with the outcomes of its canaries.
+        """The row of a test with the outcomes of its canaries if it passes, and whether the test is flaky.
 
-        A test that kills the harmless canary is not reliable: its outcomes with mutants mean nothing.
+        A test that is flaky or kills the harmless canary is not reliable: its outcomes with mutants mean nothing.
         """
+        flaky = self._flakiness(recording)
+        if recording.run.outcome is not TestOutcome.PASSED:
+            return structs.replace(row, flaky=flaky, reliable=False if flaky else None)
         no_op, vanished = TestOutcome.PASSED, None
-        if recording.built:
+        if recording.built and not flaky:
             no_op = self.trial(recording, NO_OP).kind
+            if no_op.kills:
+                again = self._trial(recording, NO_OP, "all again", lambda: self._mutated(recording, NO_OP)).kind
+                flaky = _different([no_op, again], "with a mutant that changes nothing")
             trial = self.trial(recording, VANISHED)
             vanished = trial.kind if trial.applied else None
         notices = vanished is not None and vanished.kills
-        return structs.replace(row, vanished=vanished, no_op=no_op, notices=notices, reliable=not no_op.kills)
+        reliable = not flaky and not no_op.kills
+        return structs.replace(row, vanished=vanished, no_op=no_op, notices=notices, reliable=reliable, flaky=flaky)
+
+    def _flakiness(self, recording: Recording) -> str:
+        """The outcomes of the unmutated runs of a test if they differ, "" otherwise.
+
+        A test that passes and builds nothing judges nothing, and is not run again; neither is a test that hangs. A
+        flaky test of an earlier run stays flaky; a test that did not differ then, but ends differently today, runs
+        again: its surroundings may have changed.
+        """
+        outcome = recording.run.outcome
+        ends = outcome not in (TestOutcome.SKIPPED, TestOutcome.TIMEOUT)
+        if not self._repeats or not ends or not (recording.built or outcome.kills):
+            return ""
+        key = _key(recording, NO_OP, f"{self._repeats} repeats")
+        known = self._journal.find(key)
+        if known is not None and (known["reason"] or known["kind"] == outcome):
+            return str(known["reason"])
+        runs = [self._run(recording, lambda: nullcontext(lambda: None)) for _ in range(self._repeats)]
+        flaky = _different([outcome, *(run.outcome for run in runs)], "without a mutant")
+        seconds = sum(run.seconds for run in runs)
+        self._journal.add(key, Trial(kind=outcome, reason=flaky, seconds=round(seconds, 3), applied=False))
+        return flaky
 
     def _trial(
         self,
@@ -84,8 +117,7 @@ class Trials:
         known = self._journal.find(key) if mutation in (NO_OP, VANISHED) or not self._again else None
         if known is not None:
             return msgspec.convert(known, Trial)
-        limit = max(self._timeout, _SLACK * recording.run.seconds)
-        run = run_test(recording.test, limit, around, filled=recording.filled)
+        run = self._run(recording, around)
         # A child that crashed or hung notes nothing: as the test passes without the mutant, the mutant was applied.
         applied, values = run.noted or (True, ValueChange.UNKNOWN)
         trial = Trial(
@@ -93,6 +125,10 @@ class Trials:
         )
         self._journal.add(key, trial)
         return trial
+
+    def _run(self, recording: Recording, around: Callable[[], AbstractContextManager[Callable[[], Any]]]) -> TestRun:
+        limit = max(self._timeout, _SLACK * recording.run.seconds)
+        return run_test(recording.test, limit, around, filled=recording.filled)
 
     @contextlib.contextmanager
     def _mutated(
@@ -113,6 +149,13 @@ class Trials:
         with self._mutated(recording, mutation) as applied, calls.listening(), caught_builds(recorder):
             before = recording.values.get(digest)
             yield lambda: (applied()[0], compare_values(before, calls.values().get(digest)))
+
+
+def _different(outcomes: Sequence[TestOutcome], how: str) -> str:
+    """The outcomes in words if some fail and others do not, "" otherwise."""
+    if len({"fails" if each.kills else each for each in outcomes}) == 1:
+        return ""
+    return f"{', '.join(outcomes)} in {len(outcomes)} runs {how}"
 
 
 def _key(recording: Recording, mutation: Mutation, way: str) -> TrialKey:

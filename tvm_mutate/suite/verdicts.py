@@ -12,7 +12,7 @@ from tvm_mutate.device import EndingKind, run_isolated
 from tvm_mutate.mutant import Catalogue, Mutation, Slot
 from tvm_mutate.passes import Selection, apply_mutations, find_sites, unified_difference
 from tvm_mutate.pipeline import pass_names, tir_pass_lists, with_faults
-from tvm_mutate.results import SuiteMutantRow, SuiteTestRow, SuiteTrialRow, SuiteVerdict, SurvivalReason
+from tvm_mutate.results import SuiteMutantRow, SuiteTestRow, SuiteTrialRow, SuiteVerdict, SurvivalReason, TestOutcome
 from tvm_mutate.suite.kernel_calls import ValueChange
 from tvm_mutate.suite.recording import KernelText, Recording
 from tvm_mutate.suite.trials import NO_OP, Trial, Trials
@@ -113,11 +113,14 @@ class Judge:
         changes = set()
         for recording in covering:
             digest = recording.kernel_of(mutation)
-            if digest is not None and recording.runs(digest):
+            if digest is not None and recording.runs(digest) and ValueChange.CHANGED not in changes:
                 changes.add(self._value_change(recording, mutation))
-            if ValueChange.CHANGED in changes:
-                return SurvivalReason.WITHIN_TOLERANCE
-        return SurvivalReason.UNCHANGED_VALUES if changes == {ValueChange.UNCHANGED} else SurvivalReason.UNKNOWN
+        if changes == {ValueChange.UNCHANGED}:
+            return SurvivalReason.UNCHANGED_VALUES
+        running = [each for each in covering if not each.never_runs(mutation)]
+        if all(self._rows[each.test.name].vanished is TestOutcome.PASSED for each in running):
+            return SurvivalReason.NO_VALUE_CHECKED
+        return SurvivalReason.WITHIN_TOLERANCE if ValueChange.CHANGED in changes else SurvivalReason.UNKNOWN
 
     def _value_change(self, recording: Recording, mutation: Mutation) -> ValueChange:
         change = self._trials.value_change(recording, mutation)
