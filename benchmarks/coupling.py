@@ -7,6 +7,7 @@ The question is that of R. Just et al., "Are mutants a valid substitute for real
 from __future__ import annotations
 
 import os
+import random
 import re
 import sys
 from collections import Counter
@@ -87,16 +88,20 @@ class Figures:
 @click.command()
 @click.argument("bugs", nargs=-1)
 @click.option("--inputs", default=30, show_default=True, help="Random inputs for each bug.")
+@click.option(
+    "--most", default=100, show_default=True, help="Mutants of other operators than the bug's, drawn by seed."
+)
 @click.option("--operators", default="*", show_default=True, help="Globs of operators, as `run` takes them.")
 @click.option("--workers", default=1, show_default=True, help="Worker processes.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the inputs and of their orders.")
+@click.option("--seed", default=0, show_default=True, help="Seed of inputs, their orders, and mutants.")
 @json_option
 def main(bugs: tuple[str, ...], json_file: str | None, workers: int, **options: Any) -> None:
     """Measures what notices each bug of the corpus, and whether tests that kill mutants find it.
 
     BUGS are references such as apache/tvm#19512, by default all that a mutant makes. Random inputs have the shapes and
     dtypes of the bug's own input: normal numbers, integers from -128 to 127; integers that are indices stay the bug's
-    own. Mutants are single sites of all operators, each in the variants of a campaign and in its first slot with sites.
+    own. Mutants are single sites of all operators, each in the variants of a campaign and in its first slot with sites:
+    all of the bug's operator, and MOST others.
     """
     report = begin("coupling")
     chosen = [each for each in real_bugs() if each.made is not Made.NOT and (not bugs or each.reference in bugs)]
@@ -104,12 +109,12 @@ def main(bugs: tuple[str, ...], json_file: str | None, workers: int, **options: 
         found = []
         for figures in pool.map(partial(measure, **options), chosen):
             found.append(figures)
+            end({**report, **options, "bugs": [asdict(each) for each in found]}, json_file)
             click.echo(f"  {figures.bug}: {figures.mutants} mutants", err=True)
     say(table(HEAD, map(row, found)), *totals(found))
-    end({**report, **options, "bugs": [asdict(each) for each in found]}, json_file)
 
 
-def measure(bug: RealBug, inputs: int, operators: str, seed: int) -> Figures:
+def measure(bug: RealBug, inputs: int, most: int, operators: str, seed: int) -> Figures:
     """The figures of one bug."""
     program = program_of(bug)
     draw = np.random.default_rng([seed, *bug.reference.encode()])
@@ -123,9 +128,8 @@ def measure(bug: RealBug, inputs: int, operators: str, seed: int) -> Figures:
     own = CATALOGUE.parse(bug.mutant)
     same_operator, killed = [], []
     counts = Counter[str]()
-    for mutant in mutants_of(program, operators.split(","), own):
-        operator, outputs = mutant.mutations[0].operator, outputs_of(program, str(mutant), arguments)
-        is_own = operator in {each.operator for each in own.mutations}
+    for mutant, is_own in drawn(list(mutants_of(program, operators.split(","), own)), own, most, seed):
+        outputs = outputs_of(program, str(mutant), arguments)
         if outputs is None:
             counts["not_built"] += 1
         elif is_own and outputs and not kills(parse_oracle("bitwise"), wrong, outputs).any():
@@ -179,6 +183,15 @@ def mutants_of(program: Program, operators: Sequence[str], own: Mutant) -> Itera
         for function, count in sites[id(selection)].items():
             mutants = (Mutant((selection.mutation.at(function, Sites(site, site)),)) for site in range(count))
             yield from (each for each in mutants if each != own)
+
+
+def drawn(mutants: Sequence[Mutant], own: Mutant, most: int, seed: int) -> Iterator[tuple[Mutant, bool]]:
+    """All mutants of the operators of the bug's own one, and some of the others; with which of both they are."""
+    operators = {each.operator for each in own.mutations}
+    others = [each for each in mutants if each.mutations[0].operator not in operators]
+    kept = {*mutants} - {*others}
+    kept |= {*random.Random(f"{seed} {own}").sample(others, min(most, len(others)))}
+    return ((each, each.mutations[0].operator in operators) for each in mutants if each in kept)
 
 
 def outputs_of(program: Program, mutant: str, inputs: Sequence[Sequence[np.ndarray]]) -> list[Sample] | None:
