@@ -8,12 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 import tvm
-from rich.markup import escape
-from rich.table import Table
 from tvm.target import Target, codegen
 
 from tvm_mutate.campaign import CANARIES, Campaign, Reporter, Specification, Subject, prepare_subject
-from tvm_mutate.cli.console import output_console
 from tvm_mutate.cli.options import DEVICE_HELP, devices_file_option, progress_options
 from tvm_mutate.device import Device, EndingKind, held_folder, parse_device, parse_devices, run_isolated, why_no_session
 from tvm_mutate.errors import CampaignInterruptedError, ExitCode, UntrustedError, UsageError
@@ -64,26 +61,23 @@ def doctor(
     """
     named = [*map(parse_device, targets), *parse_devices(devices, device_files)]
     examined = named or [parse_device(text) for text in _TARGETS]
-    console = output_console()
     for name, value in msgspec.structs.asdict(environment()).items():
-        console.print(f"{name}: {_shown(value)}")
-    console.print(f"native library: {escape(_native())}")
-    table = Table()
-    for column in ("device", "code", "runs", "canaries"):
-        table.add_column(column, overflow="fold")
+        click.echo(f"{name}: {_shown(value)}")
+    click.echo(f"native library: {_native()}")
     healthy = True
     with held_folder("doctor") as folder:
         subject = prepare_subject(_MODEL, "zoo://digits", folder, limit=_INPUTS)
         for number, device in enumerate(examined):
-            row = (_shown_device(device), *_examine(device, subject, folder / str(number), reporter))
-            healthy = healthy and not row[-1].startswith(_FAILED)
-            table.add_row(*map(escape, row))
-    console.print(table)
+            click.echo(f"device {_shown_device(device)}")
+            found = _examine(device, subject, folder / str(number), reporter)
+            for name, value in zip(("code", "runs", "canaries"), found, strict=True):
+                click.echo(f"  {name}: {' '.join(value.split())}")
+            healthy = healthy and not found[-1].startswith(_FAILED)
     return int(ExitCode.OK if healthy else ExitCode.UNTRUSTED)
 
 
 def _examine(device: Device, subject: Subject, folder: Path, reporter: Reporter) -> tuple[str, str, str]:
-    """The cells of a device: whether code is generated, whether it runs, and the verdicts of the canaries."""
+    """What is said of a device: whether code is generated, whether it runs, and the verdicts of the canaries."""
     ending = run_isolated(lambda _stage: _code_size(device.target, subject.reference), _CODE_SECONDS)
     if ending.kind != EndingKind.FINISHED:
         return f"no: {ending.reason}", "-", "-"

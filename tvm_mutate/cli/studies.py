@@ -45,8 +45,8 @@ from tvm_mutate.studies.critical import (
     RESOLUTION,
     CriticalSpecification,
     CriticalStudy,
-    critical_table,
     parameter_of,
+    render_critical,
     write_critical,
 )
 from tvm_mutate.studies.divergence import MARGIN, KernelDivergence, LocalRunner, find_kernel_divergence
@@ -107,7 +107,7 @@ def critical(model: str, **options: Any) -> int:
             **arguments,
         )
         rows = search.conduct().rows
-    print_results([critical_table(rows)], [write_critical(rows, search.plan().mapping(), search.output)])
+    print_results(render_critical(rows), [write_critical(rows, search.plan().mapping(), search.output)])
     return int(ExitCode.OK)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from tvm_mutate.campaign import SAMPLE, MutantRequest, Specification, Study, Survey, Worker, variants
 from tvm_mutate.device import DeviceLostError
@@ -22,6 +22,7 @@ from tvm_mutate.operators import load_catalogue
 from tvm_mutate.oracle import Outcome, Rung, Verdict
 from tvm_mutate.passes import Selection, site_positions
 from tvm_mutate.pipeline import Stages
+from tvm_mutate.report.tables import whole_line
 from tvm_mutate.results import MutantRow, environment, write_whole
 from tvm_mutate.results.rows import Row
 
@@ -320,21 +321,15 @@ def write_critical(rows: Sequence[CriticalRow], plan: Mapping[str, Any], folder:
     return write_whole(folder / FILE_NAME, [json.dumps(content, indent=1, sort_keys=True, allow_nan=False), "\n"])
 
 
-def critical_table(rows: Sequence[CriticalRow]) -> Table:
-    """A table with a line per site: the smallest noticed value, the largest value that survived, and evaluations."""
+def render_critical(rows: Sequence[CriticalRow]) -> list[RenderableType]:
+    """For each site its id, and below it the smallest noticed value and the largest that survived."""
     several = len({(row.model, row.device) for row in rows}) > 1
-    table = Table(title="Critical magnitudes")
-    for name in ("site", "kernel", *(["device"] if several else [])):
-        table.add_column(name, overflow="fold")
-    table.columns[1].min_width = max((len(row.function) for row in rows), default=0)
-    for name in ("critical", "survived", "evaluations"):
-        table.add_column(name, justify="right", overflow="fold")
+    lines: list[RenderableType] = [Text("Critical magnitudes", "bold")]
     for row in rows:
-        operator_and_site = row.id.replace(f"@{row.function}#", "#")
-        told = (row.device,) if several else ()
-        cells = (operator_and_site, row.function, *told, _critical(row), _value(row.survived))
-        table.add_row(*map(escape, cells), str(row.evaluations))
-    return table
+        told = [_critical(row), f"survived: {_value(row.survived)}", f"{row.evaluations} evaluations"]
+        place = [f"{row.model} on {row.device}"] if several else []
+        lines += [whole_line(f"  {row.id}"), Text(f"    {'; '.join([*told, *place])}")]
+    return [Group(*lines)]
 
 
 def _critical(row: CriticalRow) -> str:
@@ -345,6 +340,7 @@ def _critical(row: CriticalRow) -> str:
     value = f"{row.parameter}={_value(row.critical)}"
     if any(each.size == row.critical_size and each.undefined for each in row.tried):
         value += " (undefined)"
+    value = f"critical: {value}"
     return value if row.monotone else f"{value}, but not {_value(row.largest)}: not monotone"
 
 
