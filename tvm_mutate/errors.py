@@ -12,7 +12,7 @@ _ADDED_BY_TVM = "\nError in pass: "
 
 
 class ExitCode(enum.IntEnum):
-    """Exit codes of every command of tvm_mutate, as documented in the README."""
+    """Exit codes of every command of tvm_mutate, as documented in docs/campaigns.md."""
 
     OK = 0
     USAGE = 1

@@ -16,7 +16,7 @@ from tvm_mutate.errors import TRACEBACK_VARIABLE, ExitCode, MutateError, UsageEr
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
-    """Runs a click command and returns the exit code that the README documents; never raises.
+    """Runs a click command and returns the exit code that docs/campaigns.md documents; never raises.
 
     An error is one sentence on stderr; with TVM_MUTATE_TRACEBACK=1 an internal error shows its traceback.
     """
