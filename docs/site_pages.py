@@ -1,17 +1,36 @@
-"""A hook of mkdocs: README.md, CONTRIBUTING.md and CHANGELOG.md, which are in another folder, become pages too."""
+"""A hook of mkdocs: files of other folders, such as README.md, become pages of the site, with their links."""
 
+import posixpath
+import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "benchmarks/README.md": "measurements.md",
+}
+SOURCES = {page: source for source, page in PAGES.items()}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds a page for each file, with its links as they are from the folder of the pages."""
+    """Adds a page for each file."""
     root = Path(config.config_file_path).parent
     for source, page in PAGES.items():
-        text = (root / source).read_text(encoding="utf-8").replace("](docs/", "](")
-        files.append(File.generated(config, page, content=text))
+        files.append(File.generated(config, page, content=(root / source).read_text(encoding="utf-8")))
     return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Makes links between files of the repository links between pages."""
+    folder = posixpath.dirname(SOURCES.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
+
+    def link(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, match[1]))
+        return f"]({PAGES.get(target) or posixpath.relpath(target, 'docs')}"
+
+    return re.sub(r"\]\(([\w./-]+\.(?:md|ipynb))(?=[)#])", link, markdown)
