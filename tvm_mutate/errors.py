@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 # With this variable internal errors show a traceback, and the log of TVM's C++ is not hidden.
 TRACEBACK_VARIABLE = "TVM_MUTATE_TRACEBACK"
+_QUOTED = 80
 _ADDED_BY_TVM = "\nError in pass: "
 
 
@@ -76,6 +77,11 @@ def line_of(error: BaseException) -> str:
     text, _, _ = str(error).partition(_ADDED_BY_TVM)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__
+
+
+def quoted(text: str) -> str:
+    """The text in quotes; of a text longer than 80 characters the beginning, with the length of the whole."""
+    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}… ({len(text)} characters)"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import click
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from tvm_mutate.cli.options import preprocessing_changes, shapes_of
 from tvm_mutate.errors import TRACEBACK_VARIABLE, CampaignInterruptedError, ExitCode, UntrustedError, UsageError
 from tvm_mutate.model import Preprocessing
 
-from .conftest import Tool
+from .conftest import INPUTS, Tool
 
 NOTHING = dict.fromkeys(("resize", "crop", "scale", "layout", "channel_order", "mean", "std"))
 OPTION_TEXTS = st.text() | st.from_regex(r"\A[a-z./:=]{0,6}=?-?\d{0,4}(,-?[\d.e]{1,4}){0,4},?\Z")
@@ -125,6 +126,44 @@ def test_the_exit_codes_in_the_help_are_those_that_exist(tool: Tool):
     listed = re.search(r"Exit codes: (.*?)\.", told)
     assert listed is not None
     assert [int(code) for code in re.findall(r"(?<!\S)(\d+) ", listed[1])] == [int(code) for code in ExitCode]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        (np.zeros, "the golden outputs hold one value only, on all inputs; give other inputs or a stricter --oracle"),
+        (np.ones, "the golden outputs are the same for all inputs; give other inputs or a stricter --oracle"),
+    ],
+)
+def test_inputs_on_which_the_sure_kill_survives_are_named(network: list[str], tool: Tool, inputs, reason: str):
+    np.save(network[2], inputs((INPUTS, 3, 4, 4), "float32"))
+    oracle = "top-1" if inputs is np.zeros else "tolerance{atol=1e6}"
+    ended = tool(
+        "run",
+        *network,
+        "--operators",
+        "tir.scale-store",
+        "--oracle",
+        oracle,
+        "--quiet",
+        "--output",
+        network[2] + ".out",
+    )
+    assert ended.code == 3
+    assert "the sure kill canary of network on llvm came out survived, not killed" in ended.err
+    assert reason in ended.err
+
+
+def test_a_c_compiler_that_fails_is_named_with_the_variable_and_the_command_that_tries_it(
+    network: list[str], tool: Tool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CC", "/bin/false")
+    ended = tool(
+        "run", *network, "--device", "c", "--operators", "tir.scale-store", "--quiet", "--output", network[2] + ".out"
+    )
+    assert ended.code == 3
+    assert "(CompileError: /bin/false: it failed); $CC or the device names the compiler" in ended.err
+    assert "tvm-mutate doctor --target c tries it" in ended.err
 
 
 def test_the_help_imports_neither_tvm_nor_the_subcommands_and_names_them_all():

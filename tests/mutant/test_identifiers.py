@@ -186,3 +186,20 @@ def test_the_ids_of_all_variants_are_the_same_in_another_process():
     assert len(runs) == 1
     ids = runs.pop().decode().split()
     assert len(ids) == len(set(ids)) > 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 100_000,
+        "a{" + "b," * 50_000 + "}@m#*",
+        "a@b#1+" * 16_000,
+        "a@b#" + "9" * 5000,
+        "a{b" + "=c" * 50_000 + "}@m#*",
+    ],
+    ids=["name", "parameters", "mutations", "site", "value"],
+)
+def test_a_long_id_that_does_not_parse_is_not_quoted_whole(text: str):
+    with pytest.raises(UsageError, match=rf"… \({len(text)} characters\)") as refused:
+        Mutant.parse(text)
+    assert len(str(refused.value)) < 400

@@ -274,7 +274,7 @@ class CampaignRun:
                         )
                     asked.append((pair, canary, canary.otherwise))
                 else:
-                    rows[pair, canary.name] = _canary_row(canary, row)
+                    rows[pair, canary.name] = _canary_row(canary, row, self.baselines[pair].golden_outputs)
         self._check_some_device_is_left()
         self.canaries = [rows[each] for each in names if each[0] in self.baselines]
 
@@ -396,13 +396,13 @@ def _trusted(answer: Any) -> Any:
     return answer
 
 
-def _canary_row(canary: Canary, row: MutantRow) -> CanaryRow:
+def _canary_row(canary: Canary, row: MutantRow, golden: Samples) -> CanaryRow:
     # A no-op whose code is the unmutated code has a proof that it changes nothing.
     is_proved = canary.verdict is Verdict.SURVIVED and row.verdict is Verdict.EQUIVALENT
     if row.verdict != canary.verdict and not is_proved:
         raise UntrustedError(
             f"the {canary.name} canary of {row.model} on {row.device} came out {row.verdict}, not "
-            f"{canary.verdict} ({row.reason}); no verdict of this campaign could be believed"
+            f"{canary.verdict} ({row.reason}); {_remedy(row, golden)}"
         )
     return CanaryRow(
         device=row.device,
@@ -413,6 +413,18 @@ def _canary_row(canary: Canary, row: MutantRow) -> CanaryRow:
         ok=True,
         reason=row.reason,
     )
+
+
+def _remedy(row: MutantRow, golden: Samples) -> str:
+    """Why a canary came out wrong, and the remedy."""
+    if row.verdict is not Verdict.SURVIVED:
+        return "no verdict of this campaign could be believed"
+    inputs = "give other inputs or a stricter --oracle: with these no fault of the outputs is noticed"
+    if all((array == array.flat[0]).all() for array in golden.arrays if array.size):
+        return f"the golden outputs hold one value only, on all inputs; {inputs}"
+    if len(golden) > 1 and all((array == array[0]).all() for array in golden.arrays):
+        return f"the golden outputs are the same for all inputs; {inputs}"
+    return inputs
 
 
 def _counted_word(answer: Any) -> str:

@@ -42,7 +42,7 @@ from tvm_mutate.evaluate import (
     prepare,
     prepare_session,
 )
-from tvm_mutate.kernels import parse_target
+from tvm_mutate.kernels import CompileError, parse_target
 from tvm_mutate.model import Model, Workload
 from tvm_mutate.mutant import Category, Mutant
 from tvm_mutate.operators import load_catalogue
@@ -384,9 +384,13 @@ def _golden(ending: Ending, request: BaselineRequest) -> Evaluation:
     if ending.kind == EndingKind.LOST:
         raise DeviceLostError(ending.reason)
     if ending.kind != EndingKind.FINISHED:
+        remedy = "mend that first"
+        if ending.reason.startswith(CompileError.__name__):
+            target = request.device.target
+            remedy = f"$CC or the device names the compiler, and tvm-mutate doctor --target {target} tries it"
         raise UntrustedError(
             f"the unmutated {request.subject.name} does not work on {request.device.name}: it {ending.kind} "
-            f"in the stage {ending.stage!r} ({ending.reason}); mend that first"
+            f"in the stage {ending.stage!r} ({ending.reason}); {remedy}"
         )
     run: Evaluation = ending.value
     if run.outputs is not None and not _is_comparable(run.outputs):

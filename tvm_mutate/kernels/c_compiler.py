@@ -128,8 +128,7 @@ def run_compiler(arguments: Sequence[str], folder: Path, purpose: str, toolchain
     except FileNotFoundError:
         raise UsageError(missing_compiler(purpose, toolchain)) from None
     if finished.returncode != 0:
-        complaints = [line for line in finished.stderr.splitlines() if "error" in line] or [finished.stderr.strip()]
-        raise CompileError(f"{toolchain.compiler}: {complaints[0][:300]}")
+        raise CompileError(f"{toolchain.compiler}: {_first_complaint(finished.stderr)}")
 
 
 def missing_compiler(purpose: str, toolchain: Toolchain) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from tvm_mutate.errors import UsageError, suggestion
+from tvm_mutate.errors import UsageError, quoted, suggestion
 from tvm_mutate.mutant.identifier import Mutant, Mutation
 from tvm_mutate.mutant.operator import Category, Operator, Slot, TextRule
 
@@ -40,7 +40,7 @@ class Catalogue(Mapping[str, Operator]):
 
     def __getitem__(self, name: str) -> Operator:
         if name not in self._operators:
-            raise UsageError(f"there is no operator {name!r}{suggestion(name, self._operators)}")
+            raise UsageError(f"there is no operator {quoted(name)}{suggestion(name, self._operators)}")
         return self._operators[name]
 
     def __contains__(self, name: object) -> bool:

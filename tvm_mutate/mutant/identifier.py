@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tvm_mutate.errors import UsageError
+from tvm_mutate.errors import UsageError, quoted
 
 _MUTATION = re.compile(
     r"(?P<operator>[A-Za-z0-9_.-]+)"
     r"(?:\{(?P<parameters>[^{}]*)\})?"
     r"@(?P<function>[A-Za-z0-9_.*?\[\]!-]+)"
-    r"#(?P<sites>\*|\d+-\d+|\d+)"
+    r"#(?P<sites>\*|\d{1,18}-\d{1,18}|\d{1,18})"
 )
 _PARAMETER = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)=(?P<value>[^\s,{}=]+)")
 _GRAMMAR = "operator{parameter=value,...}@function#sites, for example tir.swap-compare{from=lt,to=le}@main#3"
@@ -51,7 +51,7 @@ class Sites:
         first, _, last = text.partition("-")
         sites = cls(int(first), int(last or first))
         if sites.last is not None and sites.last < sites.first:
-            raise UsageError(f"sites {text!r} run backwards; write the smaller ordinal first")
+            raise UsageError(f"sites {quoted(text)} run backwards; write the smaller ordinal first")
         return sites
 
 
@@ -86,10 +86,10 @@ class Mutation:
         if not any(self.matches(name) for name in names):
             shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
             known = f"; there are {shown}" if names else " there"
-            return f"mutant {self}: no function is named {self.function!r}{known}"
+            return f"mutant {self}: no function is named {quoted(self.function)}{known}"
         most = max(counts.values(), default=0)
         if not most:
-            return f"mutant {self}: {self.operator} has no site in {self.function!r}"
+            return f"mutant {self}: {self.operator} has no site in {quoted(self.function)}"
         if not any(ordinal in self.sites for ordinal in range(most)):
             return f"mutant {self}: there is no site #{self.sites}; the last one is #{most - 1}"
         return None
@@ -116,13 +116,17 @@ class Mutant:
         while True:
             match = _MUTATION.match(text, position)
             if match is None:
-                raise UsageError(f"mutant id {text!r} does not parse at {text[position:]!r}; write {_GRAMMAR}")
+                raise UsageError(
+                    f"mutant id {quoted(text)} does not parse at {quoted(text[position:])}; write {_GRAMMAR}"
+                )
             mutations.append(_mutation(match, text))
             position = match.end()
             if position == len(text):
                 return cls(tuple(mutations))
             if text[position] != "+":
-                raise UsageError(f"mutant id {text!r} does not parse at {text[position:]!r}; join mutations by '+'")
+                raise UsageError(
+                    f"mutant id {quoted(text)} does not parse at {quoted(text[position:])}; join mutations by '+'"
+                )
             position += 1
 
 
@@ -131,8 +135,8 @@ def _mutation(match: re.Match[str], text: str) -> Mutation:
     for item in filter(None, (match["parameters"] or "").split(",")):
         pair = _PARAMETER.fullmatch(item)
         if pair is None:
-            raise UsageError(f"mutant id {text!r}: {item!r} is not a parameter; write name=value")
+            raise UsageError(f"mutant id {quoted(text)}: {quoted(item)} is not a parameter; write name=value")
         if pair["name"] in parameters:
-            raise UsageError(f"mutant id {text!r} gives the parameter {pair['name']!r} twice")
+            raise UsageError(f"mutant id {quoted(text)} gives the parameter {quoted(pair['name'])} twice")
         parameters[pair["name"]] = pair["value"]
     return Mutation(match["operator"], tuple(parameters.items()), match["function"], Sites.parse(match["sites"]))
