@@ -138,6 +138,9 @@ def test_a_score_that_is_too_low_or_missing_makes_the_exit_status_2(ran):
     assert any(re.fullmatch(r"score \d+\.\d %: below --tvm-fail-under 100 %", line) for line in lines)
     assert lines[-1].startswith("Mutation score")
     assert run_pytest(*again, "-k", "test_good or nothing", "--tvm-fail-under=0.1").returncode == 0
+    since = run_pytest(*again, "-k", "test_good or nothing", "--tvm-since=gate", "--tvm-fail-under=100")
+    assert since.returncode == 0, since.stdout + since.stderr
+    assert "Mutation score" not in since.stdout
     nothing = run_pytest(*again, "-k", "skipped", "--tvm-fail-under=0")
     assert nothing.returncode == 2
     assert "no mutant was killed or survived, so there is no score: below --tvm-fail-under 0 %" in nothing.stdout

@@ -9,10 +9,11 @@ import pytest
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.results import SuiteMode, SuiteResults
+from tvm_mutate.results.files import write_suite_json
 from tvm_mutate.suite import SuiteJournal
 
 from . import small_suite
-from .conftest import run_suite
+from .conftest import FAULT, run_suite
 from .small_suite import suite_test
 
 
@@ -109,3 +110,17 @@ def test_a_folder_that_another_process_or_program_uses_is_refused(tmp_path: Path
     (tmp_path / "suite.sqlite").write_text("not a database at all, but text")
     with pytest.raises(UsageError, match="cannot be used"):
         SuiteJournal(tmp_path)
+
+
+def test_a_run_since_an_earlier_one_judges_mutants_of_new_kernels_only(tmp_path: Path):
+    """The earlier results are in the folder of the new ones; the second run has a kernel that the first had not."""
+    write_suite_json(run_suite(tmp_path, [suite_test(small_suite.asserts)]), tmp_path)
+    both = [suite_test(small_suite.asserts), suite_test(small_suite.runs_and_notices_nothing)]
+    second = run_suite(tmp_path, both, since=str(tmp_path))
+    (new,) = [row.kernel for row in second.kernels if row.built_by == (both[1].name,)]
+    assert {row.kernel for row in second.mutants} == {new}
+    write_suite_json(second, tmp_path)
+    third = run_suite(tmp_path, both, since=str(tmp_path), operators=(FAULT, "pipeline"))
+    assert (third.mutants, third.effort.mutants_planned, len(third.kernels)) == ((), 0, 2)
+    with pytest.raises(UsageError, match="cannot be read"):
+        run_suite(tmp_path, both, since=str(tmp_path / "nowhere"))

@@ -72,6 +72,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Least mutation score, 0 to 100: below it, or without a score, pytest exits with code 2.",
     )
     group.addoption(
+        "--tvm-since",
+        metavar="FILE",
+        help="suite.json of an earlier run, or its folder: only mutants of kernels that no test built then.",
+    )
+    group.addoption(
         "--tvm-output",
         default=".tvm_mutate",
         metavar="FOLDER",

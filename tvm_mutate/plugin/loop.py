@@ -52,13 +52,14 @@ def settings_of(config: pytest.Config, mode: str) -> SuiteSettings:
         timeout=timeout,
         repeats=repeats,
         mutants=tuple(dict.fromkeys(config.getoption("--tvm-mutant"))),
+        since=config.getoption("--tvm-since"),
     )
 
 
 def run_suite(session: pytest.Session, settings: SuiteSettings) -> Score | None:
     """Runs mutation testing on the collected tests, prints and writes the report; raises pytest.UsageError.
 
-    Returns the score, which the report leaves to the caller; None in a mode without mutants.
+    Returns the score, which the report leaves to the caller; None in a mode without mutants, and if no kernel is new.
     """
     folder = Path(session.config.getoption("--tvm-output"))
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -86,6 +87,8 @@ def run_suite(session: pytest.Session, settings: SuiteSettings) -> Score | None:
         terminal.ensure_newline()
         for line in lines:
             terminal.write_line(line)
+    if settings.since is not None and not results.mutants:
+        return None
     return results.score if settings.mode is SuiteMode.RUN else None
 
 

@@ -142,6 +142,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     whether a mutant is in all builds of a test at once, or in each build in turn. ``budget`` limits the seconds for
     judging mutants; ``timeout`` is the least limit in seconds of one run of a test. ``mutants`` are ids that replace
     ``operators`` and ``sites``. ``repeats`` is the number of further unmutated runs that show whether a test is flaky.
+    ``since`` is the ``suite.json`` of an earlier run, or its folder: the mutants of its kernels are left out.
     """
 
     mode: SuiteMode
@@ -152,6 +153,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     budget: float | None = None
     timeout: float = 10.0
     mutants: tuple[str, ...] = ()
+    since: str | None = None
     repeats: Count = 2
 
 

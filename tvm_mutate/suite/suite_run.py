@@ -19,6 +19,7 @@ from tvm_mutate.results import (
     SuiteTestRow,
     SuiteVerdict,
     environment,
+    read_suite_json,
 )
 from tvm_mutate.suite.journal import SuiteJournal
 from tvm_mutate.suite.planning import kernel_selections, plan_suite, short
@@ -44,6 +45,8 @@ class SuiteRun:
         self._operators = tuple(names) or settings.operators
         self._selections = kernel_selections(self._operators, catalogue)
         self._texts: dict[str, KernelText] = {}
+        since = settings.since
+        self._before = {row.kernel for row in read_suite_json(since).kernels} if since is not None else None
 
     def run(self, tests: Sequence[SuiteTest]) -> SuiteResults:
         """The results of the run; raises UsageError for a mutant whose kernel no test builds."""
@@ -89,7 +92,17 @@ class SuiteRun:
     def _planned(self) -> list[Mutation]:
         if self._requested:
             return [self._only_mutation(mutant) for mutant in self._requested]
-        return plan_suite(self._operators, self._texts, self._settings.sites, self._settings.seed, self._catalogue)
+        settings = self._settings
+        planned = plan_suite(self._operators, self._texts, settings.sites, settings.seed, self._catalogue)
+        if self._before is None:
+            return planned
+        new = {short(digest) for digest in self._texts} - self._before
+        kept = [each for each in planned if new and each.function in {*new, "*"}]
+        self._tell(
+            f"since {settings.since}: {len(new)} of {len(self._texts)} kernels are new, with {len(kept)} mutants; "
+            f"{len(planned) - len(kept)} are left out"
+        )
+        return kept
 
     def _only_mutation(self, mutant: Mutant) -> Mutation:
         mutation, *others = mutant.mutations
