@@ -12,7 +12,7 @@ PACKAGE = ROOT / "tvm_mutate"
 # From the bottom to the top. A package imports only packages on layers below its own; packages on one layer do not
 # import each other. The core ends with `report`: it imports none of the studies.
 LAYERS = (
-    {"errors", "text_enum", "forked", "samples", "server"},
+    {"errors", "text_enum", "forked", "samples", "scenario", "server"},
     {"mutant", "native", "python_file", "documents"},
     {"operators", "passes", "model", "oracle"},
     {"results"},

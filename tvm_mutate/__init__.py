@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from tvm_mutate.campaign import Specification
     from tvm_mutate.errors import MutateError, NotAppliedError, NotAppliedWarning, UntrustedError, UsageError
-    from tvm_mutate.model import Call, Model, RandomInputs, Scenario, load_model, model_from_module
+    from tvm_mutate.model import Model, RandomInputs, load_model, model_from_module
     from tvm_mutate.mutant import (
         Category,
         Example,
@@ -48,10 +48,12 @@ if TYPE_CHECKING:
     from tvm_mutate.pipeline import Flow
     from tvm_mutate.report.changes import Difference
     from tvm_mutate.results import MutantRow, Results, results_schema, suite_schema
+    from tvm_mutate.scenario import Call, Scenario
 
 # In the order of the layers, so that a package of operators can import ``Operator`` while the catalogue is loaded.
 _MODULES = (
     "errors",
+    "scenario",
     "mutant",
     "native",
     "model",

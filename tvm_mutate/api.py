@@ -26,7 +26,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.device import Device, held_folder, parse_devices, through, why_no_session
 from tvm_mutate.errors import NotAppliedError, NotAppliedWarning, UsageError
 from tvm_mutate.kernels import missing_compiler, parse_target
-from tvm_mutate.model import RANDOM, Model, RandomInputs, Scenario, check_reference, default_inputs
+from tvm_mutate.model import RANDOM, Model, RandomInputs, check_reference, default_inputs
 from tvm_mutate.mutant import Mutation, Operator, Slot, TirRule
 from tvm_mutate.operators import load_catalogue
 from tvm_mutate.passes import (
@@ -49,6 +49,7 @@ from tvm_mutate.pipeline import (
 )
 from tvm_mutate.report.changes import Changes, Difference
 from tvm_mutate.results import Results, read_accepted, read_json, with_accepted, write_json
+from tvm_mutate.scenario import Scenario
 
 # A device that does not answer at first is more likely misspelt than away for a moment.
 _PATIENCE_SECONDS = 10.0

@@ -12,10 +12,11 @@ from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
 from tvm_mutate.evaluate import Unsuitable
 from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, take_program
-from tvm_mutate.model import Call, Scenario, Workload
+from tvm_mutate.model import Workload
 from tvm_mutate.model.model import model_from_module
 from tvm_mutate.mutant import Slot
 from tvm_mutate.samples import Samples
+from tvm_mutate.scenario import Call, Scenario
 
 from .conftest import CATALOGUE, Both
 

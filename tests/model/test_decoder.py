@@ -8,11 +8,12 @@ import tvm
 from tvm import relax
 
 from tvm_mutate.evaluate.program import Program, take_program
-from tvm_mutate.model import Call, Scenario, Workload
+from tvm_mutate.model import Workload
 from tvm_mutate.model.scenario import resolve
 from tvm_mutate.model.zoo import decode_text, decoder_module, encode, zoo_decoder, zoo_prompts
 from tvm_mutate.pipeline.pass_lists import fusing_pipeline, memory_passes, scheduling_passes
 from tvm_mutate.samples import Samples
+from tvm_mutate.scenario import Call, Scenario
 
 LLVM = tvm.target.Target("llvm")
 WEIGHTS = {name: each.astype(np.float32) for name, each in zoo_decoder().items()}

@@ -13,7 +13,8 @@ import tvm
 from tvm import relax
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model import Call, Parameter, Scenario, load_model, read_scenario, scenario_of
+from tvm_mutate.model import Parameter, load_model, read_scenario, scenario_of
+from tvm_mutate.scenario import Call, Scenario
 
 SYMBOLIC = """
 from tvm.script import ir as I, relax as R

@@ -16,7 +16,6 @@ from tvm_mutate.model import (
     Model,
     Preprocessing,
     RandomInputs,
-    Scenario,
     bindings,
     load_inputs,
     load_model,
@@ -25,6 +24,7 @@ from tvm_mutate.model import (
 from tvm_mutate.oracle import parse_oracle
 from tvm_mutate.results import ModelRow
 from tvm_mutate.samples import Samples
+from tvm_mutate.scenario import Scenario
 
 SAMPLE = "sample:"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

@@ -6,6 +6,6 @@ from tvm_mutate.model.model import Model, check_reference, load_model, model_fro
 from tvm_mutate.model.preprocessing import RECIPES, Preprocessing, parse_preprocessing
 from tvm_mutate.model.random_inputs import DEFAULT_COUNT, RANDOM, RandomInputs
 from tvm_mutate.model.real_models import REAL_MODELS, real_model_path
-from tvm_mutate.model.scenario import Call, Parameter, ResolvedScenario, Scenario, Workload
+from tvm_mutate.model.scenario import Parameter, ResolvedScenario, Workload
 from tvm_mutate.model.scenario_file import read_scenario, scenario_of
 from tvm_mutate.model.symbols import bindings

@@ -12,7 +12,7 @@ import tvm
 from tvm import relax
 
 from tvm_mutate.errors import UsageError
-from tvm_mutate.model.scenario import Scenario
+from tvm_mutate.scenario import Scenario
 
 
 @dataclass(frozen=True)

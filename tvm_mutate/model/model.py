@@ -20,9 +20,10 @@ from tvm_mutate.model.onnx_import import load_onnx
 from tvm_mutate.model.preprocessing import Preprocessing, find_preprocessing, guess_preprocessing, layout_of
 from tvm_mutate.model.python_program import DEFAULT_FACTORY, load_python_program
 from tvm_mutate.model.real_models import REAL_MODELS, find_real_model, real_model_path
-from tvm_mutate.model.scenario import Parameter, ResolvedScenario, Scenario, leaves, resolve
+from tvm_mutate.model.scenario import Parameter, ResolvedScenario, leaves, resolve
 from tvm_mutate.model.symbols import Shapes, check_limits, chosen_sizes, with_numbers
 from tvm_mutate.python_file import function_reference
+from tvm_mutate.scenario import Scenario
 
 _WORDS_OF_IDS = re.compile(r"[A-Za-z0-9_.-]+")
 

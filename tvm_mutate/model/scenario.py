@@ -1,9 +1,9 @@
-"""A scenario: the calls of a program's functions in order, where outputs of earlier calls are inputs of later calls."""
+"""Scenarios on the functions of a module: what each argument and each output is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
@@ -12,8 +12,7 @@ from tvm.ir import TupleType
 
 from tvm_mutate.errors import UsageError, suggestion
 from tvm_mutate.samples import Samples
-
-ENTRY = "main"
+from tvm_mutate.scenario import Call, Scenario
 
 
 @dataclass(frozen=True)
@@ -27,32 +26,6 @@ class Parameter:
     name: str
     shape: tuple[int | str, ...]
     dtype: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of a function, ``repeat`` times one after another.
-
-    ``outputs`` are names for the results, in order. A parameter takes the latest value with the name that ``feeds``
-    gives the parameter, else the latest value with the name of the parameter itself; without such a value the parameter
-    is an input from outside. A parameter or result that is a tuple counts as its tensors, ``name.0`` and so on.
-    """
-
-    function: str
-    outputs: tuple[str, ...] = ()
-    feeds: Mapping[str, str] = field(default_factory=dict)
-    repeat: int = 1
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """Calls in order. ``returns`` are the names of the outputs of the scenario, of every call that has such a result.
-
-    Without ``returns`` every result is an output that no later call takes.
-    """
-
-    calls: tuple[Call, ...] = (Call(ENTRY),)
-    returns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import msgspec
 
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model.preprocessing import read_document
-from tvm_mutate.model.scenario import Call, Scenario
+from tvm_mutate.scenario import Call, Scenario
 
 _MOST_REPEATS = 10_000
 _EXAMPLE = "a table [[calls]] with function, and if needed outputs, feeds and repeat, for each call; and returns"

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from tvm_mutate.errors import UsageError, suggestion
-from tvm_mutate.model import Scenario
 from tvm_mutate.mutant import Category, Slot
 from tvm_mutate.oracle import Behaviour, LatencyTest, Outcome, Rung, Verdict
 from tvm_mutate.results.score import Score, score_of
+from tvm_mutate.scenario import Scenario
 from tvm_mutate.text_enum import TextEnum
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tvm import relax
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import op
 
-from tvm_mutate.model.scenario import Call, Scenario
+from tvm_mutate.scenario import Call, Scenario
 
 # benchmarks/train_decoder.py trains with these.
 CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))
