@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
 import numpy as np
-from measuring.kills import Share, chance, coupled, killing_sets, share_among
+from measuring.killing_inputs import Share, chance, coupled, killing_sets, share_among
 from measuring.output import begin, end, json_option, say, table
 
 from tests.real_bugs.programs import CATALOGUE, Program, module_of, program_of

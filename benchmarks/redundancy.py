@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import click
-from measuring.kill_sets import chosen_operators, killed_mutants, minimal_sets, redundancies
+from measuring.minimal_mutants import chosen_operators, killed_mutants, minimal_sets, redundancies
 from measuring.output import begin, end, json_option, say, table
 
 import tvm_mutate

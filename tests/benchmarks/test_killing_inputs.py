@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from measuring.kills import Share, chance, coupled, killing_set, killing_sets, share_among
+from measuring.killing_inputs import Share, chance, coupled, killing_set, killing_sets, share_among
 
 MUTANTS = np.array(
     [

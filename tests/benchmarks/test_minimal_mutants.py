@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from measuring.kill_sets import Killed, Redundancy, chosen_operators, killed_mutants, minimal_sets, redundancies
+from measuring.minimal_mutants import Killed, Redundancy, chosen_operators, killed_mutants, minimal_sets, redundancies
 
 from tests.report.results_by_hand import CAST, DROP, completed, ended, make
 
