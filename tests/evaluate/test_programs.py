@@ -10,7 +10,7 @@ from tvm.script import from_source
 
 from tvm_mutate.campaign import Specification
 from tvm_mutate.campaign.survey import survey
-from tvm_mutate.evaluate import Unsuitable
+from tvm_mutate.evaluate import Evaluation, Unsuitable
 from tvm_mutate.evaluate.program import KernelCall, NotStraightLineError, take_program
 from tvm_mutate.model import Workload
 from tvm_mutate.model.model import model_from_module
@@ -99,6 +99,14 @@ def test_a_fault_in_the_function_that_computes_shapes_needs_the_rebuild(recurren
     found = recurrence.run("tir.store-zero{slot=lowered}@shape_func#*")
     assert isinstance(found, Unsuitable)
     assert found.reason == "shape_func computes shapes: kernels one by one do without it"
+
+
+def test_a_mutant_of_all_functions_leaves_out_those_that_compute_shapes(recurrence: Both):
+    found = recurrence.run("tir.scale-store{epsilon=0.5,slot=lowered}@*#*")
+    assert isinstance(found, Evaluation) and found.infected
+    every_site = Specification(operators=("tir.store-zero",), slots=("lowered",), sites="each")
+    ids = survey(recurrence.stages, every_site, CATALOGUE).mutants
+    assert ids and not any("shape_func" in each for each in ids)
 
 
 def test_a_fault_in_a_step_reaches_later_steps_through_the_state(recurrence: Both):

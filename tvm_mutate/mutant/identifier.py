@@ -20,6 +20,9 @@ _MUTATION = re.compile(
     r"#(?P<sites>\*|\d{1,18}-\d{1,18}|\d{1,18})"
 )
 _PARAMETER = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)=(?P<value>[^\s,{}=]+)")
+# Functions that TVM adds to models of symbolic shapes (src/relax/backend/vm/vm_shape_lower.cc): a fault in them mostly
+# ends in a crash and says nothing of kernels, so a mutant has to name them.
+_COMPUTES_SHAPES = re.compile(r"shape_func\d*")
 _GRAMMAR = "operator{parameter=value,...}@function#sites, for example tir.swap-compare{from=lt,to=le}@main#3"
 
 
@@ -71,8 +74,10 @@ class Mutation:
         object.__setattr__(self, "parameters", tuple(sorted(self.parameters)))
 
     def matches(self, function: str) -> bool:
-        """Whether the mutation is for the function of this name."""
-        return self.function == "*" or fnmatch.fnmatchcase(function, self.function)
+        """Whether the mutation is for the function of this name; ``*`` leaves out those that compute shapes."""
+        if self.function == "*":
+            return not _COMPUTES_SHAPES.fullmatch(function)
+        return fnmatch.fnmatchcase(function, self.function)
 
     def at(self, function: str, sites: Sites) -> Mutation:
         """The same operator and parameters at other sites."""
