@@ -87,14 +87,14 @@ def figures(report: dict[str, Any], seconds: float, again: dict[str, Any], again
 @click.option("--file", "files", multiple=True, help="One of TVM's files, in its folder; repeatable.")
 @click.option("--sample", default=60, show_default=True, help="Single sites a suite.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
-@click.option("--operators", default="default", show_default=True, help="As for --tvm-mutants.")
+@click.option("--operators", default="default", show_default=True, help="As for --tvm-operators.")
 @click.option("--more", default="", help="More options of pytest, as one text: '--tvm-budget=600s'.")
 @click.option("--keep", help="Keep journals and reports in this folder.")
 @json_option
 def main(tvm_tests: Path | None, files: tuple[str, ...], **options: Any) -> None:
     """Scores the small suite of this folder and, with --tvm-tests, TVM's."""
     report = begin("suite score")
-    chosen = [f"--tvm-mutants={options['operators']}", f"--tvm-sites=sample:{options['sample']}"]
+    chosen = [f"--tvm-operators={options['operators']}", f"--tvm-sites=sample:{options['sample']}"]
     chosen += [f"--tvm-seed={options['seed']}", "--tvm-mutate=run", *shlex.split(options["more"])]
     suites = [("small", SMALL.parent, [SMALL.name])]
     if tvm_tests is not None:

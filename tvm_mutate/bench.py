@@ -19,6 +19,7 @@ from tvm_mutate.cli.console import run_command
 from tvm_mutate.cli.options import (
     OPERATORS_HELP,
     OUTPUT_HELP,
+    GroupedCommand,
     campaign_arguments,
     campaign_options,
     progress_options,
@@ -42,7 +43,7 @@ _QUICK_TARGETS = ("llvm", "c")
 _QUICK_INPUTS = 10
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=GroupedCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--models", help=f"Names, separated by commas. Default: {', '.join(_MODELS)}.")
 @click.option("--operators", help=f"{OPERATORS_HELP} Default: paper.")
 @click.option(
@@ -51,10 +52,10 @@ _QUICK_INPUTS = 10
     multiple=True,
     help=f"A TVM target, or as --device of tvm-mutate; repeatable. Default: {', '.join(_TARGETS)}.",
 )
-@click.option("--inputs", type=click.IntRange(min=1), help=f"Images or prompts a model. Default: {_INPUTS}.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"Images or prompts a model. Default: {_INPUTS}.")
 @click.option("--real", type=click.Path(path_type=Path), help="Folder with the full-size ONNX model zoo files.")
-@click.option("--images", help="Images in place of the zoo's digits; --real needs them: a folder of photographs.")
-@click.option("--labels", help="With --images: a CSV file with the columns file and class_index.")
+@click.option("--inputs", help="Images in place of the zoo's digits; --real needs them: a folder of photographs.")
+@click.option("--labels", help="With --inputs: a CSV file with the columns file and class_index.")
 @site_options
 @click.option("--output", help=f"{OUTPUT_HELP} Default: tvm_mutate.bench, or tvm_mutate.bench.quick.")
 @campaign_options
@@ -69,14 +70,14 @@ def bench(quick: bool, **options: Any) -> None:
     output = Path(options["output"] or ("tvm_mutate.bench.quick" if quick else "tvm_mutate.bench"))
     if options["operators"] is None:
         options["operators"] = _QUICK_OPERATORS if quick else "paper"
-    options["inputs"] = options["inputs"] or (_QUICK_INPUTS if quick else _INPUTS)
-    known = ZOO_NAMES if options["images"] else _MODELS
+    options["limit"] = options["limit"] or (_QUICK_INPUTS if quick else _INPUTS)
+    known = ZOO_NAMES if options["inputs"] else _MODELS
     models = _models(options["models"], known, _QUICK_MODELS if quick else known)
     specification = specification_of(options)
-    if options["images"] is None:
+    if options["inputs"] is None:
         for name, remedy in (("real", "a folder of photographs"), ("labels", "the zoo's digits have their labels")):
             if options[name] is not None:
-                raise UsageError(f"--{name} needs --images: {remedy}")
+                raise UsageError(f"--{name} needs --inputs: {remedy}")
     arguments = campaign_arguments(options)
     started = time.monotonic()
     devices = parse_devices(options["targets"] or (_QUICK_TARGETS if quick else _TARGETS))
@@ -94,7 +95,7 @@ def _models(names: str | None, known: tuple[str, ...], default: tuple[str, ...])
     models = default if names is None else tuple(dict.fromkeys(words(names)))
     for name in models:
         if name == DECODER and DECODER not in known:
-            raise UsageError(f"--models {DECODER} reads prompts, so it takes no --images; leave one of them out")
+            raise UsageError(f"--models {DECODER} reads prompts, so it takes no --inputs; leave one of them out")
         if name not in known:
             raise UsageError(f"--models {name!r} is not a model of the bench{suggestion(name, known)}")
     if not models:
@@ -105,10 +106,10 @@ def _models(names: str | None, known: tuple[str, ...], default: tuple[str, ...])
 def _subject(name: str, folder: Path, options: dict[str, Any]) -> Subject:
     """The model with its inputs: of the full-size files with ``--real``, else of the embedded zoo."""
     reference, recipe = f"zoo://{name}", None
-    inputs = options["images"] or (ZOO_PROMPTS if name == DECODER else ZOO_DIGITS)
+    inputs = options["inputs"] or (ZOO_PROMPTS if name == DECODER else ZOO_DIGITS)
     if options["real"] is not None:
         reference, recipe = str(real_model_path(name, options["real"])), REAL_MODELS[name].recipe
-    return prepare_subject(reference, inputs, folder, limit=options["inputs"], labels=options["labels"], recipe=recipe)
+    return prepare_subject(reference, inputs, folder, limit=options["limit"], labels=options["labels"], recipe=recipe)
 
 
 def main() -> None:

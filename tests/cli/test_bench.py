@@ -26,7 +26,7 @@ def run_bench(capfd: pytest.CaptureFixture[str]) -> Tool:
 
 
 def test_a_tiny_bench_writes_its_files_and_prints_the_table_and_the_figures_of_the_paper(process: Tool, tmp_path: Path):
-    arguments = ("--models", "alexnet", "--targets", "llvm", "--operators", "tir.swap-compare", "--inputs", "3")
+    arguments = ("--models", "alexnet", "--targets", "llvm", "--operators", "tir.swap-compare", "--limit", "3")
     arguments += ("--sites", "first", "--workers", "1")
     ended = process(*arguments, "--output", tmp_path / "out", "--quiet", module="tvm_mutate.bench")
     assert (ended.code, ended.err) == (0, "")
@@ -49,7 +49,7 @@ def test_a_wrong_label_of_own_images_is_refused(run_bench: Tool, tmp_path: Path)
         "alexnet",
         "--targets",
         "llvm",
-        "--images",
+        "--inputs",
         tmp_path / "images",
         "--output",
         tmp_path / "o",
@@ -62,7 +62,7 @@ def test_a_wrong_label_of_own_images_is_refused(run_bench: Tool, tmp_path: Path)
     ("arguments", "message"),
     [
         (["--models", "alexnt"], "did you mean 'alexnet'?"),
-        (["--models", "decoder", "--images", "photographs"], "--models decoder reads prompts, so it takes no --images"),
+        (["--models", "decoder", "--inputs", "photographs"], "--models decoder reads prompts, so it takes no --inputs"),
         (["--models", "nope"], "is not a model of the bench; known: alexnet, "),
         (["--models", ","], "--models names no model"),
         (["--operators", "tir.swop-compare"], "did you mean 'tir.swap-compare'?"),
@@ -75,12 +75,12 @@ def test_a_wrong_label_of_own_images_is_refused(run_bench: Tool, tmp_path: Path)
         (["--shard", "1/0"], "--shard '1/0' is not a shard"),
         (["--memory", "lots"], "--memory 'lots' is not a size"),
         (["--precision", "2"], "2.0 is not in the range"),
-        (["--inputs", "0"], "0 is not in the range"),
+        (["--limit", "0"], "0 is not in the range"),
         (["--workers", "-1"], "-1 is not in the range"),
-        (["--real", "nowhere"], "--real needs --images"),
-        (["--real", "nowhere", "--images", "nowhere"], "--real nowhere: is no folder"),
-        (["--images", "nowhere"], "nowhere: there is no such file or folder"),
-        (["--labels", "labels.csv"], "--labels needs --images"),
+        (["--real", "nowhere"], "--real needs --inputs"),
+        (["--real", "nowhere", "--inputs", "nowhere"], "--real nowhere: is no folder"),
+        (["--inputs", "nowhere"], "nowhere: there is no such file or folder"),
+        (["--labels", "labels.csv"], "--labels needs --inputs"),
     ],
 )
 def test_bad_input_of_the_bench_is_refused_and_nothing_is_written(

@@ -31,6 +31,16 @@ def test_the_text_has_every_operator_with_its_full_parameters_in_80_columns(
     assert "…" not in ended.out
 
 
+def test_the_help_of_run_has_every_option_in_its_group_and_the_others_last(tool: Tool):
+    lines = tool("run", "--help").out.splitlines()
+    groups = [line for line in lines if re.fullmatch(r"\w+:", line)]
+    assert groups == ["Inputs:", "Mutants:", "Devices:", "Model:", "Pipelines:", "Campaign:", "Options:"]
+    places = {option: next(at for at, line in enumerate(lines) if line.startswith(f"  {option} "))
+              for option in ("--sample", "--shape", "--workers", "--output")}  # fmt: skip
+    found = {option: [each for each in groups if lines.index(each) < at][-1] for option, at in places.items()}
+    assert found == {"--sample": "Mutants:", "--shape": "Model:", "--workers": "Campaign:", "--output": "Options:"}
+
+
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_no_help_is_cut_at_80_columns(tool: Tool, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "80")

@@ -42,7 +42,7 @@ def judge(process: Tool, tmp_path: Path):
 
 def test_mutants_of_a_commands_kernels_are_killed_or_survive_and_the_same_command_resumes(judge, tmp_path: Path):
     output = tmp_path / "out"
-    options = ("--mutants", "tir.store-zero,tir.store-through,graph.*", "--output", str(output))
+    options = ("--operators", "tir.store-zero,tir.store-through,graph.*", "--output", str(output))
     first = judge(CAREFUL, *options)
     assert first.code == 0, first.err
     content = json.loads((output / "command.json").read_text())
@@ -80,7 +80,7 @@ def test_a_command_that_builds_nothing_is_refused(judge):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["--mutants", "tir.drop-stor", "--", "true"], "no operator matches 'tir.drop-stor'"),
+        (["--operators", "tir.drop-stor", "--", "true"], "no operator matches 'tir.drop-stor'"),
         (["--sites", "some", "--", "true"], "--sites 'some' is not known"),
         (["--", "no-such-program"], "'no-such-program' cannot be started"),
         ([], "Missing argument"),

@@ -52,7 +52,7 @@ def run_pytest(tmp_path_factory: pytest.TempPathFactory) -> Pytest:
 @pytest.fixture(scope="module")
 def ran(run_pytest: Pytest) -> tuple[Pytest, str]:
     """Pytest after a whole run of the plugin, and the output of that run."""
-    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=0.5")
+    finished = run_pytest("--tvm-mutate=run", f"--tvm-operators={FAULT}", "--tvm-timeout=0.5")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return run_pytest, finished.stdout
 
@@ -113,7 +113,7 @@ def test_a_flaky_test_is_listed_apart(ran):
 def test_a_second_run_reuses_all_trials(ran):
     run_pytest, _ = ran
     before = run_pytest.report()
-    finished = run_pytest("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-timeout=0.5")
+    finished = run_pytest("--tvm-mutate=run", f"--tvm-operators={FAULT}", "--tvm-timeout=0.5")
     after = run_pytest.report()
     assert after["effort"]["trials"] == 0
     assert f"0 runs of tests, {before['effort']['trials']} more from the cache" in finished.stdout
@@ -131,7 +131,7 @@ def test_a_mutant_requested_by_its_id_runs_again_and_its_diff_is_printed(ran):
 
 def test_a_score_that_is_too_low_or_missing_makes_the_exit_status_2(ran):
     run_pytest, _ = ran
-    again = ("--tvm-mutate=run", f"--tvm-mutants={FAULT}", "--tvm-output=gate")
+    again = ("--tvm-mutate=run", f"--tvm-operators={FAULT}", "--tvm-output=gate")
     finished = run_pytest(*again, "-k", "test_good or nothing", "--tvm-fail-under=100")
     lines = finished.stdout.splitlines()
     assert finished.returncode == 2
@@ -152,8 +152,8 @@ def test_a_score_that_is_too_low_or_missing_makes_the_exit_status_2(ran):
         (["--tvm-mutate=run", "-n", "2"], "leave -n out"),
         (["--tvm-mutate=run", "--tvm-budget=soon"], "is no time"),
         (["--tvm-mutate=run", "--tvm-sites=some"], "is not known"),
-        (["--tvm-mutate=run", "--tvm-mutants=tir.scale-stor"], "did you mean 'tir.scale-store'?"),
-        (["--tvm-mutate=run", "--tvm-mutants=graph.*"], "acts on kernels"),
+        (["--tvm-mutate=run", "--tvm-operators=tir.scale-stor"], "did you mean 'tir.scale-store'?"),
+        (["--tvm-mutate=run", "--tvm-operators=graph.*"], "acts on kernels"),
         (["--tvm-mutant=tir.scale-store"], "does not parse"),
         (["--tvm-mutate=run", "--tvm-fail-under=101"], "--tvm-fail-under 101 is no percentage; write 0 to 100"),
         (["--tvm-mutate=canary", "--tvm-fail-under=50"], "add --tvm-mutate=run"),

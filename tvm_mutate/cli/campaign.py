@@ -14,6 +14,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import exit_code_of
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
+    GroupedCommand,
     accepted_file,
     accepted_option,
     campaign_arguments,
@@ -49,7 +50,7 @@ from tvm_mutate.pipeline import Stages
 from tvm_mutate.report import check_formats, write_reports
 
 
-@click.command("list")
+@click.command("list", cls=GroupedCommand)
 @model_argument
 @selection_options
 @since_options
@@ -59,7 +60,11 @@ from tvm_mutate.report import check_formats, write_reports
 def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None:
     """List every mutant of MODEL; builds nothing.
 
-    MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
+    MODEL is as in `tvm-mutate run`.
+
+    \b
+    Example:
+      tvm-mutate list net.onnx --operators 'tir.*,!tir.drop-*' --sites each
     """
     specification = specification_of(options)
     parsed, arguments, catalogue = parse_target(target), program_arguments(options), load_catalogue()
@@ -88,7 +93,7 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
         )
 
 
-@click.command("run")
+@click.command("run", cls=GroupedCommand)
 @model_argument
 @input_options
 @selection_options
@@ -106,8 +111,14 @@ def list_mutants(model: str, target: str, as_json: bool, **options: Any) -> None
 def run(model: str, **options: Any) -> int:
     """Run a campaign: judge the mutants of MODEL on devices and inputs.
 
-    MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME. The same command resumes an interrupted
-    campaign.
+    MODEL is the path of a file (.onnx, .pt2, .py, .json, .tflite, .mlir), zoo://NAME or real://NAME. The same command
+    resumes an interrupted campaign.
+
+    \b
+    Examples:
+      tvm-mutate run zoo://alexnet --sample 50 --limit 20
+      tvm-mutate run net.onnx --inputs images/ --target c --report html
+      tvm-mutate run net.onnx --random 8 --mutant 'tir.drop-store@fused_matmul*#*'
     """
     formats, arguments = check_formats(words(options["formats"])), campaign_arguments(options)
     results = run_campaign(

@@ -24,7 +24,7 @@ _OUTPUT = "Folder for the journal and command.json; the same command resumes the
 
 @click.command("test", context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--mutants", shell_complete=operator_names, default="default", show_default=True, help=OPERATORS_HELP)
+@click.option("--operators", shell_complete=operator_names, default="default", show_default=True, help=OPERATORS_HELP)
 @click.option("--sites", default="first", show_default=True, help=_SITES)
 @click.option("--seed", default=0, show_default=True, help="Seed of --sites sample:N.")
 @click.option("--timeout", type=Number(min=0, min_open=True), default=LEAST_SECONDS, show_default=True, help=_LIMIT)
@@ -34,7 +34,7 @@ _OUTPUT = "Folder for the journal and command.json; the same command resumes the
 @progress_options
 def test_command(
     command: tuple[str, ...],
-    mutants: str,
+    operators: str,
     sites: str,
     seed: int,
     timeout: float,
@@ -48,16 +48,16 @@ def test_command(
     COMMAND is a test runner, a fuzzer or an application. It runs once unmutated, which must pass and records the
     builds, then once for each mutant, which is active in every process that imports TVM. Write -- before COMMAND.
     """
-    operators, sites = words(mutants), check_sites(sites)
+    globs, sites = words(operators), check_sites(sites)
     golden_bytes(None, workers)  # refuses more workers than the machine has memory for
     catalogue = load_catalogue()
-    catalogue.select(operators)
+    catalogue.select(globs)
     with held_folder("test") if output is None else nullcontext(output) as folder:
         journal = SuiteJournal(folder)
         try:
             results = CommandRun(
                 command=Command(command),
-                operators=operators,
+                operators=globs,
                 sites=sites,
                 seed=seed,
                 timeout=timeout,

@@ -48,6 +48,7 @@ from tvm_mutate.report import FORMATS
 from tvm_mutate.results import ACCEPTED_FILE
 
 Command = Callable[..., Any]
+_OTHERS = "Options"
 
 
 class Number(click.FloatRange):
@@ -90,15 +91,33 @@ devices_file_option = click.option(
 )
 
 
-def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """A decorator that adds options, which the help lists in this order."""
+def with_options(group: str, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """A decorator that adds options, which the help lists in this order under the name of the group."""
 
     def decorate(command: Command) -> Command:
+        earlier = len(getattr(command, "__click_params__", ()))
         for option in reversed(options):
             command = option(command)
+        for parameter in command.__click_params__[earlier:]:  # type: ignore[attr-defined]
+            if not hasattr(parameter, "group"):
+                parameter.group = group
         return command
 
     return decorate
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists the options of each group under its name, and the others last."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the groups."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
+                groups.setdefault(getattr(option, "group", _OTHERS), []).append(record)
+        for name in sorted(groups, key=lambda name: name == _OTHERS):
+            with formatter.section(name):
+                formatter.write_dl(groups[name])
 
 
 def progress_options(command: Command) -> Command:
@@ -119,6 +138,7 @@ def progress_options(command: Command) -> Command:
 
 
 flow_options = with_options(
+    "Pipelines",
     click.option(
         "--relax-pipeline", metavar="FILE.py:FUNCTION", help="Your Relax pipeline: the pass that the function returns."
     ),
@@ -136,6 +156,7 @@ flow_options = with_options(
     ),
 )
 program_options = with_options(
+    "Model",
     click.option(
         "--shape",
         "shapes",
@@ -189,6 +210,7 @@ fail_under_option = click.option(
     help="Exit with 2 if the score is below, or if there is none.",
 )
 site_options = with_options(
+    "Mutants",
     click.option("--sites", help="all (at once), each (one mutant a site), first, or sample:N. Default: all."),
     click.option(
         "--sample",
@@ -218,6 +240,7 @@ site_options = with_options(
     click.option("--all-variants", is_flag=True, help="Every parameter setting, not only the default ones."),
 )
 since_options = with_options(
+    "Mutants",
     click.option(
         "--since",
         metavar="RESULTS",
@@ -236,6 +259,7 @@ exclude_option = click.option(
     help="Operators to leave out; the same as globs after ! in --operators.",
 )
 selection_options = with_options(
+    "Mutants",
     click.option(
         "--operators", shell_complete=operator_names, default="default", show_default=True, help=OPERATORS_HELP
     ),
@@ -244,6 +268,7 @@ selection_options = with_options(
     site_options,
 )
 campaign_options = with_options(
+    "Campaign",
     click.option(
         "--rebuild", is_flag=True, help="Rebuild and rerun the whole model for every mutant, not only its kernels."
     ),
@@ -278,6 +303,7 @@ campaign_options = with_options(
     ),
 )
 model_options = with_options(
+    "Model",
     program_options,
     click.option("--recipe", help="Preprocessing by name (imagenet, cifar10, unit, none) in place of the model's."),
     click.option("--resize", type=int, help="Resize the shorter side to this many pixels first."),
@@ -289,6 +315,7 @@ model_options = with_options(
     click.option("--channel-order", type=click.Choice(["RGB", "BGR"]), help="The model's channel order."),
 )
 input_options = with_options(
+    "Inputs",
     click.option(
         "--inputs",
         metavar="PATH",
@@ -324,6 +351,7 @@ def device_options(*default: str) -> Callable[[Command], Command]:
     """The options that name targets and devices."""
     targets = f"A TVM target: a kind, a tag, or JSON; repeatable. Default: {', '.join(default)}."
     return with_options(
+        "Devices",
         click.option("--target", "targets", multiple=True, help=targets),
         click.option("--device", "devices", multiple=True, help=DEVICE_HELP),
         devices_file_option,

@@ -8,11 +8,11 @@ import click
 
 from tvm_mutate.api import difference
 from tvm_mutate.cli.console import output_console
-from tvm_mutate.cli.options import flow_of, model_argument, program_arguments, program_options
+from tvm_mutate.cli.options import GroupedCommand, flow_of, model_argument, program_arguments, program_options
 from tvm_mutate.model import load_model
 
 
-@click.command("show")
+@click.command("show", cls=GroupedCommand)
 @click.argument("mutant")
 @model_argument
 @click.option("--target", help="Lower for this target (default: llvm), and show also how its generated code differs.")

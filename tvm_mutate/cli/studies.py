@@ -15,6 +15,7 @@ from tvm_mutate.campaign.survey import survey
 from tvm_mutate.cli.console import print_results
 from tvm_mutate.cli.options import (
     OUTPUT_HELP,
+    GroupedCommand,
     Number,
     campaign_arguments,
     campaign_options,
@@ -55,7 +56,7 @@ from tvm_mutate.studies.pass_divergence import PassDivergence, find_pass_diverge
 _INPUTS = 3
 
 
-@click.command("critical")
+@click.command("critical", cls=GroupedCommand)
 @model_argument
 @click.option(
     "--operator",
@@ -137,7 +138,7 @@ def _specification_of(options: dict[str, Any]) -> CriticalSpecification:
     )
 
 
-@click.command("part")
+@click.command("part", cls=GroupedCommand)
 @click.argument("mutant")
 @model_argument
 @input_options

@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "run: also which mutants of its kernels the test kills.",
     )
     group.addoption(
-        "--tvm-mutants",
+        "--tvm-operators",
         default="default",
         metavar="GLOBS",
         help="Operators as globs of names, separated by commas; `default` and `pipeline` are sets.",

@@ -34,10 +34,10 @@ def settings_of(config: pytest.Config, mode: str) -> SuiteSettings:
     repeats = config.getoption("--tvm-repeats")
     if repeats < 0:
         raise UsageError(f"--tvm-repeats {repeats} is no number of runs; write 0 or more")
-    operators = tuple(word.strip() for word in config.getoption("--tvm-mutants").split(",") if word.strip())
+    operators = tuple(word.strip() for word in config.getoption("--tvm-operators").split(",") if word.strip())
     if not operators:
         raise UsageError(
-            "--tvm-mutants names no operator; write globs separated by commas, such as 'tir.*', or default"
+            "--tvm-operators names no operator; write globs separated by commas, such as 'tir.*', or default"
         )
     sites = config.getoption("--tvm-sites")
     if not re.fullmatch(r"all|first|each|sample:[1-9]\d*", sites):

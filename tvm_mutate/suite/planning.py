@@ -98,7 +98,7 @@ def plan_command(
     on_graphs = [each.mutation for each in selections if isinstance(each.operator.rule, GraphRule | FunctionRule)]
     in_passes = [PlannedMutant(each) for each in _pipeline_mutations(words, catalogue)]
     if not in_kernels and not on_graphs and not in_passes:
-        raise UsageError(f"--mutants {','.join(words)!r} act on generated code, whose sites are not recorded")
+        raise UsageError(f"--operators {','.join(words)!r} act on generated code, whose sites are not recorded")
     counts = _count_sites(in_kernels, recording)
     if sites == "all":
         mutations = [*dict.fromkeys(mutation for mutation, _, _ in counts)]
