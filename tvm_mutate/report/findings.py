@@ -170,6 +170,8 @@ def _suite_finding(row: SuiteMutantRow, files: dict[str, SourceFile]) -> Finding
         status=str(row.verdict),
         ending=str(row.kind or ""),
         reason=row.reason,
+        behaviour=str(Behaviour.UNDEFINED) if row.undefined else "",
+        undefined=row.undefined,
         command=shlex.join(["pytest", "--tvm-mutant", row.id]),
         place=place,
         seconds=row.seconds,

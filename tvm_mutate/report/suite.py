@@ -220,7 +220,7 @@ def _survivor_table(results: SuiteResults, scores: SuiteScores) -> RenderableTyp
     more = f", {_MOST_SURVIVORS} of them shown" if len(survivors) > _MOST_SURVIVORS else ""
     table = report_table(f"Survivors: {len(survivors)}{more} ({reasons})", ("mutant and location", "reason"))
     for row in survivors[:_MOST_SURVIVORS]:
-        table.add_row(*texts(f"{row.id}\n  {row.name}: {row.before}\n  -> {row.after}", row.reason))
+        table.add_row(*texts(f"{row.id}\n  {row.name}: {row.before}\n  -> {row.after}", _why(row)))
     return table
 
 
@@ -324,8 +324,13 @@ def _matrix(scores: SuiteScores) -> Iterator[str]:
     yield ""
 
 
+def _why(row: SuiteMutantRow) -> str:
+    """Why a mutant survives, and whether its behaviour is undefined."""
+    return "; undefined: ".join(filter(None, (row.reason or "unknown", ", ".join(row.undefined))))
+
+
 def _survivor(row: SuiteMutantRow) -> Iterator[str]:
-    yield from (f"### `{row.id}`", "", f"Kernel `{row.name}`: **{row.reason or 'unknown'}**", "")
+    yield from (f"### `{row.id}`", "", f"Kernel `{row.name}`: **{_why(row)}**", "")
     if row.before:
         yield from (f"`{row.before}` becomes `{row.after}`", "")
     yield from (f"Covered by {', '.join(f'`{test}`' for test in row.covering)}", "")

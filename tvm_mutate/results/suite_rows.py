@@ -110,7 +110,10 @@ class SuiteTrialRow(Row, frozen=True, kw_only=True):
 
 
 class SuiteMutantRow(Row, frozen=True, kw_only=True):
-    """A mutant of a kernel of a suite; ``kind`` and ``killer`` are the outcome and the name of the test that killed."""
+    """A mutant of a kernel of a suite; ``kind`` and ``killer`` are the outcome and the name of the test that killed.
+
+    ``undefined`` says how its kernel certainly leaves its buffers.
+    """
 
     id: str
     operator: str
@@ -125,6 +128,7 @@ class SuiteMutantRow(Row, frozen=True, kw_only=True):
     before: str = ""
     after: str = ""
     difference: str = ""
+    undefined: tuple[str, ...] = ()
     covering: tuple[str, ...]
     trials: tuple[SuiteTrialRow, ...]
     seconds: Size = 0.0

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from tvm.target import Target
 
 from tvm_mutate.device import EndingKind, run_isolated
+from tvm_mutate.evaluate.memory import KINDS
 from tvm_mutate.mutant import Catalogue, Mutation, Slot
-from tvm_mutate.passes import Selection, apply_mutations, find_sites, unified_difference
+from tvm_mutate.passes import Selection, apply_mutations, find_outside, find_sites, unified_difference
 from tvm_mutate.pipeline import pass_names, tir_pass_lists, with_faults
 from tvm_mutate.results import SuiteMutantRow, SuiteTestRow, SuiteTrialRow, SuiteVerdict, SurvivalReason, TestOutcome
 from tvm_mutate.suite.kernel_calls import ValueChange
@@ -132,12 +133,16 @@ class Judge:
 
 
 class Location(NamedTuple):
-    """The name of a mutant's kernel, the first changed expression before and after, and the difference as a diff."""
+    """The name of a mutant's kernel, the first changed expression before and after, the difference, and ``undefined``.
+
+    ``undefined`` says how the mutated kernel certainly leaves its buffers, as in a campaign.
+    """
 
     name: str
     before: str = ""
     after: str = ""
     difference: str = ""
+    undefined: tuple[str, ...] = ()
 
 
 def kernel_text(mutation: Mutation, texts: Mapping[str, KernelText]) -> KernelText | None:
@@ -169,7 +174,8 @@ def _location(mutation: Mutation, text: KernelText | None, catalogue: Catalogue)
     before, after = (sites[0].before, sites[0].after) if sites else ("", "")
     if before == after:  # the site shows the first line of a block, and the change is further down
         before, after = (_first_line(difference, sign) for sign in "-+")
-    return Location(text.name, before, after, difference)
+    outside = find_outside(mutated[text.name]).outside if selection.slot is Slot.KERNEL else ()
+    return Location(text.name, before, after, difference, tuple(sorted({KINDS[each.kind] for each in outside})))
 
 
 def _first_line(difference: str, sign: str) -> str:
