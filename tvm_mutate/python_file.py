@@ -60,7 +60,9 @@ def _blamed(path: Path, name: str) -> Iterator[None]:
     """Turns an error of the user's function into a UsageError."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UsageError(f"{path}: {name}() failed with {_error_line(error, path)}") from error
 
 

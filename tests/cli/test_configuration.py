@@ -85,3 +85,14 @@ def test_more_workers_than_the_machine_has_memory_for_are_refused(tool: Tool, tm
     assert_refused(refused, "--workers 100000: this machine has memory for", "write at most that")
     assert_refused(tool("test", "--workers", "100000", "--", "true"), "--workers 100000")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["[tool]\ntvm-mutate = 3", "[[tool.tvm-mutate]]\nworkers = 1"])
+def test_a_project_whose_entry_is_no_table_is_refused_with_the_file(tool: Tool, folder: Path, text: str):
+    (folder / "pyproject.toml").write_text(text)
+    assert_refused(tool("config"), "pyproject.toml: tool.tvm-mutate is ", "write a table")
+
+
+def test_a_project_with_another_tool_entry_has_no_options(tool: Tool, folder: Path):
+    (folder / "pyproject.toml").write_text("tool = 3")
+    assert tool("config").code == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import dataclass
 from typing import ClassVar
@@ -292,6 +293,16 @@ def always(golden, mutant):
     return True
 
 
+def forks(golden, mutant):
+    import os
+    os.fork()
+    return not (golden[0] == mutant[0]).all()
+
+
+def raises_anything(golden, mutant):
+    raise BaseException("anything")
+
+
 def endless(golden, mutant):
     while True:
         pass
@@ -309,12 +320,24 @@ def test_a_function_of_the_user_is_an_oracle(tmp_path):
     assert examine_all(largest, as_samples(golden), as_samples(mutant)) == (str(largest), (1,), 3.0)
 
 
+def test_a_copy_that_an_oracle_forks_does_not_go_on(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    forking = parse_oracle(f"{tmp_path / 'mine.py'}:forks")
+    reader, writer = os.pipe()
+    assert forking.examine((np.ones(2),), (np.zeros(2),)).is_noticed
+    os.write(writer, b"answer")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answers:
+        assert answers.read() == b"answer"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("nonsense", "nonsense: returned 'yes'; it must return a bool, or a bool and a number"),
         ("fails", "fails() failed with IndexError at line 13: tuple index out of range"),
         ("always", "always: notices the unmutated outputs against themselves (of sample 0)"),
+        ("raises_anything", "raises_anything() failed with BaseException at line 26: anything"),
         ("endless", ": it took more than 0.2 s"),
         ("alway", "has no function 'alway'; did you mean"),
     ],

@@ -24,9 +24,14 @@ def find_configuration(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         if (each / OWN_FILE).is_file():
             return each / OWN_FILE, read_document(each / OWN_FILE)
         if (each / PROJECT_FILE).is_file():
-            table = read_document(each / PROJECT_FILE).get("tool", {}).get("tvm-mutate")
-            if table is not None:
+            tools = read_document(each / PROJECT_FILE).get("tool")
+            table = tools.get("tvm-mutate") if isinstance(tools, dict) else None
+            if isinstance(table, dict):
                 return each / PROJECT_FILE, table
+            if table is not None:
+                raise UsageError(
+                    f"{each / PROJECT_FILE}: tool.tvm-mutate is {table!r}; write a table, [tool.tvm-mutate]"
+                )
     return None
 
 

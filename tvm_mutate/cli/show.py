@@ -23,7 +23,7 @@ from tvm_mutate.model import load_model
 def show(mutant: str, model: str, target: str | None, context: int, **options: Any) -> None:
     """Show what MUTANT changes in MODEL, as a difference of TVMScript and of generated code.
 
-    MUTANT is an id as `tvm-mutate list` prints it. MODEL is the path of an .onnx or .py file, zoo://NAME or real://NAME.
+    MUTANT is an id as `tvm-mutate list` prints it. MODEL is as in `tvm-mutate run`.
     The target needs no device: code is generated and not run.
     """
     loaded = load_model(model, **program_arguments(options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -45,11 +46,15 @@ class UserFunction(Oracle):
 
     def examine(self, golden: Sample, mutant: Sample) -> Finding:
         """What the function returns; the number is 1.0 or 0.0 if it returns none."""
+        process = os.getpid()
         try:
             with _time_limit():
                 found = self._function(golden, mutant)
         except UsageError as error:
             raise OracleError(str(error)) from None
+        finally:
+            if os.getpid() != process:  # a copy that the function forked must not answer for its process
+                os._exit(0)
         is_noticed, number = found if isinstance(found, tuple) and len(found) == 2 else (found, found)
         if not isinstance(is_noticed, bool | np.bool_) or not isinstance(
             number, bool | int | float | np.number | np.bool_
