@@ -60,7 +60,7 @@ def _blamed(path: Path, name: str) -> Iterator[None]:
     """Turns an error of the user's function into a UsageError."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
         raise UsageError(f"{path}: {name}() failed with {_error_line(error, path)}") from error
