@@ -19,20 +19,17 @@ from tests.report.results_by_hand import (
     CAST,
     DROP,
     NEGATE,
-    SWAP,
     completed,
     make,
     results_of_one_device,
+    results_of_the_decoder,
     results_of_three_devices,
 )
 from tvm_mutate.cli.browse import Browser
-from tvm_mutate.model import load_model
-from tvm_mutate.model.zoo import GREEDY
-from tvm_mutate.results import Results, read_accepted, write_json
+from tvm_mutate.results import read_accepted, write_json
 
 from .conftest import Tool, assert_refused, command
 
-LINEAR = "graph.drop-layer{kind=linear}@decode#0"
 REASON = "one ulp"
 
 
@@ -123,18 +120,6 @@ def test_a_survivor_is_accepted_with_a_reason_into_the_file(file: Path):
 
 def text_of(browser: Browser) -> str:
     return str(getattr(browser.screen.query_one("#difference", Static).content, "code", ""))
-
-
-def results_of_the_decoder() -> Results:
-    row = replace(completed(SWAP, "llvm", [0, 1, 2, 3], model="decoder"), id=LINEAR)
-    results = make(("llvm",), [row], [])
-    digest = load_model("zoo://decoder").digest
-    models = [
-        replace(model, reference="zoo://decoder", shape=(), model_digest=digest, scenario=GREEDY)
-        for model in results.models
-        if model.name == "decoder"
-    ]
-    return replace(results, models=tuple(models))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from tvm_mutate.campaign.discrepancies import Unmutated, find_agreements, find_discrepancies, with_behaviours
+from tvm_mutate.model import load_model
+from tvm_mutate.model.zoo import GREEDY
 from tvm_mutate.results import AbsentRow, MutantRow, Results, SuiteResults, UndefinedRow
 from tvm_mutate.samples import Samples, as_samples
 
@@ -154,6 +157,7 @@ def make(devices: tuple[str, ...], mutants: list[MutantRow], absent: list[Absent
     return msgspec.convert(mapping, Results)
 
 
+LINEAR = "graph.drop-layer{kind=linear}@decode#0"
 SWAP = "tir.swap-compare{from=lt,to=le}@fused_conv2d_add_relu#3"
 NEGATE = "tir.swap-compare{from=lt,to=ge}@*#*"
 CAST = "tir.cast{to=float16}@*#*"
@@ -190,6 +194,19 @@ def results_of_one_device() -> Results:
     not_applied = {"verdict": None, "rung": None, "reason": "not applied: no site was changed", "sites": 0}
     mutants = [ended(SWAP, "cuda", "device lost"), completed(NEGATE, "cuda", GOLDEN, **not_applied)]
     return make(("cuda",), mutants, [])
+
+
+def results_of_the_decoder() -> Results:
+    """A mutant of the zoo's decoder, whose scenario has several calls."""
+    row = replace(completed(SWAP, "llvm", [0, 1, 2, 3], model="decoder"), id=LINEAR)
+    results = make(("llvm",), [row], [])
+    digest = load_model("zoo://decoder").digest
+    models = [
+        replace(model, reference="zoo://decoder", shape=(), model_digest=digest, scenario=GREEDY)
+        for model in results.models
+        if model.name == "decoder"
+    ]
+    return replace(results, models=tuple(models))
 
 
 def a_test(name: str, file: str, **more: Any) -> dict[str, Any]:

@@ -15,10 +15,9 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
-from tests.report.results_by_hand import NEGATE, SWAP, completed, make, results_of_a_suite
+from tests.report.results_by_hand import NEGATE, SWAP, completed, make, results_of_a_suite, results_of_the_decoder
 from tvm_mutate.errors import UsageError
 from tvm_mutate.model import load_model
-from tvm_mutate.model.zoo import GREEDY
 from tvm_mutate.mutant import Category
 from tvm_mutate.report import Places, compare, report_of_campaign, report_of_suite, write_reports
 from tvm_mutate.report.elements_report import elements
@@ -30,7 +29,6 @@ from tvm_mutate.report.npm import NpmFile
 from tvm_mutate.report.sarif_report import sarif
 from tvm_mutate.results import NoticedRow, Results
 
-LINEAR = "graph.drop-layer{kind=linear}@decode#0"
 ELEMENTS_SCHEMA = NpmFile(
     "mutation-testing-report-schema",
     "3.8.4",
@@ -199,12 +197,6 @@ def test_a_package_with_another_digest_is_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_the_places_of_a_program_with_several_calls_are_those_of_its_scenario():
-    row = replace(completed(SWAP, "llvm", [0, 1, 2, 3], model="decoder"), id=LINEAR)
-    results = make(("llvm",), [row], [])
-    digest = load_model("zoo://decoder").digest
-    models = [
-        replace(row, reference="zoo://decoder", shape=(), model_digest=digest, scenario=GREEDY)
-        for row in results.models
-    ]
-    place = Places(replace(results, models=tuple(models))).of(results.mutants[0])
+    results = results_of_the_decoder()
+    place = Places(results).of(results.mutants[0])
     assert place.file == "decoder/graph/decode" and "+" in place.difference

@@ -95,7 +95,7 @@ class Browser(App[None]):
         self._table.clear()
         for row in self.shown:
             self._table.add_row(*(Text(column(row)) for column in _COLUMNS.values()))
-        same = [number for number, row in enumerate(self.shown) if selected and _key(row) == _key(selected)]
+        same = [number for number, row in enumerate(self.shown) if selected and row.key == selected.key]
         self._table.move_cursor(row=same[0] if same else 0)
         order = f"{self._sorted_by}, backwards" if self._backwards else self._sorted_by or "effect"
         counted = f"{len(self.shown)} of {len(self._results.mutants)} mutants"
@@ -213,7 +213,3 @@ class Reason(ModalScreen[str]):
         """Ends with the reason."""
         event.stop()
         self.dismiss(event.value)
-
-
-def _key(row: MutantRow) -> tuple[str, str, str]:
-    return row.id, row.model, row.device

@@ -38,9 +38,7 @@ def compare(old: Results, new: Results) -> Comparison:
     Raises UsageError for verdicts by different oracles.
     """
     check_same_oracles((old, new))
-    before, after = (
-        {(row.id, row.model, row.device): row for row in sorted(each.mutants, key=_key)} for each in (old, new)
-    )
+    before, after = ({row.key: row for row in sorted(each.mutants, key=lambda row: row.key)} for each in (old, new))
 
     both = [(before[key], row) for key, row in after.items() if key in before]
     return Comparison(
@@ -69,7 +67,3 @@ def render_comparison(found: Comparison) -> list[RenderableType]:
         parts.append(Text(f"{title}: {len(rows)}", style="bold"))
         parts += [whole_line(f"  {row.id}  {row.model}  {row.device}  {row.verdict or row.outcome}") for row in rows]
     return [*parts, Text(f"before: {percent(found.before.value)} %"), score_line(found.after)]
-
-
-def _key(row: MutantRow) -> tuple[str, str, str]:
-    return row.id, row.model, row.device

@@ -214,6 +214,11 @@ class MutantRow(Row, frozen=True, kw_only=True):
     accepted: str | None = None
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells the rows of a campaign apart: id, model and device."""
+        return self.id, self.model, self.device
+
+    @property
     def is_survivor(self) -> bool:
         """Whether the mutant survived, and nobody has accepted that."""
         return self.verdict is Verdict.SURVIVED and self.accepted is None
